@@ -1,0 +1,143 @@
+package api
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// Request is an HTTP request as API Gateway hands it to a function.
+type Request struct {
+	Method string
+	Path   string            // as the client sent it, without the stage
+	Params map[string]string // what stands for {draft_id} and the like
+	Query  url.Values
+	Header map[string]string // names in lower case
+	Body   []byte
+	ID     string // the answer's X-Request-Id
+	Caller string // the IAM ARN, else the JWT subject, else empty
+	Source string // the caller's address
+}
+
+// event holds what the bundle uses of both payload formats.
+//
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+type event struct {
+	Headers         map[string]string `json:"headers"`
+	Query           map[string]string `json:"queryStringParameters"`
+	Body            string            `json:"body"`
+	IsBase64Encoded bool              `json:"isBase64Encoded"`
+
+	// payload format 2.0
+	RawPath        string `json:"rawPath"`
+	RawQueryString string `json:"rawQueryString"`
+
+	// payload format 1.0
+	HTTPMethod      string              `json:"httpMethod"`
+	Path            string              `json:"path"`
+	MultiValueQuery map[string][]string `json:"multiValueQueryStringParameters"`
+
+	RequestContext struct {
+		RequestID string `json:"requestId"`
+		Stage     string `json:"stage"`
+		HTTP      struct {
+			Method   string `json:"method"`
+			Path     string `json:"path"`
+			SourceIP string `json:"sourceIp"`
+		} `json:"http"`
+		Identity struct {
+			SourceIP string `json:"sourceIp"`
+			UserARN  string `json:"userArn"`
+		} `json:"identity"`
+		Authorizer struct {
+			IAM struct {
+				UserARN string `json:"userArn"`
+			} `json:"iam"`
+			JWT    claimed `json:"jwt"`
+			Claims claims  `json:"claims"` // payload format 1.0
+		} `json:"authorizer"`
+	} `json:"requestContext"`
+}
+
+type claimed struct {
+	Claims claims `json:"claims"`
+}
+
+type claims struct {
+	Subject string `json:"sub"`
+}
+
+var errBody = errors.New("the body is not the base64 that it is said to be")
+
+// parse reads an event of payload format 2.0 or 1.0. The request is there, as far as it could be read, with an error
+// too.
+func parse(raw json.RawMessage) (*Request, error) {
+	var e event
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return &Request{}, errors.New("the event is no API Gateway request")
+	}
+	c := &e.RequestContext
+	r := &Request{
+		Method: first(c.HTTP.Method, e.HTTPMethod),
+		Path:   first(e.RawPath, c.HTTP.Path, e.Path),
+		Header: make(map[string]string, len(e.Headers)),
+		ID:     c.RequestID,
+		Caller: first(c.Authorizer.IAM.UserARN, c.Identity.UserARN, c.Authorizer.JWT.Claims.Subject, c.Authorizer.Claims.Subject),
+		Source: first(c.HTTP.SourceIP, c.Identity.SourceIP),
+	}
+	if e.HTTPMethod == "" { // format 2.0 has a named stage in the path, 1.0 doesn't
+		if rest, found := strings.CutPrefix(r.Path, "/"+c.Stage+"/"); found && c.Stage != "" {
+			r.Path = "/" + rest
+		}
+	}
+	for name, value := range e.Headers {
+		r.Header[strings.ToLower(name)] = value
+	}
+
+	var err error
+	switch {
+	case e.RawQueryString != "":
+		if r.Query, err = url.ParseQuery(e.RawQueryString); err != nil {
+			err = errors.New("the query string can't be read")
+		}
+	case e.MultiValueQuery != nil:
+		r.Query = e.MultiValueQuery
+	default:
+		r.Query = make(url.Values, len(e.Query))
+		for name, value := range e.Query {
+			r.Query.Set(name, value)
+		}
+	}
+	r.Body = []byte(e.Body)
+	if e.IsBase64Encoded {
+		decoded, decodeErr := base64.StdEncoding.DecodeString(e.Body)
+		if decodeErr != nil {
+			return r, errBody
+		}
+		r.Body = decoded
+	}
+	return r, err
+}
+
+func first(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// DecodeBody reads the body as a JSON object into v; an empty body leaves v alone. The error is a [*Problem].
+func (r *Request) DecodeBody(v any) error {
+	if len(bytes.TrimSpace(r.Body)) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(r.Body, v); err != nil {
+		return InvalidRequest("the body can't be used: it must be a JSON object as documented")
+	}
+	return nil
+}

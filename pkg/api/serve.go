@@ -1,0 +1,141 @@
+// Package api is HTTP over Lambda: it reads API Gateway's events in both payload formats, finds the route, and
+// answers in JSON, with problems (RFC 9457) for errors.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"wechat-draftbox/pkg/plainjson"
+)
+
+const (
+	// longest is how long a request may take: API Gateway waits 29 or 30 seconds.
+	longest = 28 * time.Second
+	// largest is the size of an encoded answer in bytes; Lambda cuts off at 6 MB.
+	largest = 5_500_000
+)
+
+// Handler answers one route's requests. Its errors become problems, see [ProblemOf].
+type Handler func(context.Context, *Request) (*Answer, error)
+
+// Route is a method, a path like /drafts/{draft_id}, and who answers it.
+type Route struct {
+	Method, Path string
+	Handle       Handler
+}
+
+// Routes are a function's routes. Where two match, the first one is taken.
+type Routes []Route
+
+// Serve answers an API Gateway event. The result encodes to the form that API Gateway expects.
+func (routes Routes) Serve(ctx context.Context, log *slog.Logger, event json.RawMessage) (any, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline(ctx, time.Now()))
+	defer cancel()
+
+	request, err := parse(event)
+	if lambda, ok := lambdacontext.FromContext(ctx); ok && lambda.AwsRequestID != "" {
+		request.ID = lambda.AwsRequestID // the one that the log has
+	}
+	var answer *Answer
+	if err != nil {
+		err = InvalidRequest(err.Error())
+	} else {
+		answer, err = routes.answer(ctx, request)
+	}
+	if err != nil {
+		return problemReply(ctx, log, request, err)
+	}
+	reply, err := answer.reply(request)
+	if err != nil {
+		return problemReply(ctx, log, request, err)
+	}
+	encoded, err := plainjson.Marshal(reply)
+	if err != nil {
+		return problemReply(ctx, log, request, err)
+	}
+	if len(encoded) > largest {
+		return problemReply(ctx, log, request, &Problem{Slug: "bad-upstream-answer",
+			Detail: "the answer would be larger than API Gateway passes on", Action: "Ask for less with the query parameter limit."})
+	}
+	return json.RawMessage(encoded), nil
+}
+
+// deadline leaves a moment for the answer before Lambda ends the invocation.
+func deadline(ctx context.Context, now time.Time) time.Time {
+	end := now.Add(longest)
+	if ends, ok := ctx.Deadline(); ok {
+		margin := min(500*time.Millisecond, ends.Sub(now)/10)
+		if ends = ends.Add(-margin); ends.Before(end) {
+			return ends
+		}
+	}
+	return end
+}
+
+func (routes Routes) answer(ctx context.Context, request *Request) (*Answer, error) {
+	var allowed []string
+	for _, route := range routes {
+		params, ok := match(route.Path, request.Path)
+		if !ok {
+			continue
+		}
+		if route.Method == request.Method {
+			request.Params = params
+			return route.Handle(ctx, request)
+		}
+		allowed = append(allowed, route.Method)
+	}
+	if len(allowed) > 0 {
+		slices.Sort(allowed)
+		return nil, &Problem{Slug: "method-not-allowed", Detail: request.Method + " is not for this path",
+			Header: map[string]string{"Allow": strings.Join(slices.Compact(allowed), ", ")}}
+	}
+	return nil, &Problem{Slug: "not-found", Detail: "there is no such route"}
+}
+
+// match compares a path with a pattern, part by part.
+func match(pattern, path string) (map[string]string, bool) {
+	wanted, parts := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(wanted) != len(parts) {
+		return nil, false
+	}
+	params := make(map[string]string)
+	for i, want := range wanted {
+		part, err := url.PathUnescape(parts[i])
+		if err != nil {
+			part = parts[i]
+		}
+		if name, ok := strings.CutPrefix(want, "{"); ok && part != "" {
+			params[strings.TrimSuffix(name, "}")] = part
+		} else if want != part {
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+// problemReply answers with a problem, and logs those that are the bundle's or WeChat's doing.
+func problemReply(ctx context.Context, log *slog.Logger, request *Request, err error) (any, error) {
+	problem := ProblemOf(err, time.Now())
+	level := slog.LevelInfo
+	if problem.Status() >= http.StatusInternalServerError {
+		level = slog.LevelWarn
+	}
+	log.Log(ctx, level, "request refused", "method", request.Method, "path", request.Path,
+		"status", problem.Status(), "problem", problem.Slug, "error", err.Error())
+	reply, err := problem.answer(request).reply(request)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := plainjson.Marshal(reply)
+	return json.RawMessage(encoded), err
+}

@@ -1,0 +1,409 @@
+// Package awstest stands in for the AWS services that the bundle uses: Secrets
+// Manager, SSM Parameter Store, EventBridge's PutEvents and SQS. A [Server] is
+// an [http.Handler], and the SDK's own clients talk to it:
+//
+//	aws := awstest.New()
+//	endpoint := httptest.NewServer(aws)
+//	defer endpoint.Close()
+//	secrets := secretsmanager.NewFromConfig(aws.Config(endpoint.URL))
+//
+// It keeps state in memory and answers as the services do, with their limits,
+// their paging and their errors. It can be told to misbehave: see
+// [Server.Fail]. Requests are not authenticated. A field of a request that the
+// stand-in does not know is refused, never ignored.
+//
+// What it answers is held against moto, another stand-in, by this package's
+// contract test.
+package awstest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+const (
+	region  = "us-east-1"
+	account = "123456789012"
+
+	// maxBody is above the largest request of any service here: a batch to SQS
+	// of 1 MiB, whose characters may be escaped.
+	maxBody = 8 << 20
+)
+
+// Server is the stand-in. Make one with [New]; it is safe for concurrent use.
+type Server struct {
+	now        func() time.Time
+	latency    time.Duration
+	throttles  throttles
+	secrets    *secrets
+	parameters *parameters
+	bus        *bus
+	queues     *queues
+	operations map[string]operation // by X-Amz-Target
+	faults     faults
+	ledger     ledger
+}
+
+// Option changes how a [Server] behaves.
+type Option func(*Server)
+
+// WithClock sets the clock of the dates that the stand-in gives, of recovery
+// windows and of the life of SQS messages. Long polls, throttling and latency
+// go by the time of the machine.
+func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
+
+// WithLatency makes every call take at least d.
+func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
+
+// WithThrottling refuses calls above the rates that AWS allows an account:
+// 50 writes a second to Secrets Manager, 40 PutParameter and DeleteParameter
+// calls a second to SSM, and 10,000 calls a second of any other kind to one
+// service (SSM's reads get there with the setting "higher throughput" only).
+// Each allows a burst of one second's worth.
+func WithThrottling() Option { return func(s *Server) { s.throttles = newThrottles() } }
+
+// New makes an empty account: no secrets, no parameters, no queues, and every
+// event bus that somebody puts an event on.
+func New(opts ...Option) *Server {
+	s := &Server{now: time.Now}
+	for _, opt := range opts {
+		opt(s)
+	}
+	s.secrets = newSecrets(s.now)
+	s.parameters = newParameters(s.now)
+	s.bus = &bus{now: s.now}
+	s.queues = newQueues(s.now)
+	s.operations = make(map[string]operation)
+	s.add(secretsManager, s.secrets.operations())
+	s.add(ssm, s.parameters.operations())
+	s.add(eventBridge, s.bus.operations())
+	s.add(sqs, s.queues.operations())
+	return s
+}
+
+// Config is an SDK configuration whose clients talk to the stand-in at url, as
+// in "http://127.0.0.1:4566". Repeats are the SDK's default; a test that counts
+// calls sets RetryMaxAttempts.
+func (s *Server) Config(url string) aws.Config {
+	return aws.Config{
+		Region:       region,
+		BaseEndpoint: aws.String(url),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "awstest", SecretAccessKey: "awstest", Source: "awstest"}, nil
+		}),
+	}
+}
+
+// A service is one of AWS's, by its name and its way of speaking JSON.
+type service struct {
+	name        string // as in IAM actions
+	target      string // X-Amz-Target before the dot
+	contentType string
+	messageKey  string // of an error's message
+	namespace   string // of an error's __type
+}
+
+var (
+	secretsManager = &service{"secretsmanager", "secretsmanager", "application/x-amz-json-1.1", "Message", ""}
+	ssm            = &service{"ssm", "AmazonSSM", "application/x-amz-json-1.1", "message", ""}
+	eventBridge    = &service{"events", "AWSEvents", "application/x-amz-json-1.1", "message", ""}
+	sqs            = &service{"sqs", "AmazonSQS", "application/x-amz-json-1.0", "message", "com.amazonaws.sqs#"}
+)
+
+// An operation is one call of a service.
+type operation struct {
+	service *service
+	name    string
+	write   bool // counts against the service's limit of writes
+
+	// read makes the request ready from its body: what it is about, and what to
+	// do. The faults are those of single entries, for the calls that have such.
+	read func(body []byte) (resource string, do func(context.Context, entryFaults) (any, error), err error)
+}
+
+func (s *Server) add(svc *service, ops map[string]operation) {
+	for name, op := range ops {
+		op.service, op.name = svc, svc.name+":"+name
+		s.operations[svc.target+"."+name] = op
+	}
+}
+
+// input is the body of a request.
+type input interface{ resource() string }
+
+// on makes an operation of a method that takes In and answers Out.
+func on[In input, Out any](do func(In) (Out, error)) operation {
+	return onContext(func(_ context.Context, in In, _ entryFaults) (Out, error) { return do(in) })
+}
+
+// onContext is on for calls that wait, or whose entries can fail one by one.
+func onContext[In input, Out any](do func(context.Context, In, entryFaults) (Out, error)) operation {
+	return operation{read: func(body []byte) (string, func(context.Context, entryFaults) (any, error), error) {
+		var in In
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&in); err != nil {
+			return "", nil, unreadable(err)
+		}
+		return in.resource(), func(ctx context.Context, faults entryFaults) (any, error) { return do(ctx, in, faults) }, nil
+	}}
+}
+
+func writing(op operation) operation {
+	op.write = true
+	return op
+}
+
+// unreadable tells no more of a body than the name of an unknown field: the
+// rest of what a decoder says may quote a secret.
+func unreadable(err error) error {
+	if _, field, ok := strings.Cut(err.Error(), "unknown field "); ok {
+		return refuse("SerializationException", "the stand-in does not know the field %s", field)
+	}
+	return refuse("SerializationException", "the request is not the JSON that this operation takes")
+}
+
+// ServeHTTP answers one call of the JSON protocols 1.0 and 1.1.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("x-amzn-RequestId", newUUID())
+	op, known := s.operations[r.Header.Get("X-Amz-Target")]
+	if !known || r.Method != http.MethodPost {
+		answer(w, eventBridge, nil, refuse("UnknownOperationException", "no such operation in this stand-in"))
+		return
+	}
+	// The body is read whole even where nothing is done with it: only then does
+	// the server notice that a client hangs up.
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		answer(w, op.service, nil, refuse("RequestEntityTooLarge", "the request is too large"))
+		return
+	}
+	resource, do, err := op.read(body)
+	s.ledger.add(Call{Service: op.service.name, Operation: op.name, Resource: resource, Time: s.now()})
+	if err == nil {
+		err = s.throttles.admit(op)
+	}
+	if err != nil {
+		answer(w, op.service, nil, err)
+		return
+	}
+	fault := s.faults.next(op, resource)
+	if !sleep(r.Context(), s.latency+fault.delay) {
+		return
+	}
+	switch fault.kind {
+	case faultHang:
+		<-r.Context().Done()
+		return
+	case faultDrop:
+		panic(http.ErrAbortHandler)
+	case faultError:
+		answer(w, op.service, nil, fault.err)
+		return
+	case faultBefore:
+		fault.meanwhile()
+	}
+	out, err := do(r.Context(), fault.entries)
+	switch fault.kind {
+	case faultDropAfter:
+		panic(http.ErrAbortHandler)
+	case faultGarbage:
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, "<html><body>Bad gateway</body></html>")
+		return
+	}
+	answer(w, op.service, out, err)
+}
+
+func answer(w http.ResponseWriter, svc *service, out any, err error) {
+	w.Header().Set("Content-Type", svc.contentType)
+	status := http.StatusOK
+	if err != nil {
+		var refused *refusal
+		if !errors.As(err, &refused) {
+			refused = &refusal{code: "InternalFailure", message: "the stand-in failed", status: http.StatusInternalServerError}
+		}
+		status = refused.status
+		w.Header().Set("x-amzn-ErrorType", refused.code)
+		if svc == sqs {
+			w.Header().Set("x-amzn-query-error", refused.queryError())
+		}
+		out = map[string]string{"__type": svc.namespace + refused.code, svc.messageKey: refused.message}
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+// A refusal is an error as AWS answers it.
+type refusal struct {
+	code    string
+	message string
+	status  int
+	query   string // SQS: the code in its older query protocol, where it differs
+}
+
+func (r *refusal) Error() string { return r.code + ": " + r.message }
+
+// queryError is what SQS says for clients that knew its query protocol.
+func (r *refusal) queryError() string {
+	code, fault := r.query, "Sender"
+	if code == "" {
+		code = r.code
+	}
+	if r.status >= 500 {
+		fault = "Receiver"
+	}
+	return code + ";" + fault
+}
+
+func refuse(code, format string, args ...any) *refusal {
+	return &refusal{code: code, message: fmt.Sprintf(format, args...), status: http.StatusBadRequest}
+}
+
+// outOfRange is how AWS's services refuse a field by its constraint. They quote
+// the field's value; the stand-in does not, for it may be a secret.
+func outOfRange(field, constraint string) *refusal {
+	return refuse("ValidationException", "1 validation error detected: Value at '%s' failed to satisfy constraint: Member must have %s", field, constraint)
+}
+
+// pageSize is how many entries a page holds: the most there may be where the
+// caller does not say.
+func pageSize(asked *int, most int) (int, error) {
+	switch {
+	case asked == nil:
+		return most, nil
+	case *asked < 1:
+		return 0, outOfRange("maxResults", "value greater than or equal to 1")
+	case *asked > most:
+		return 0, outOfRange("maxResults", fmt.Sprintf("value less than or equal to %d", most))
+	}
+	return *asked, nil
+}
+
+// sleep reports whether d passed before the client gave up.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// newUUID makes a random UUID. It guards nothing, so it need not be hard to
+// guess.
+func newUUID() string {
+	a, b := rand.Uint64(), rand.Uint64()
+	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48&0x3fff|0x8000, b&0xffffffffffff)
+}
+
+// epoch is a time in the JSON protocols: seconds since 1970 to the millisecond.
+type epoch struct{ time.Time }
+
+func (e epoch) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(e.UnixMilli())/1e3, 'f', 3, 64), nil
+}
+
+func (e *epoch) UnmarshalJSON(b []byte) error {
+	seconds, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return errors.New("not a time")
+	}
+	e.Time = time.UnixMilli(int64(seconds * 1e3)).UTC()
+	return nil
+}
+
+// Call is one request that arrived, whatever came of it.
+type Call struct {
+	Service   string // "secretsmanager", "ssm", "events", "sqs"
+	Operation string // "secretsmanager:GetSecretValue"
+	Resource  string // secret id, parameter name or path, bus or queue URL, as the client named it; may be empty
+	Time      time.Time
+}
+
+// maxRecorded bounds what a long benchmark keeps.
+const maxRecorded = 1 << 16
+
+// A ledger counts all calls and keeps the newest.
+type ledger struct {
+	mu     sync.Mutex
+	total  int
+	counts map[string]int
+	calls  []Call // a ring once it is full; the oldest is at total % maxRecorded
+}
+
+func (l *ledger) add(c Call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.counts == nil {
+		l.counts = make(map[string]int)
+	}
+	if len(l.calls) < maxRecorded {
+		l.calls = append(l.calls, c)
+	} else {
+		l.calls[l.total%maxRecorded] = c
+	}
+	l.total++
+	l.counts[c.Operation]++
+	l.counts[c.Service+":*"]++
+}
+
+// Calls is how many requests arrived for an operation, for all of a service
+// ("ssm:*"), or in all (""). It panics where there is no such operation, for a
+// test that counts a misspelled one would never fail.
+func (s *Server) Calls(op string) int {
+	s.mustKnow(op)
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	if op == "" {
+		return s.ledger.total
+	}
+	return s.ledger.counts[op]
+}
+
+// Recorded is the requests that arrived, oldest first: the newest 65,536.
+func (s *Server) Recorded() []Call {
+	l := &s.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	oldest := 0
+	if len(l.calls) == maxRecorded {
+		oldest = l.total % maxRecorded
+	}
+	return append(append(make([]Call, 0, len(l.calls)), l.calls[oldest:]...), l.calls[:oldest]...)
+}
+
+func (s *Server) mustKnow(op string) {
+	if op == "" {
+		return
+	}
+	for _, known := range s.operations {
+		if op == known.name || op == known.service.name+":*" {
+			return
+		}
+	}
+	panic("awstest: no operation " + strconv.Quote(op))
+}

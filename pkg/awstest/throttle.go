@@ -1,0 +1,35 @@
+package awstest
+
+import (
+	"golang.org/x/time/rate"
+)
+
+// throttles are the token buckets of an account, one for a service's writes and
+// one for its other calls. The zero value admits everything.
+type throttles map[throttleKey]*rate.Limiter
+
+type throttleKey struct {
+	service *service
+	write   bool
+}
+
+func newThrottles() throttles {
+	perSecond := func(n int) *rate.Limiter { return rate.NewLimiter(rate.Limit(n), n) }
+	return throttles{
+		{secretsManager, true}:  perSecond(50),
+		{secretsManager, false}: perSecond(10_000),
+		{ssm, true}:             perSecond(40),
+		{ssm, false}:            perSecond(10_000),
+		{eventBridge, false}:    perSecond(10_000),
+		{sqs, false}:            perSecond(10_000),
+	}
+}
+
+func (t throttles) admit(op operation) error {
+	if limiter := t[throttleKey{op.service, op.write}]; limiter != nil && !limiter.Allow() {
+		return throttled()
+	}
+	return nil
+}
+
+func throttled() *refusal { return refuse("ThrottlingException", "Rate exceeded") }

@@ -1,0 +1,156 @@
+// Package settings reads the environment of a function, once, at its start.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// AccountTokenStore is where the accounts' tokens stand.
+type AccountTokenStore string
+
+// The stores.
+const (
+	SecretsManager AccountTokenStore = "secretsmanager"
+	ParameterStore AccountTokenStore = "ssm"
+)
+
+// Settings are what the operator can set. README.md explains each.
+type Settings struct {
+	WeChatBaseURLs        []string // without a slash at the end
+	SecretPrefix          string   // without a slash at the end
+	ParameterPrefix       string   // with one at the start, without one at the end
+	EventBusName          string   // or ARN
+	SwitchQueueURL        string
+	AuthorizationQueueURL string
+	Openable              Openable
+	AccountTokenStore     AccountTokenStore
+	TokenCacheTTL         time.Duration
+	DraftCacheTTL         time.Duration
+	LogLevel              slog.Level
+}
+
+// Openable are the accounts whose draft switch may be opened.
+type Openable struct {
+	all    bool
+	appIDs []string
+}
+
+// Allows reports whether the account's switch may be opened.
+func (o Openable) Allows(appID string) bool { return o.all || slices.Contains(o.appIDs, appID) }
+
+var (
+	appID         = regexp.MustCompile(`^wx[0-9A-Za-z]{16}$`)
+	secretName    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,200}$`)
+	parameterName = regexp.MustCompile(`^/[A-Za-z0-9/_.-]{1,200}$`)
+	busName       = regexp.MustCompile(`^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9/_.-]{1,256}$`)
+)
+
+// IsAppID reports whether text is the id of an account: wx and 16 letters or digits.
+func IsAppID(text string) bool { return appID.MatchString(text) }
+
+// Read reads the settings through getenv, such as [os.Getenv]. A variable that is empty has its default. The error
+// names every value that can't be used, in one line.
+func Read(getenv func(string) string) (Settings, error) {
+	var faults []error
+	value := func(name, byDefault string, check func(string) error) string {
+		v := strings.TrimSpace(getenv(name))
+		if v == "" {
+			v = byDefault
+		}
+		if v == "" {
+			return ""
+		}
+		if err := check(v); err != nil {
+			faults = append(faults, fmt.Errorf("%s can't be used: %w", name, err))
+		}
+		return v
+	}
+	duration := func(name, byDefault string) (d time.Duration) {
+		value(name, byDefault, func(v string) (err error) {
+			if d, err = time.ParseDuration(v); err != nil || d < 0 {
+				return errors.New("it must be a duration like 30s or 5m, 0s or more")
+			}
+			return nil
+		})
+		return d
+	}
+
+	var s Settings
+	value("WECHAT_API_BASE_URL", "https://api.weixin.qq.com", func(v string) error {
+		for one := range strings.SplitSeq(v, ",") {
+			base := strings.TrimRight(strings.TrimSpace(one), "/")
+			if err := isBaseURL(base); err != nil {
+				return err
+			}
+			s.WeChatBaseURLs = append(s.WeChatBaseURLs, base)
+		}
+		return nil
+	})
+	s.SecretPrefix = strings.TrimRight(value("SECRET_PREFIX", "wechat/draftbox",
+		matches(secretName, "it must be letters, digits and any of /_+=.@-")), "/")
+	s.ParameterPrefix = strings.TrimRight(value("PARAMETER_PREFIX", "/wechat/draftbox",
+		matches(parameterName, "it must begin with / and hold letters, digits and any of /_.-")), "/")
+	s.EventBusName = value("EVENT_BUS_NAME", "default", matches(busName, "it must be the name or ARN of an event bus"))
+	s.SwitchQueueURL = value("SWITCH_QUEUE_URL", "", isBaseURL)
+	s.AuthorizationQueueURL = value("AUTHORIZATION_QUEUE_URL", "", isBaseURL)
+	value("OPENABLE_ACCOUNTS", "", func(v string) error {
+		for one := range strings.SplitSeq(v, ",") {
+			switch one = strings.TrimSpace(one); {
+			case one == "*":
+				s.Openable.all = true
+			case IsAppID(one):
+				s.Openable.appIDs = append(s.Openable.appIDs, one)
+			case one != "":
+				return fmt.Errorf("%q is no appid (wx and 16 letters or digits), nor *", one)
+			}
+		}
+		return nil
+	})
+	s.AccountTokenStore = AccountTokenStore(value("ACCOUNT_TOKEN_STORE", string(SecretsManager), func(v string) error {
+		if v != string(SecretsManager) && v != string(ParameterStore) {
+			return errors.New("it must be secretsmanager or ssm")
+		}
+		return nil
+	}))
+	s.TokenCacheTTL = duration("TOKEN_CACHE_TTL", "5m")
+	s.DraftCacheTTL = duration("DRAFT_CACHE_TTL", "30s")
+	value("LOG_LEVEL", "info", func(v string) error {
+		if !slices.Contains([]string{"debug", "info", "warn", "error"}, strings.ToLower(v)) {
+			return errors.New("it must be debug, info, warn or error")
+		}
+		return s.LogLevel.UnmarshalText([]byte(v))
+	})
+
+	var lines []string
+	for _, fault := range faults {
+		lines = append(lines, fault.Error())
+	}
+	if len(lines) > 0 {
+		return Settings{}, errors.New(strings.Join(lines, "; "))
+	}
+	return s, nil
+}
+
+func matches(pattern *regexp.Regexp, otherwise string) func(string) error {
+	return func(v string) error {
+		if !pattern.MatchString(v) {
+			return errors.New(otherwise)
+		}
+		return nil
+	}
+}
+
+func isBaseURL(v string) error {
+	u, err := url.Parse(v) // its error quotes v, which may hold a password
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("it must be a URL like https://example.com, without user, query or fragment")
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+// Package wechat calls WeChat's servers: one method a call, typed errors for what they refuse, and the patience
+// and caution that their answers need.
+//
+// Reads repeat when that can help; writes are sent once. No error of this package holds a token, a secret or a
+// URL.
+package wechat
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"wechat-draftbox/pkg/pause"
+	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/secret"
+)
+
+const (
+	maxAnswer   = 8 << 20 // bytes; the largest real lists are under one megabyte
+	readTries   = 3
+	longestTry  = 10 * time.Second // WeChat answers within a second; a try that takes longer is lost
+	dialTimeout = 3 * time.Second
+)
+
+// Client calls WeChat. It is safe for concurrent use; make one a process.
+type Client struct {
+	bases []string
+	// reads go over kept connections. Some of those are dead after Lambda has frozen the instance, which costs a
+	// repeat.
+	reads *http.Client
+	// writes go over a new connection each: a dead one would leave open whether WeChat acted on the write.
+	writes  *http.Client
+	backoff func(try int) time.Duration
+	observe func(Attempt)
+}
+
+// Attempt is one request sent to WeChat, for metrics.
+type Attempt struct {
+	Call    string
+	Latency time.Duration
+	Err     error // nil, *Error or *Failure
+}
+
+// Option changes a Client.
+type Option func(*Client)
+
+// WithBackoff sets the wait after a try that failed; try counts from 1.
+func WithBackoff(wait func(try int) time.Duration) Option {
+	return func(c *Client) { c.backoff = wait }
+}
+
+// WithObserver has f called after each request, from the goroutine of the call.
+func WithObserver(f func(Attempt)) Option {
+	return func(c *Client) { c.observe = f }
+}
+
+// New makes a client for the base URLs, such as https://api.weixin.qq.com, without a slash at the end. A later one
+// is used while an earlier one can't be connected to.
+func New(bases []string, options ...Option) *Client {
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: dialTimeout,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     20 * time.Second, // shorter than the other side's, and net/http keeps it on the wall clock
+	}
+	fresh := transport.Clone()
+	fresh.DisableKeepAlives = true
+	c := &Client{
+		bases:   bases,
+		reads:   &http.Client{Transport: transport, CheckRedirect: noRedirect},
+		writes:  &http.Client{Transport: fresh, CheckRedirect: noRedirect},
+		backoff: growing,
+		observe: func(Attempt) {},
+	}
+	for _, option := range options {
+		option(c)
+	}
+	return c
+}
+
+// noRedirect: a redirect would carry the token to wherever it points.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// growing waits 150 to 300 ms after the first try, 450 to 900 ms after the second.
+func growing(try int) time.Duration {
+	longest := 300 * time.Millisecond
+	for range try - 1 {
+		longest *= 3
+	}
+	return longest/2 + rand.N(longest/2)
+}
+
+// CloseIdleConnections lets go of the kept connections.
+func (c *Client) CloseIdleConnections() { c.reads.CloseIdleConnections() }
+
+// call is one call of WeChat's interface.
+type call struct {
+	method  string
+	path    string
+	query   string         // beside the access token
+	token   secret.Value   // empty: the call takes none
+	body    any            // sent as JSON; nil: no body
+	secrets []secret.Value // in the body: no error may quote them
+	write   bool           // it changes something that a repeat would change again: sent once
+}
+
+// do sends a call, repeats it where that is harmless and can help, and returns the fields of an answer without an
+// error code.
+func (c *Client) do(ctx context.Context, call call) (fields, error) {
+	tries := readTries
+	if call.write {
+		tries = 1
+	}
+	var kept error // what is told of all tries
+	for try := 1; ; try++ {
+		answer, err := c.try(ctx, call, tries-try+1)
+		if err == nil {
+			return answer, nil
+		}
+		// The last try's error is told, but "unreachable" only where every try ended so.
+		var failure *Failure
+		if kept == nil || !errors.As(err, &failure) || failure.Cause != Unreachable {
+			kept = err
+		}
+		if try == tries || !helpsToRepeat(err) || !pause.For(ctx, c.backoff(try)) {
+			return nil, kept
+		}
+	}
+}
+
+// helpsToRepeat: -1, time-outs, broken connections, answers cut short, HTTP 5xx.
+func helpsToRepeat(err error) bool {
+	var failure *Failure
+	if !errors.As(err, &failure) {
+		return hasClass(err, Busy)
+	}
+	return failure.Cause != Unusable || failure.Status >= 500 || failure.Detail == cutShort
+}
+
+// try sends the call once, to the first base URL that can be connected to. left is the number of tries that share
+// what time is left.
+func (c *Client) try(ctx context.Context, call call, left int) (fields, error) {
+	limit := longestTry
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/time.Duration(left))
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+
+	began := time.Now()
+	var answer fields
+	var err error
+	for _, base := range c.bases {
+		answer, err = c.send(ctx, base, call)
+		var failure *Failure
+		if !errors.As(err, &failure) || failure.Sent || ctx.Err() != nil {
+			break
+		}
+	}
+	c.observe(Attempt{Call: call.path, Latency: time.Since(began), Err: err})
+	return answer, err
+}
+
+const cutShort = "the answer was cut short"
+
+func (c *Client) send(ctx context.Context, base string, call call) (fields, error) {
+	connected := false
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
+	request, err := call.request(ctx, base)
+	if err != nil {
+		return nil, fmt.Errorf("%s: make the request: %w", call.path, err)
+	}
+	client := c.reads
+	if call.write {
+		client = c.writes
+	}
+	fail := func(cause Cause, status int, detail string) error {
+		return &Failure{Call: call.path, Cause: cause, Detail: detail, Status: status, Sent: connected}
+	}
+
+	response, err := client.Do(request)
+	if err != nil {
+		cause, detail := classify(err)
+		return nil, fail(cause, 0, detail)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	switch {
+	case response.StatusCode != http.StatusOK:
+		return nil, fail(Unusable, response.StatusCode, fmt.Sprintf("HTTP status %d", response.StatusCode))
+	case len(body) > maxAnswer:
+		return nil, fail(Unusable, 0, "the answer is larger than 8 MB")
+	case err != nil:
+		cause, detail := classify(err)
+		if cause == Unreachable {
+			cause, detail = Unusable, cutShort
+		}
+		return nil, fail(cause, 0, detail)
+	}
+
+	answer, err := decode(body)
+	if err != nil {
+		return nil, fail(Unusable, 0, fmt.Sprintf("the answer of %d bytes is no JSON object", len(body)))
+	}
+	code, ok := answer.number("errcode")
+	if !ok && answer.has("errcode") {
+		return nil, fail(Unusable, 0, "the answer's errcode is no number")
+	}
+	if code != 0 {
+		message, _ := answer.text("errmsg")
+		return nil, &Error{Call: call.path, Code: int(code), Message: without(message, append(call.secrets, call.token))}
+	}
+	return answer, nil
+}
+
+// request makes the HTTP request. Here, and nowhere else, a token gets into a URL.
+func (call call) request(ctx context.Context, base string) (*http.Request, error) {
+	var query []string
+	if !call.token.IsZero() {
+		query = append(query, "access_token="+queryEscape(call.token))
+	}
+	if call.query != "" {
+		query = append(query, call.query)
+	}
+	target := base + call.path
+	if len(query) > 0 {
+		target += "?" + strings.Join(query, "&")
+	}
+	var body io.Reader
+	if call.body != nil {
+		encoded, err := plainjson.Marshal(call.body)
+		if err != nil {
+			return nil, errors.New("the body can't be encoded")
+		}
+		body = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, call.method, target, body)
+	if err != nil {
+		return nil, errors.New("the base URL can't be used")
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	request.Header.Set("User-Agent", "wechat-draftbox")
+	return request, nil
+}
+
+func queryEscape(s secret.Value) string { return url.QueryEscape(s.Reveal()) }
+
+// classify puts an error of net/http into fixed words.
+func classify(err error) (Cause, string) {
+	var timeout net.Error
+	var unresolved *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &timeout) && timeout.Timeout():
+		return TimedOut, "no answer in time"
+	case errors.As(err, &unresolved):
+		return Unreachable, "the host name does not resolve"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return Unreachable, "the connection was refused"
+	case errors.As(err, &certificate):
+		return Unreachable, "the server's certificate is not trusted"
+	case strings.Contains(err.Error(), "malformed HTTP"): // net/http has no type for it
+		return Unusable, "the answer is no HTTP"
+	}
+	return Unreachable, "the connection broke"
+}

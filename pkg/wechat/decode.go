@@ -1,0 +1,125 @@
+package wechat
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"unicode/utf8"
+)
+
+// fields is a JSON object as WeChat sent it.
+type fields map[string]json.RawMessage
+
+var errNoObject = errors.New("not a JSON object")
+
+// decode reads an answer by its bytes, whatever its Content-Type. Real servers send a byte order mark, raw control
+// characters inside strings, and text that isn't UTF-8.
+func decode(body []byte) (fields, error) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	if !utf8.Valid(body) {
+		body = bytes.ToValidUTF8(body, []byte("\ufffd"))
+	}
+	var f fields
+	if err := json.Unmarshal(escapeControls(body), &f); err != nil || f == nil {
+		return nil, errNoObject // the decoder's own error quotes the body
+	}
+	return f, nil
+}
+
+// escapeControls escapes raw control characters inside JSON strings, which encoding/json refuses.
+func escapeControls(body []byte) []byte {
+	inString, escaped, clean := false, false, true
+	for _, b := range body {
+		switch {
+		case escaped:
+			escaped = false
+		case b == '"':
+			inString = !inString
+		case inString && b == '\\':
+			escaped = true
+		}
+		if inString && b < 0x20 {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return body
+	}
+
+	const hex = "0123456789abcdef"
+	out := make([]byte, 0, len(body)+64)
+	inString, escaped = false, false
+	for _, b := range body {
+		switch {
+		case escaped && b < 0x20: // a backslash before a raw control character means nothing: keep both, escaped
+			out = append(out, '\\')
+			fallthrough
+		case inString && b < 0x20:
+			out = append(out, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
+			escaped = false
+			continue
+		case escaped:
+			escaped = false
+		case b == '"':
+			inString = !inString
+		case inString && b == '\\':
+			escaped = true
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// has reports whether the key is there with a value other than null.
+func (f fields) has(key string) bool {
+	raw, there := f[key]
+	return there && string(raw) != "null"
+}
+
+// number reads a whole number, also one sent as a string. ok is false where there is none.
+func (f fields) number(key string) (n int64, ok bool) {
+	text, there := f.text(key)
+	if !there {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil
+}
+
+// text reads a string, also one sent as a number. ok is false where there is none.
+func (f fields) text(key string) (s string, ok bool) {
+	raw := f[key]
+	if len(raw) == 0 {
+		return "", false
+	}
+	switch c := raw[0]; {
+	case c == '"':
+		if json.Unmarshal(raw, &s) != nil {
+			return "", false
+		}
+		return s, true
+	case c == '-' || c >= '0' && c <= '9':
+		return string(raw), true
+	}
+	return "", false
+}
+
+// list reads an array of objects. ok is false where there is none.
+func (f fields) list(key string) (objects []fields, ok bool) {
+	raw := f[key]
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &objects) != nil {
+		return nil, false
+	}
+	return objects, true
+}
+
+// object reads an object; it is empty where there is none.
+func (f fields) object(key string) fields {
+	var o fields
+	if raw := f[key]; len(raw) > 0 {
+		json.Unmarshal(raw, &o)
+	}
+	return o
+}

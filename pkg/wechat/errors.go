@@ -1,0 +1,111 @@
+package wechat
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"wechat-draftbox/pkg/secret"
+)
+
+// Error is WeChat's refusal of a call: an answer whose errcode is not 0.
+type Error struct {
+	Call    string // as in /cgi-bin/draft/switch
+	Code    int
+	Message string // errmsg as it came, but for secrets of the request, which are cut out
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: errcode %d: %s", e.Call, e.Code, e.Message)
+}
+
+// Known is what the code table knows of the error.
+func (e *Error) Known() Code { return Lookup(e.Code) }
+
+var ridPattern = regexp.MustCompile(`\brid: *([0-9A-Za-z-]+)`)
+
+// RID is the number under which WeChat's support finds the call, or empty.
+func (e *Error) RID() string {
+	if m := ridPattern.FindStringSubmatch(e.Message); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// EgressIP is the address that the call came from, which the message of a whitelist error names, or empty.
+func (e *Error) EgressIP() string {
+	if e.Known().Class != Whitelist {
+		return ""
+	}
+	for _, word := range strings.Fields(strings.ReplaceAll(e.Message, "requestIP:", " ")) {
+		if ip, err := netip.ParseAddr(strings.Trim(word, ",;()[]")); err == nil {
+			return ip.Unmap().String()
+		}
+	}
+	return ""
+}
+
+// IsRefusedToken reports whether err is WeChat's refusal of the access token. Then WeChat did nothing, and the
+// same call may be sent again with another token.
+func IsRefusedToken(err error) bool { return hasClass(err, TokenRefused) }
+
+func hasClass(err error, class Class) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Known().Class == class
+}
+
+// Cause says why there is no usable answer.
+type Cause int
+
+// The causes of a [Failure].
+const (
+	Unreachable Cause = iota // the connection was refused or reset, or the name did not resolve
+	TimedOut
+	Unusable // HTTP status outside 200, no JSON, cut short, too large, or without what was asked for
+)
+
+// Failure is a call that got no usable answer. Its text is made of fixed words, because the errors of net/http
+// quote URLs and servers' bytes, and tokens stand in both.
+type Failure struct {
+	Call   string
+	Cause  Cause
+	Detail string
+	Status int  // the HTTP status if it was the reason, else 0
+	Sent   bool // WeChat may have acted on the call
+}
+
+func (f *Failure) Error() string { return f.Call + ": " + f.Detail }
+
+// IsLost reports whether err leaves open if WeChat acted on a write: the answer was lost on its way, or was none.
+func IsLost(err error) bool {
+	var failure *Failure
+	if errors.As(err, &failure) {
+		return failure.Sent
+	}
+	return hasClass(err, Busy)
+}
+
+// IsRetired reports whether err says that WeChat has taken the draft switch away: by an error code, or because
+// nothing is left at its address.
+func IsRetired(err error) bool {
+	var failure *Failure
+	if errors.As(err, &failure) {
+		gone := failure.Status == http.StatusNotFound || failure.Status == http.StatusGone
+		return gone && failure.Call == switchPath
+	}
+	return hasClass(err, Retired)
+}
+
+// without cuts secrets out of a text that WeChat sent: its messages quote what they complain of.
+func without(text string, secrets []secret.Value) string {
+	for _, s := range secrets {
+		if !s.IsZero() {
+			text = strings.ReplaceAll(text, s.Reveal(), "REDACTED")
+			text = strings.ReplaceAll(text, queryEscape(s), "REDACTED")
+		}
+	}
+	return text
+}

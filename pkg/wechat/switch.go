@@ -1,0 +1,64 @@
+package wechat
+
+import (
+	"context"
+	"net/http"
+
+	"wechat-draftbox/pkg/secret"
+)
+
+// SwitchState is the state of an Official Account's draft switch.
+type SwitchState string
+
+// The states. Unknown is an answer without the state.
+const (
+	SwitchOpen    SwitchState = "open"
+	SwitchClosed  SwitchState = "closed"
+	SwitchUnknown SwitchState = "unknown"
+)
+
+const switchPath = "/cgi-bin/draft/switch"
+
+// switchCall is the one place that makes a request to the draft switch. WeChat has a single address for asking and
+// for opening, which can't be undone; the difference is checkonly=1 in the query, and only there: in a body it has no
+// effect, and the switch opens.
+//
+// https://developers.weixin.qq.com/doc/offiaccount/Draft_Box/Temporary_MP_Switch.html
+func switchCall(account secret.Value, open bool) call {
+	c := call{method: http.MethodPost, path: switchPath, token: account, query: "checkonly=1"}
+	if open {
+		c.query, c.write = "", true
+	}
+	return c
+}
+
+// CheckDraftSwitch asks for the state of an account's draft switch with that account's token. It can't open it.
+func (c *Client) CheckDraftSwitch(ctx context.Context, account secret.Value) (SwitchState, error) {
+	answer, err := c.do(ctx, switchCall(account, false))
+	if err != nil {
+		return "", err
+	}
+	switch state, _ := answer.text("is_open"); {
+	case state == "1" || string(answer["is_open"]) == "true":
+		return SwitchOpen, nil
+	case state == "0" || string(answer["is_open"]) == "false":
+		return SwitchClosed, nil
+	case !answer.has("is_open") && !answer.has("errcode"):
+		return "", &Failure{Call: switchPath, Cause: Unusable, Detail: "the answer has neither errcode nor is_open", Sent: true}
+	}
+	return SwitchUnknown, nil
+}
+
+// SwitchOpener opens draft switches. It is a type of its own, apart from [Client], so that only code that was given
+// one can open a switch.
+type SwitchOpener struct{ client *Client }
+
+// NewSwitchOpener makes an opener that calls through c.
+func NewSwitchOpener(c *Client) SwitchOpener { return SwitchOpener{c} }
+
+// OpenDraftSwitch opens an account's draft switch, for good, with that account's token. It is sent once; see [IsLost]
+// for what an error leaves open. A check right after it may still say closed.
+func (o SwitchOpener) OpenDraftSwitch(ctx context.Context, account secret.Value) error {
+	_, err := o.client.do(ctx, switchCall(account, true))
+	return err
+}

@@ -1,0 +1,48 @@
+package wechattest
+
+// The accounts of [WithExample].
+const (
+	ExampleClosed     = "wx0000000000000001" // authorised, permission set 11 granted, switch closed
+	ExampleOpen       = "wx0000000000000002" // the same, switch open
+	ExampleNotGranted = "wx0000000000000003" // authorised without permission set 11: 61007
+	ExampleRevoked    = "wx0000000000000004" // its authorisation has ended: 61003
+	ExampleOwn        = "wx0000000000000005" // the operator's own account, switch closed
+)
+
+// ExampleOwnSecret is the app secret of [ExampleOwn].
+const ExampleOwnSecret = "5d41402abc4b2a76b9719d911017c592"
+
+// ExamplePlatform returns the settings of a platform that exists nowhere else.
+func ExamplePlatform() Platform {
+	return Platform{
+		AppID:          "wxc0ffee0000000001",
+		AppSecret:      "9f86d081884c7d659a2feaa0c55ad015",
+		MessageToken:   "Kx7vT2mQ9rLs",
+		EncodingAESKey: "q1Os1ZMe0nG28KUEx9lg3HjK7V5QyXvi212fzsgDqgz",
+	}
+}
+
+// WithExample starts with the two drafts of WeChat's own page (ids 0 and 4) and five accounts in different states. There
+// is no ticket and no token yet.
+func WithExample() Option { return func(s *Server) { s.example = true } }
+
+func (s *Server) loadExample() {
+	// The page gives both drafts the same mini program, which a box never holds: the next upload from it replaces both.
+	const miniProgram, name, developer = "wx6XXXXXXXXXXXXXXX", "LXXXXX", "XXX"
+	for _, d := range []Draft{
+		{DraftID: 0, CreateTime: 1488965944, UserVersion: "VVV", UserDesc: "AAS"},
+		{DraftID: 4, CreateTime: 1504790906, UserVersion: "11", UserDesc: "111111"},
+	} {
+		d.SourceMiniProgramAppID, d.SourceMiniProgram, d.Developer = miniProgram, name, developer
+		s.addDraft(d)
+	}
+	for _, a := range []Account{
+		{AppID: ExampleClosed, Name: "Lantern Street", RefreshToken: "refreshtoken@@@example-of-lantern-street-0001", Authorized: true, Granted: true},
+		{AppID: ExampleOpen, Name: "Harbour Tea", RefreshToken: "refreshtoken@@@example-of-harbour-tea-0002", Authorized: true, Granted: true, Open: true},
+		{AppID: ExampleNotGranted, Name: "Willow Books", RefreshToken: "refreshtoken@@@example-of-willow-books-0003", Authorized: true},
+		{AppID: ExampleRevoked, Name: "Old Mill", Granted: true},
+		{AppID: ExampleOwn, Name: "Our Own News", Secret: ExampleOwnSecret},
+	} {
+		s.addAccount(a)
+	}
+}

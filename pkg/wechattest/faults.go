@@ -1,0 +1,238 @@
+package wechattest
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Fault is something that goes wrong with a request. Make one with [Refuse], [Status], [Raw], [Drop], [Reset], [Hang],
+// [Redirect] (these come instead of the processing, or after it with [Fault.After]), [Pass], [Late], [Rewrite],
+// [CutShort], [Drip] or [Huge] (these deliver the genuine answer in their own way). Methods return a changed copy.
+type Fault struct {
+	name    string
+	times   int
+	process bool
+	delay   time.Duration
+	when    func(Request) bool
+	deliver func(exchange)
+}
+
+// exchange is what a fault has to do with: a request, and the genuine answer where it was processed.
+type exchange struct {
+	s      *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	answer reply
+}
+
+// Times makes the next n requests meet the fault. Without it, one does.
+func (f Fault) Times(n int) Fault { f.times = n; return f }
+
+// Always makes every request meet the fault until [Server.Heal].
+func (f Fault) Always() Fault { return f.Times(-1) }
+
+// After lets WeChat do what the request asks for before the fault takes its answer away.
+func (f Fault) After() Fault { f.process = true; f.name += "-after"; return f }
+
+// Delayed waits for d before anything else. The request of a client that leaves meanwhile is not processed.
+func (f Fault) Delayed(d time.Duration) Fault { f.delay = d; return f }
+
+// When lets only those requests meet the fault for which it says true, such as [Request.Opens]; others pass it by.
+func (f Fault) When(meets func(Request) bool) Fault { f.when = meets; return f }
+
+// For lets only those requests meet the fault that bear a token of the account.
+func (f Fault) For(appid string) Fault {
+	return f.When(func(r Request) bool { return r.AppID == appid })
+}
+
+// Refuse answers with an errcode and its usual errmsg, or the one given, followed by a rid.
+func Refuse(errcode int, errmsg ...string) Fault {
+	refusal := refusal{code: errcode}
+	if len(errmsg) > 0 {
+		refusal.msg = errmsg[0]
+	}
+	return Fault{name: "refuse", deliver: func(x exchange) {
+		x.s.mu.Lock()
+		answer := x.s.refuse(refusal)
+		x.s.mu.Unlock()
+		answer.write(x.w)
+	}}
+}
+
+// Status answers with an HTTP status and a body; the usual HTML page of a gateway where the body is empty.
+func Status(status int, body string) Fault {
+	answer := reply{status, "text/html", []byte(body)}
+	if body == "" {
+		answer.body = htmlPage(status)
+	}
+	return Fault{name: "status", deliver: func(x exchange) { answer.write(x.w) }}
+}
+
+// Raw answers 200 with these bytes: nothing, HTML, half a JSON, whatever servers sent.
+func Raw(body string) Fault {
+	return Fault{name: "raw", deliver: func(x exchange) { reply{http.StatusOK, x.s.contentType, []byte(body)}.write(x.w) }}
+}
+
+// Drop closes the connection without an answer.
+func Drop() Fault { return Fault{name: "drop", deliver: func(x exchange) { x.hangUp(-1) }} }
+
+// Reset closes the connection with a TCP reset.
+func Reset() Fault { return Fault{name: "reset", deliver: func(x exchange) { x.hangUp(0) }} }
+
+// Hang never answers. It ends when the client gives up.
+func Hang() Fault { return Fault{name: "hang", deliver: func(x exchange) { <-x.r.Context().Done() }} }
+
+// Redirect answers 302 to another place, with the request's query, which holds the token.
+func Redirect(to string) Fault {
+	return Fault{name: "redirect", deliver: func(x exchange) {
+		http.Redirect(x.w, x.r, to+"?"+x.r.URL.RawQuery, http.StatusFound)
+	}}
+}
+
+// Late processes the request at once and answers d later. For a wait before the processing: [Pass] and [Fault.Delayed].
+func Late(d time.Duration) Fault {
+	return genuine("late", func(x exchange) {
+		if wait(x.r.Context(), d) {
+			x.answer.write(x.w)
+		}
+	})
+}
+
+// Rewrite changes the bytes of the genuine answer, such as [WithBOM].
+func Rewrite(change func(body []byte) []byte) Fault {
+	return genuine("rewrite", func(x exchange) {
+		x.answer.body = change(x.answer.body)
+		x.answer.write(x.w)
+	})
+}
+
+// WithBOM puts a UTF-8 byte order mark before an answer, for [Rewrite].
+func WithBOM(body []byte) []byte { return append([]byte("\xef\xbb\xbf"), body...) }
+
+// HalfOf cuts an answer in two and keeps the first half, for [Rewrite]: JSON that ends too early in a good HTTP answer.
+func HalfOf(body []byte) []byte { return body[:len(body)/2] }
+
+// CutShort sends half of the genuine answer, promises all of it by Content-Length, and closes the connection.
+func CutShort() Fault {
+	return genuine("cut-short", func(x exchange) {
+		x.w.Header().Set("Content-Length", strconv.Itoa(len(x.answer.body)))
+		half := x.answer
+		half.body = HalfOf(half.body)
+		half.write(x.w)
+		x.flush()
+		panic(http.ErrAbortHandler) // net/http's way to break off an answer
+	})
+}
+
+// Drip sends the genuine answer byte by byte, one after each interval.
+func Drip(interval time.Duration) Fault {
+	return genuine("drip", func(x exchange) {
+		x.w.Header().Set("Content-Length", strconv.Itoa(len(x.answer.body)))
+		rest := x.answer.body
+		x.answer.body = nil
+		x.answer.write(x.w)
+		for ; len(rest) > 0 && wait(x.r.Context(), interval); rest = rest[1:] {
+			_, _ = x.w.Write(rest[:1])
+			x.flush()
+		}
+	})
+}
+
+// Huge sends the genuine answer behind 9 MiB of white space: good JSON, more than 8 MB.
+func Huge() Fault {
+	return genuine("huge", func(x exchange) {
+		padding, body := bytes.Repeat([]byte(" "), 64<<10), x.answer.body
+		x.answer.body = nil
+		x.answer.write(x.w)
+		for range 9 << 20 / len(padding) {
+			if _, err := x.w.Write(padding); err != nil {
+				return // the client had enough
+			}
+		}
+		_, _ = x.w.Write(body)
+	})
+}
+
+// Pass is no fault: the request is served as usual. It lets requests by before a later fault of the same [Server.Fail].
+func Pass() Fault { return genuine("pass", func(x exchange) { x.answer.write(x.w) }) }
+
+func genuine(name string, deliver func(exchange)) Fault {
+	return Fault{name: name, process: true, deliver: deliver}
+}
+
+// Fail makes the next requests to path meet these faults, one each, in this order, after the ones that wait there
+// already. An empty path is every path that has none of its own.
+func (s *Server) Fail(path string, faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range faults {
+		if f.times == 0 {
+			f.times = 1
+		}
+		s.faults[path] = append(s.faults[path], &f)
+	}
+}
+
+// Heal takes away the faults that were set for path; all faults there are for an empty path.
+func (s *Server) Heal(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if path == "" {
+		clear(s.faults)
+		return
+	}
+	delete(s.faults, path)
+}
+
+// nextFault takes the fault that a request is to meet. The caller holds the lock.
+func (s *Server) nextFault(r Request) *Fault {
+	for _, path := range []string{r.Path, ""} {
+		waiting := s.faults[path]
+		at := slices.IndexFunc(waiting, func(f *Fault) bool { return f.when == nil || f.when(r) })
+		if at < 0 {
+			continue
+		}
+		f := waiting[at]
+		if f.times > 0 {
+			if f.times--; f.times == 0 {
+				s.faults[path] = slices.Delete(waiting, at, at+1)
+			}
+		}
+		return f
+	}
+	return nil
+}
+
+// meet serves a request as the fault has it.
+func (f *Fault) meet(s *Server, w http.ResponseWriter, r *http.Request, body []byte) {
+	if !wait(r.Context(), f.delay) {
+		return
+	}
+	x := exchange{s: s, w: w, r: r}
+	if f.process {
+		x.answer = s.process(r, body)
+	}
+	f.deliver(x)
+}
+
+func (x exchange) flush() { _ = http.NewResponseController(x.w).Flush() }
+
+// hangUp closes the connection; a linger of 0 makes that a reset.
+func (x exchange) hangUp(linger int) {
+	conn, _, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // HTTP/2 has no connection to give away: break off the stream
+	}
+	defer conn.Close()
+	inner := conn
+	if t, secure := conn.(interface{ NetConn() net.Conn }); secure {
+		inner = t.NetConn()
+	}
+	if t, tcp := inner.(*net.TCPConn); tcp {
+		_ = t.SetLinger(linger)
+	}
+}

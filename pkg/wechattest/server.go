@@ -1,0 +1,307 @@
+// Package wechattest is a simulated WeChat: a stateful and strict stand-in for the part of api.weixin.qq.com that
+// concerns a third-party platform's draft box, the draft box switch of its accounts, and the tokens of both.
+//
+// A [Server] is an [http.Handler]. Tests mount it through httptest.NewServer, the local run on a loopback port. It
+// keeps what WeChat keeps (drafts, templates, accounts, tokens and their lives, quotas), refuses what WeChat
+// refuses, pushes what WeChat pushes, and can be told to misbehave ([Server.Fail]). Where WeChat's own pages are
+// silent it takes the stricter reading, and the comment there says that it is one.
+package wechattest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The paths the server knows. Any other one is answered with an HTML page and status 404.
+const (
+	PathDraftList       = "/wxa/gettemplatedraftlist"
+	PathAddToTemplate   = "/wxa/addtotemplate"
+	PathTemplateList    = "/wxa/gettemplatelist"
+	PathDeleteTemplate  = "/wxa/deletetemplate"
+	PathSwitch          = "/cgi-bin/draft/switch"
+	PathComponentToken  = "/cgi-bin/component/api_component_token"
+	PathAuthorizerToken = "/cgi-bin/component/api_authorizer_token"
+	PathStableToken     = "/cgi-bin/stable_token"
+	PathStartPushTicket = "/cgi-bin/component/api_start_push_ticket"
+	PathQueryAuth       = "/cgi-bin/component/api_query_auth"
+	PathAuthorizerList  = "/cgi-bin/component/api_get_authorizer_list"
+	PathAuthorizerInfo  = "/cgi-bin/component/api_get_authorizer_info"
+	PathQuota           = "/cgi-bin/openapi/quota/get"
+)
+
+// Platform is what a third-party platform's settings page shows.
+type Platform struct {
+	AppID          string // component_appid
+	AppSecret      string // component_appsecret
+	MessageToken   string // signs the pushes
+	EncodingAESKey string // 43 characters of base64, encrypts the pushes
+}
+
+// Server is a simulated WeChat. Make one with [New]; it is safe for concurrent use and starts no goroutine.
+type Server struct {
+	platform Platform
+	now      func() time.Time
+	admin    http.Handler
+
+	// Set by options, and never changed once New is done.
+	latency         time.Duration
+	contentType     string
+	example         bool
+	dailyLimits     map[string]int
+	templateLimit   int
+	templateDraftID bool
+	emptyListsOut   bool
+	rotateRefresh   bool
+	openingLag      int
+
+	mu            sync.Mutex
+	drafts        []draft
+	nextDraft     int64
+	templates     []Template
+	nextTemplate  int64
+	accounts      []*account
+	accountByID   map[string]*account
+	tokens        map[string]*token
+	held          map[holder][]*token
+	tickets       []ticket
+	codes         map[string]*code
+	secrets       []string
+	retired       *refusal
+	refusedIP     string
+	usage         map[usageKey]usage
+	faults        map[string][]*Fault
+	requests      ring[Request]
+	calls         map[string]int
+	opens         int
+	answers       uint32
+	callback      string
+	pushing       bool
+	pushingBegins chan struct{}
+	pushes        ring[Push]
+}
+
+// Option changes how a [Server] behaves.
+type Option func(*Server)
+
+// WithClock sets the clock that the lives of tokens, tickets and codes and the days of quotas follow. The default is
+// [time.Now]. Latency, delays and push time-outs are always in real time.
+func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
+
+// WithPlatform sets the platform whose calls are served. The default is [ExamplePlatform].
+func WithPlatform(p Platform) Option { return func(s *Server) { s.platform = p } }
+
+// WithLatency makes every call take at least d. It does not hold for the admin paths.
+func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
+
+// WithContentType sets the Content-Type of good answers. The default is text/plain, which WeChat often sends with
+// good JSON.
+func WithContentType(t string) Option { return func(s *Server) { s.contentType = t } }
+
+// WithRecordedRequests sets how many of the newest requests [Server.Requests] can tell. The default is 10,000.
+func WithRecordedRequests(n int) Option {
+	return func(s *Server) { s.requests = newRing[Request](n) }
+}
+
+// New makes a simulated WeChat with an empty draft box, no templates, no accounts, no ticket and no token.
+func New(opts ...Option) *Server {
+	s := &Server{
+		platform:      ExamplePlatform(),
+		now:           time.Now,
+		contentType:   "text/plain",
+		dailyLimits:   map[string]int{},
+		templateLimit: 200,
+		accountByID:   map[string]*account{},
+		tokens:        map[string]*token{},
+		held:          map[holder][]*token{},
+		codes:         map[string]*code{},
+		usage:         map[usageKey]usage{},
+		faults:        map[string][]*Fault{},
+		requests:      newRing[Request](10_000),
+		calls:         map[string]int{},
+		pushingBegins: make(chan struct{}),
+		pushes:        newRing[Push](100),
+	}
+	for _, o := range opts {
+		o(s)
+	}
+	s.admin = s.Admin()
+	s.secrets = append(s.secrets, s.platform.AppSecret, s.platform.MessageToken, s.platform.EncodingAESKey)
+	if s.example {
+		s.loadExample()
+	}
+	return s
+}
+
+// Platform returns the platform's settings.
+func (s *Server) Platform() Platform { return s.platform }
+
+// Request is one request as it arrived.
+type Request struct {
+	Time     time.Time // by the server's clock
+	Method   string
+	Path     string
+	RawQuery string // holds the token
+	Body     string
+	AppID    string // the appid its token belongs to; empty where it bore none that is known
+}
+
+// Checks tells whether the request asks for the state of a switch: checkonly=1 stands in its query.
+func (r Request) Checks() bool { return r.Path == PathSwitch && checksOnly(r.RawQuery) }
+
+// Opens tells whether the request opens a switch or tries to.
+func (r Request) Opens() bool { return r.Path == PathSwitch && !checksOnly(r.RawQuery) }
+
+// Requests returns the newest requests to path, oldest first; all of them for an empty path. How many are kept,
+// [WithRecordedRequests] says.
+func (s *Server) Requests(path string) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Request
+	for _, r := range s.requests.all() {
+		if path == "" || r.Path == path {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// Calls returns how many requests to path there were since New; all of them for an empty path.
+func (s *Server) Calls(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if path != "" {
+		return s.calls[path]
+	}
+	total := 0
+	for _, n := range s.calls {
+		total += n
+	}
+	return total
+}
+
+// Secrets returns every token, refresh token, ticket, authorization code, app secret and key that this server ever
+// knew, for tests that look for leaks.
+func (s *Server) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.secrets...)
+}
+
+// maxBody is what the server reads of a request: far more than any of its calls needs.
+const maxBody = 1 << 20
+
+// ServeHTTP answers one of WeChat's calls, or one of the admin paths under /_sim/.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, adminPrefix) {
+		s.admin.ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	if err != nil {
+		return // the client went away in the middle of its request
+	}
+	fault := s.arrive(r, body)
+	if !wait(r.Context(), s.latency) {
+		return
+	}
+	if fault == nil {
+		s.process(r, body).write(w)
+		return
+	}
+	fault.meet(s, w, r, body)
+}
+
+// arrive records a request and returns the fault that it is to meet, if any.
+func (s *Server) arrive(r *http.Request, body []byte) *Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	req := Request{Time: s.now(), Method: r.Method, Path: r.URL.Path, RawQuery: r.URL.RawQuery, Body: string(body)}
+	if t := s.tokens[r.URL.Query().Get("access_token")]; t != nil {
+		req.AppID = t.holder.appid
+	}
+	s.requests.add(req)
+	s.calls[req.Path]++
+	if req.Opens() {
+		s.opens++
+	}
+	return s.nextFault(req)
+}
+
+// process lets WeChat do what the request asks for, and returns what WeChat answers.
+func (s *Server) process(r *http.Request, body []byte) reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer, refused := s.answer(r, body)
+	if refused != nil {
+		return s.refuse(*refused)
+	}
+	return reply{status: http.StatusOK, contentType: s.contentType, body: encode(answer)}
+}
+
+// reply is an answer before it is sent.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
+func (p reply) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", p.contentType)
+	w.WriteHeader(p.status)
+	_, _ = w.Write(p.body) // a client that went away is its own affair
+}
+
+// encode writes JSON as WeChat does: text as it is, without escapes for HTML.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("wechattest: encode an answer: " + err.Error()) // only a Draft.Extra that is no JSON gets here
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// wait sleeps for d and tells whether the client is still there.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// ring keeps the newest entries, as many as it was made for.
+type ring[T any] struct {
+	size    int
+	entries []T
+	next    int // where the next entry goes once entries is full
+}
+
+func newRing[T any](size int) ring[T] { return ring[T]{size: max(size, 1)} }
+
+func (r *ring[T]) add(v T) {
+	if len(r.entries) < r.size {
+		r.entries = append(r.entries, v)
+		return
+	}
+	r.entries[r.next] = v
+	r.next = (r.next + 1) % r.size
+}
+
+// all returns a copy, oldest first.
+func (r *ring[T]) all() []T {
+	return append(append([]T(nil), r.entries[r.next:]...), r.entries[:r.next]...)
+}
