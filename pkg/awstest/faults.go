@@ -101,7 +101,8 @@ type faults struct {
 // Fail lets the next calls of an operation ("ssm:PutParameter"), or of a service
 // ("ssm:*"), meet these faults, one each and in this order. A sticky one stays
 // until [Server.Heal]; what stands behind it waits. Faults of an operation come
-// before those of its service. Fail panics where there is no such operation.
+// before those of its service. The SDK's own repeats are calls like any other:
+// they meet the next fault. Fail panics where there is no such operation.
 func (s *Server) Fail(op string, fs ...Fault) {
 	s.mustKnow(op)
 	s.faults.mu.Lock()

@@ -27,6 +27,7 @@ const (
 	maxParameterName      = 1011
 
 	secureString = "SecureString"
+	user         = "arn:aws:iam::" + account + ":root" // who modified everything
 )
 
 // parameters are those of an account and Region.
@@ -317,6 +318,8 @@ func (p *parameters) getSeveral(r getParameters) (*severalParameters, error) {
 			several.InvalidParameters = append(several.InvalidParameters, name)
 		}
 	}
+	// AWS promises no order. This one shows who counts on the request's.
+	slices.SortFunc(several.Parameters, func(a, b parameterAnswer) int { return strings.Compare(a.Name, b.Name) })
 	return several, nil
 }
 
@@ -392,6 +395,7 @@ type parameterMetadata struct {
 	Description      string `json:",omitempty"`
 	KeyId            string `json:",omitempty"`
 	LastModifiedDate epoch
+	LastModifiedUser string
 	Name             string
 	Tier             string
 	Type             string
@@ -442,7 +446,7 @@ func (p *parameters) describe(r describeParameters) (*parameterList, error) {
 		}
 		v := p.byName[name].latest()
 		list.Parameters = append(list.Parameters, parameterMetadata{
-			parameterARN(name), "text", v.description, v.keyShown(), epoch{v.modified}, name, v.tier, v.kind, v.number,
+			parameterARN(name), "text", v.description, v.keyShown(), epoch{v.modified}, user, name, v.tier, v.kind, v.number,
 		})
 	}
 	return list, nil
@@ -526,7 +530,7 @@ func (p *parameters) history(r getParameterHistory) (*parameterHistory, error) {
 			break
 		}
 		history.Parameters = append(history.Parameters, parameterHistoryEntry{
-			"text", v.description, v.keyShown(), epoch{v.modified}, "arn:aws:iam::" + account + ":root",
+			"text", v.description, v.keyShown(), epoch{v.modified}, user,
 			par.name, v.tier, v.kind, v.shown(r.WithDecryption), v.number,
 		})
 	}
@@ -572,6 +576,9 @@ func checkParameterName(name string) error {
 		return bad("can have at most 15 levels")
 	}
 	root := strings.ToLower(strings.TrimPrefix(name, "/"))
+	if strings.HasPrefix(root, "aws") && strings.Contains(root, "/") {
+		return refuse("AccessDeniedException", "No access to reserved parameter name: %s.", name)
+	}
 	if strings.HasPrefix(root, "aws") || strings.HasPrefix(root, "ssm") {
 		return bad(`can't be prefixed with "aws" or "ssm" (case-insensitive).`)
 	}

@@ -251,7 +251,9 @@ func (q *queues) create(r createQueue) (*queueURL, error) {
 	if old := q.byName[r.QueueName]; old != nil {
 		for name, value := range r.Attributes {
 			if had, _ := old.attribute(name, q.now()); had != value {
-				return nil, refuse("QueueNameExists", "A queue already exists with the same name and a different value for attribute %s", name)
+				r := refuse("QueueNameExists", "A queue already exists with the same name and a different value for attribute %s", name)
+				r.query = "QueueAlreadyExists"
+				return nil, r
 			}
 		}
 		return &queueURL{old.url()}, nil
@@ -269,8 +271,7 @@ func (q *queues) create(r createQueue) (*queueURL, error) {
 // set reads an attribute as CreateQueue takes it. It needs the lock.
 func (q *queues) set(to *queue, name, value string) error {
 	invalid := func(why string) error {
-		r := refuse("InvalidAttributeValue", "Invalid value for the parameter %s.%s", name, why)
-		return r
+		return refuse("InvalidAttributeValue", "Invalid value for the parameter %s.%s", name, why)
 	}
 	seconds := func(field *time.Duration, least, most time.Duration) error {
 		n, err := strconv.Atoi(value)
@@ -302,7 +303,7 @@ func (q *queues) set(to *queue, name, value string) error {
 			return invalid(" Reason: Redrive policy is not a valid JSON map.")
 		}
 		if q.byName[target] == nil {
-			return invalid(" Reason: Dead letter target does not exist.")
+			return badValue("Value for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist.")
 		}
 		to.deadLetters, to.maxReceiveCount = target, count
 		to.opaque[name] = value
@@ -540,11 +541,12 @@ type receivedMessages struct {
 func (q *queues) receive(ctx context.Context, r receiveMessage, _ entryFaults) (*receivedMessages, error) {
 	q.mu.Lock()
 	from, err := q.find(r.QueueUrl)
-	q.mu.Unlock()
 	if err != nil {
+		q.mu.Unlock()
 		return nil, err
 	}
 	most, hidden, wait := 1, from.visibility, from.wait
+	q.mu.Unlock()
 	if r.MaxNumberOfMessages != nil {
 		most = *r.MaxNumberOfMessages
 	}
@@ -562,18 +564,19 @@ func (q *queues) receive(ctx context.Context, r receiveMessage, _ entryFaults) (
 	case wait < 0 || wait > maxWait:
 		return nil, badValue("Value for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.")
 	}
+	names := slices.Concat(r.AttributeNames, r.MessageSystemAttributeNames)
 	for end := time.Now().Add(wait); ; {
 		q.mu.Lock()
 		taken := q.take(from, most, hidden)
 		messages := make([]receivedMessage, 0, len(taken))
 		for _, m := range taken {
-			messages = append(messages, m.handOut(append(r.AttributeNames, r.MessageSystemAttributeNames...)))
+			messages = append(messages, m.handOut(names))
 		}
 		q.mu.Unlock()
 		if len(messages) > 0 || !time.Now().Before(end) {
 			return &receivedMessages{messages}, nil
 		}
-		if !sleep(ctx, min(receiveInterval, time.Until(end))) && ctx.Err() != nil {
+		if !sleep(ctx, min(receiveInterval, time.Until(end))) {
 			return &receivedMessages{}, nil
 		}
 	}

@@ -56,6 +56,8 @@ type version struct {
 	text    *string
 	binary  []byte
 	created time.Time
+
+	accessed time.Time // by the day
 }
 
 type tag struct{ Key, Value string }
@@ -432,6 +434,7 @@ func (s *secrets) read(r getSecretValue) (*secretValue, error) {
 		}
 	}
 	sec.accessed = s.now().UTC().Truncate(24 * time.Hour)
+	v.accessed = sec.accessed
 	return &secretValue{sec.ref(), epoch{v.created}, v.binary, v.text, v.id, sec.stagesOf(v)}, nil
 }
 
@@ -504,12 +507,7 @@ func (sec *secret) metadata() secretMetadata {
 		CreatedDate: epoch{sec.created}, LastChangedDate: epoch{sec.changed},
 		Description: sec.description, KmsKeyId: sec.kmsKey, Tags: sec.tags,
 	}
-	if !sec.accessed.IsZero() {
-		m.LastAccessedDate = &epoch{sec.accessed}
-	}
-	if sec.deleted() {
-		m.DeletedDate = &epoch{sec.deleteAfter}
-	}
+	m.LastAccessedDate, m.DeletedDate = epochOf(sec.accessed), epochOf(sec.deleteAfter)
 	return m
 }
 
@@ -688,9 +686,10 @@ type listSecretVersionIDs struct {
 }
 
 type secretVersionEntry struct {
-	VersionId     string
-	VersionStages []string `json:",omitempty"`
-	CreatedDate   epoch
+	VersionId        string
+	VersionStages    []string `json:",omitempty"`
+	CreatedDate      epoch
+	LastAccessedDate *epoch `json:",omitempty"`
 }
 
 type secretVersionList struct {
@@ -729,7 +728,7 @@ func (s *secrets) listVersions(r listSecretVersionIDs) (*secretVersionList, erro
 			list.NextToken = pageToken(v.id)
 			break
 		}
-		list.Versions = append(list.Versions, secretVersionEntry{v.id, stages, epoch{v.created}})
+		list.Versions = append(list.Versions, secretVersionEntry{v.id, stages, epoch{v.created}, epochOf(v.accessed)})
 	}
 	return list, nil
 }

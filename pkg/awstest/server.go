@@ -327,6 +327,14 @@ func (e epoch) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(e.UnixMilli())/1e3, 'f', 3, 64), nil
 }
 
+// epochOf leaves a time out that was never set.
+func epochOf(t time.Time) *epoch {
+	if t.IsZero() {
+		return nil
+	}
+	return &epoch{t}
+}
+
 func (e *epoch) UnmarshalJSON(b []byte) error {
 	seconds, err := strconv.ParseFloat(string(b), 64)
 	if err != nil {

@@ -202,17 +202,19 @@ func (f adminFault) fault() (Fault, error) {
 	if f.After {
 		fault = fault.After()
 	}
-	only := func(Request) bool { return true }
+	if f.AppID != "" {
+		fault = fault.For(f.AppID)
+	}
 	switch f.Only {
 	case "":
+		return fault, nil
 	case "open":
-		only = Request.Opens
+		return fault.When(Request.Opens), nil
 	case "check":
-		only = Request.Checks
+		return fault.When(Request.Checks), nil
 	default:
 		return Fault{}, fmt.Errorf("only has to be open or check, not %q", f.Only)
 	}
-	return fault.When(func(r Request) bool { return only(r) && (f.AppID == "" || r.AppID == f.AppID) }), nil
 }
 
 type adminPush struct {

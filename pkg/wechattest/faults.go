@@ -42,7 +42,15 @@ func (f Fault) After() Fault { f.process = true; f.name += "-after"; return f }
 func (f Fault) Delayed(d time.Duration) Fault { f.delay = d; return f }
 
 // When lets only those requests meet the fault for which it says true, such as [Request.Opens]; others pass it by.
-func (f Fault) When(meets func(Request) bool) Fault { f.when = meets; return f }
+// Several conditions have to hold together.
+func (f Fault) When(meets func(Request) bool) Fault {
+	if before := f.when; before != nil {
+		f.when = func(r Request) bool { return before(r) && meets(r) }
+		return f
+	}
+	f.when = meets
+	return f
+}
 
 // For lets only those requests meet the fault that bear a token of the account.
 func (f Fault) For(appid string) Fault {
@@ -135,6 +143,7 @@ func Drip(interval time.Duration) Fault {
 		rest := x.answer.body
 		x.answer.body = nil
 		x.answer.write(x.w)
+		x.flush()
 		for ; len(rest) > 0 && wait(x.r.Context(), interval); rest = rest[1:] {
 			_, _ = x.w.Write(rest[:1])
 			x.flush()

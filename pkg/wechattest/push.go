@@ -43,13 +43,6 @@ func (s *Server) PushTo(callbackURL string) {
 	s.callback = callbackURL
 }
 
-// Callback returns the URL that pushes go to.
-func (s *Server) Callback() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.callback
-}
-
 // Pushes returns the newest hundred pushes, oldest first.
 func (s *Server) Pushes() []Push {
 	s.mu.Lock()

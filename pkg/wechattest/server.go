@@ -96,7 +96,8 @@ func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = n
 // WithPlatform sets the platform whose calls are served. The default is [ExamplePlatform].
 func WithPlatform(p Platform) Option { return func(s *Server) { s.platform = p } }
 
-// WithLatency makes every call take at least d. It does not hold for the admin paths.
+// WithLatency makes every call wait for d before it is processed; one whose client leaves meanwhile is not. It does not
+// hold for the admin paths.
 func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
 
 // WithContentType sets the Content-Type of good answers. The default is text/plain, which WeChat often sends with

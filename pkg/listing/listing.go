@@ -1,0 +1,96 @@
+// Package listing selects from drafts and templates by the query parameters that both lists take.
+package listing
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// Query is what a list's query asks for. All conditions have to hold.
+type Query struct {
+	Fresh bool // not from a cache
+
+	source, developer, version *string
+	since, until               time.Time // zero: not asked for
+	ascending                  bool
+	limit                      int
+}
+
+// Parse reads a list's query. extra are further parameters that the route has, by name, each with what reads it. An
+// unknown or unusable parameter is an invalid-request problem that names it and the ones there are.
+func Parse(values url.Values, extra map[string]func(string) error) (Query, error) {
+	q := Query{limit: api.MaxLimit}
+	text := func(field **string) func(string) error {
+		return func(v string) error { *field = &v; return nil }
+	}
+	at := func(field *time.Time) func(string) error {
+		return func(v string) (err error) { *field, err = parseTime(v); return err }
+	}
+	parameters := map[string]func(string) error{
+		"source_miniprogram_appid": text(&q.source),
+		"developer":                text(&q.developer),
+		"user_version":             text(&q.version),
+		"since":                    at(&q.since),
+		"until":                    at(&q.until),
+		"order": func(v string) error {
+			q.ascending = v == "asc"
+			return api.OneOf(v, "asc", "desc")
+		},
+		"limit": func(v string) (err error) { q.limit, err = api.Limit(v); return err },
+		"fresh": func(v string) error {
+			q.Fresh = v == "true"
+			return api.OneOf(v, "true", "false")
+		},
+	}
+	maps.Copy(parameters, extra)
+	return q, api.ReadQuery(values, parameters)
+}
+
+// parseTime reads RFC 3339 or Unix seconds. A plus sign that wasn't escaped in the query arrives as a space.
+func parseTime(v string) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, strings.ReplaceAll(v, " ", "+")); err == nil {
+		return at, nil
+	}
+	seconds, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("a time in RFC 3339 or Unix seconds")
+	}
+	return time.Unix(seconds, 0), nil
+}
+
+// Select returns the entries of all that the query asks for, in its order: newest first by create_time and then by id,
+// or the other way round. entry gives an entry's upload and id. all isn't changed.
+func Select[T any](q Query, all []T, entry func(T) (wechat.Upload, int64)) []T {
+	selected := make([]T, 0, len(all))
+	for _, one := range all {
+		if upload, _ := entry(one); q.matches(upload) {
+			selected = append(selected, one)
+		}
+	}
+	slices.SortStableFunc(selected, func(a, b T) int {
+		uploadA, idA := entry(a)
+		uploadB, idB := entry(b)
+		order := cmp.Or(cmp.Compare(uploadA.CreateTime, uploadB.CreateTime), cmp.Compare(idA, idB))
+		if q.ascending {
+			return order
+		}
+		return -order
+	})
+	return selected[:min(len(selected), q.limit)]
+}
+
+func (q Query) matches(u wechat.Upload) bool {
+	is := func(wanted *string, value string) bool { return wanted == nil || *wanted == value }
+	created := time.Unix(u.CreateTime, 0)
+	return is(q.source, u.SourceMiniprogramAppID) && is(q.developer, u.Developer) && is(q.version, u.UserVersion) &&
+		(q.since.IsZero() || !created.Before(q.since)) && (q.until.IsZero() || !created.After(q.until))
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"wechat-draftbox/pkg/wechattest"
+)
+
+// introduce prints what runs here, and lines to paste into another terminal.
+func (l *local) introduce() {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	out := l.options.out
+	print := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+
+	var functions []string
+	for _, f := range l.bundle.Functions {
+		functions = append(functions, f.Name)
+	}
+	print("wechat-draftbox serves its API on %s\n", l.url)
+	print("  functions  %s", strings.Join(functions, ", "))
+	if len(l.missing) > 0 {
+		print("             not here: %s", strings.Join(l.missing, ", "))
+	}
+	print("  WeChat     %s", where(l.world.wechatURL, "simulated", l.options.getenv("WECHAT_API_BASE_URL")))
+	print("  AWS        %s", where(l.world.awsURL, "a stand-in, in memory", cmp.Or(l.options.getenv("AWS_ENDPOINT_URL"), "the account that the SDK finds")))
+	for _, s := range l.bundle.Schedules {
+		if s.Every == 0 {
+			print("  schedule   %s %s: not run here", s.Expression, s.Input)
+			continue
+		}
+		print("  schedule   %s, now and every %v", s.Input, faster(s.Every, l.options.speed).Round(time.Second))
+	}
+	print("\nPaste into another terminal:\n")
+	for _, line := range l.lines() {
+		print("  # %s\n  %s", line.what, line.command)
+	}
+	print("\nCtrl-C stops it.\n")
+}
+
+func where(url, kind, real string) string {
+	if url == "" {
+		return real
+	}
+	return url + " (" + kind + ")"
+}
+
+// A line is a command to paste.
+type line struct{ what, command string }
+
+func (l *local) lines() []line {
+	closed := wechattest.ExampleClosed
+	var all []line
+	add := func(condition bool, what, format string, args ...any) {
+		if condition {
+			all = append(all, line{what, fmt.Sprintf(format, args...)})
+		}
+	}
+	simulated := l.world.wechat != nil
+	drafts, sees, opens := l.serves("GET /drafts"), l.serves("GET /accounts/{appid}/draft-switch"), l.serves("POST /accounts/{appid}/draft-switch")
+
+	add(drafts, "the drafts of the platform, newest first", "curl -s %s/drafts", l.url)
+	if simulated {
+		add(sees, "is the switch of an account open?", "curl -s %s/accounts/%s/draft-switch", l.url, closed)
+		add(opens, "opening it can't be undone, so it is refused without confirm", "curl -s -X POST %s/accounts/%s/draft-switch", l.url, closed)
+		add(opens, "open it; the second time it says that nothing changed", `curl -s -H 'Content-Type: application/json' -d '{"confirm": "%[2]s"}' %[1]s/accounts/%[2]s/draft-switch`, l.url, closed)
+		add(drafts, "a developer uploads a draft to the simulated WeChat",
+			`curl -s -d '{"user_version": "2.0.0", "user_desc": "a new one", "source_miniprogram_appid": "wx00000000000000aa", "source_miniprogram": "Tea", "developer": "Lin"}' %s/_sim/drafts`, l.world.wechatURL)
+	}
+	add(l.fleet["drafts"] != nil, "any task can be run at once: an event as body, a function in the path",
+		`curl -s -d '{"task": "watch-drafts"}' %s/_local/invoke/drafts`, l.url)
+	add(l.managesTokens(), "end all tokens, and see the bundle fetch new ones", `curl -s -X POST %s/_sim/tokens/expire; curl -s '%s/drafts?fresh=true'`, l.world.wechatURL, l.url)
+	add(simulated, "WeChat refuses this machine's address; an empty refused_ip ends that", `curl -s -d '{"refused_ip": "198.51.100.154"}' %s/_sim/whitelist`, l.world.wechatURL)
+	add(simulated, "what the simulated WeChat holds", "curl -s %s/_sim/state", l.world.wechatURL)
+	return all
+}

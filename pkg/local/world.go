@@ -1,0 +1,184 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+// A world is what the functions talk to: a simulated WeChat and a stand-in for
+// AWS, each nil where the real one is used.
+type world struct {
+	wechat    *wechattest.Server
+	wechatURL string
+	aws       *awstest.Server
+	awsURL    string
+	awsAt     string // awsURL as seen from here
+
+	servers []*http.Server
+}
+
+// serveWeChat starts the simulated WeChat with its example on a listener.
+func (w *world) serveWeChat(l net.Listener, host string) {
+	w.wechat = wechattest.New(wechattest.WithExample())
+	w.serve(l, w.wechat)
+	w.wechatURL = address(l, host)
+}
+
+// serveAWS starts an AWS account with nothing in it on a listener.
+func (w *world) serveAWS(l net.Listener, host string) {
+	w.aws = awstest.New()
+	w.serve(l, w.aws)
+	w.awsURL, w.awsAt = address(l, host), address(l, "")
+}
+
+func (w *world) serve(l net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	w.servers = append(w.servers, server)
+	go server.Serve(l)
+}
+
+// address is the URL of a listener; host, if it is not empty, stands for its
+// address.
+func address(l net.Listener, host string) string {
+	a := l.Addr().(*net.TCPAddr)
+	ip := a.IP.String()
+	if a.IP.IsUnspecified() {
+		ip = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(cmp.Or(host, ip), fmt.Sprint(a.Port))
+}
+
+func (w *world) close() {
+	for _, server := range w.servers {
+		server.Close()
+	}
+}
+
+// queueURL is the address of a queue of the stand-in. In a real account the
+// stack that the template describes need not be there: it has none.
+func (w *world) queueURL(name string) string {
+	if w.awsURL == "" {
+		return ""
+	}
+	return w.awsURL + "/" + account + "/" + name
+}
+
+// sqs is the SDK's client for the stand-in's queues.
+func (w *world) sqs() *sqs.Client { return sqs.NewFromConfig(w.aws.Config(w.awsAt)) }
+
+// makeQueues makes the template's queues in the stand-in.
+func (w *world) makeQueues(ctx context.Context, queues []queue) error {
+	client := w.sqs()
+	for _, q := range queues {
+		_, err := client.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String(q.Name), Attributes: q.Attributes})
+		if err != nil {
+			return fmt.Errorf("make the queue %s: %w", q.Name, err)
+		}
+	}
+	return nil
+}
+
+// variables are what leads the functions to the stand-ins.
+func (w *world) variables() map[string]string {
+	all := map[string]string{}
+	if w.wechat != nil {
+		all["WECHAT_API_BASE_URL"] = w.wechatURL
+	}
+	if w.aws != nil {
+		maps.Copy(all, map[string]string{
+			"AWS_ENDPOINT_URL":      w.awsURL,
+			"AWS_REGION":            region,
+			"AWS_ACCESS_KEY_ID":     "local",
+			"AWS_SECRET_ACCESS_KEY": "local",
+		})
+	}
+	return all
+}
+
+// names are where the bundle keeps what it needs.
+type names struct {
+	secrets    string // SECRET_PREFIX
+	parameters string // PARAMETER_PREFIX
+	store      string // ACCOUNT_TOKEN_STORE
+}
+
+func namesOf(functions []function, getenv func(string) string) names {
+	variable := func(name, byDefault string) string {
+		if value := getenv(name); value != "" {
+			return value
+		}
+		for _, f := range functions {
+			if f.Environment[name] != "" {
+				return f.Environment[name]
+			}
+		}
+		return byDefault
+	}
+	return names{
+		secrets:    variable("SECRET_PREFIX", "wechat/draftbox"),
+		parameters: variable("PARAMETER_PREFIX", "/wechat/draftbox"),
+		store:      variable("ACCOUNT_TOKEN_STORE", "secretsmanager"),
+	}
+}
+
+// configure does what an operator does before a deployment: it stores the
+// settings of the platform and the app secret of the operator's own account.
+func (w *world) configure(n names) {
+	p := w.wechat.Platform()
+	w.aws.SetSecret(n.secrets+"/platform", object(
+		"component_appid", p.AppID,
+		"component_appsecret", p.AppSecret,
+		"message_token", p.MessageToken,
+		"encoding_aes_key", p.EncodingAESKey,
+	))
+	n.storeAccount(w.aws, wechattest.ExampleOwn, object("appsecret", wechattest.ExampleOwnSecret))
+}
+
+// issueTokens does what a token server does: it stores a token of the component
+// and of each account.
+func (w *world) issueTokens(n names) {
+	expires := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
+	w.aws.SetSecret(n.secrets+"/component-token", object(
+		"access_token", w.wechat.IssueComponentToken(), "expires_at", expires))
+	for _, appID := range []string{
+		wechattest.ExampleClosed, wechattest.ExampleOpen, wechattest.ExampleNotGranted,
+		wechattest.ExampleRevoked, wechattest.ExampleOwn,
+	} {
+		known, _ := w.wechat.Account(appID)
+		n.storeAccount(w.aws, appID, object(
+			"access_token", w.wechat.IssueAccountToken(appID), "expires_at", expires,
+			"refresh_token", known.RefreshToken, "appsecret", known.Secret))
+	}
+}
+
+func (n names) storeAccount(to *awstest.Server, appID, value string) {
+	if n.store == "ssm" {
+		to.SetSecureParameter(n.parameters+"/account-tokens/"+appID, value)
+		return
+	}
+	to.SetSecret(n.secrets+"/accounts/"+appID, value)
+}
+
+// object is a JSON object of keys and values; empty values are left out.
+func object(pairs ...string) string {
+	all := map[string]string{}
+	for at := 0; at+1 < len(pairs); at += 2 {
+		if pairs[at+1] != "" {
+			all[pairs[at]] = pairs[at+1]
+		}
+	}
+	text, _ := json.Marshal(all) // strings always are JSON
+	return string(text)
+}
