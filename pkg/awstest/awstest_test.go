@@ -101,6 +101,25 @@ func TestSecretVersions(t *testing.T) {
 	}
 }
 
+func TestOldSecretVersionsGo(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	server := awstest.New(awstest.WithClock(clock.now))
+	for range 150 {
+		server.SetSecret("s", "v")
+		clock.advance(time.Minute)
+	}
+	if got := len(server.SecretVersions("s")); got != 150 {
+		t.Errorf("%d versions of one day, want all 150", got)
+	}
+	clock.advance(24 * time.Hour)
+	current := server.SetSecret("s", "v")
+	versions := server.SecretVersions("s")
+	if len(versions) != 100 || versions[99].ID != current {
+		t.Errorf("%d versions a day later, want the newest 100", len(versions))
+	}
+}
+
 // Many callers move AWSCURRENT from the version they all saw: one succeeds.
 func TestUpdateSecretVersionStageIsCompareAndSwap(t *testing.T) {
 	t.Parallel()

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"reflect"
 	"regexp"
@@ -502,6 +501,7 @@ func parameterCase(ctx context.Context, j *journal, c clients) {
 
 func parameterPathCase(ctx context.Context, j *journal, c clients) {
 	p := c.parameters
+	p.PutParameter(ctx, &ssm.PutParameterInput{Name: aws.String("/contract/path/b/deep"), Value: aws.String("deep"), Type: ssmtypes.ParameterTypeString})
 	for i := range 12 {
 		p.PutParameter(ctx, &ssm.PutParameterInput{
 			Name: aws.String(fmt.Sprintf("/contract/path/p%02d", i)), Value: aws.String(fmt.Sprint(i)), Type: ssmtypes.ParameterTypeString,
@@ -683,59 +683,35 @@ func deadLettersCase(ctx context.Context, j *journal, c clients) {
 	j.see("receive dead", out, err)
 }
 
-// moto is one process for the package.
-var moto struct {
-	once sync.Once
-	url  string
-	why  string // it is not there
-	stop func()
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if moto.stop != nil {
-		moto.stop()
-	}
-	os.Exit(code)
-}
-
-// startMoto gives the address of a running moto_server, or skips the test.
-func startMoto(t *testing.T) string {
+// startMoto runs moto_server until the test ends and gives its address; it skips
+// the test where that can't be had.
+func startMoto(t *testing.T) (url string) {
 	t.Helper()
-	moto.once.Do(func() {
-		path, err := exec.LookPath("moto_server")
-		if err != nil {
-			moto.why = "moto_server is not installed"
-			return
-		}
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			moto.why = err.Error()
-			return
-		}
-		address := listener.Addr().String()
-		listener.Close()
-		_, port, _ := net.SplitHostPort(address)
-		cmd := exec.Command(path, "-H", "127.0.0.1", "-p", port)
-		if err := cmd.Start(); err != nil {
-			moto.why = "moto_server does not start: " + err.Error()
-			return
-		}
-		moto.stop = func() {
-			cmd.Process.Kill()
-			cmd.Wait()
-		}
-		for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-			if conn, err := net.Dial("tcp", address); err == nil {
-				conn.Close()
-				moto.url = "http://" + address
-				return
-			}
-		}
-		moto.why = "moto_server did not answer within 15 seconds"
-	})
-	if moto.url == "" {
-		t.Skip("not compared with moto: " + moto.why)
+	path, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("not compared with moto: moto_server is not installed")
 	}
-	return moto.url
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	_, port, _ := net.SplitHostPort(address)
+	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", port)
+	if err := cmd.Start(); err != nil {
+		t.Skip("not compared with moto: moto_server does not start: ", err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+			return "http://" + address
+		}
+	}
+	t.Fatal("moto_server did not answer within 15 seconds")
+	return ""
 }

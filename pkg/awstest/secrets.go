@@ -97,12 +97,12 @@ func (s *Server) SetSecret(name, value string) (versionID string) {
 }
 
 // Secret is the current value of a secret and its version's id; ok is false
-// where there is none.
+// where there is none, or it is marked for deletion.
 func (s *Server) Secret(name string) (value, versionID string, ok bool) {
 	st := s.secrets
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	sec, err := st.find(name)
+	sec, err := st.usable(name)
 	if err != nil || sec.stages[current] == nil {
 		return "", "", false
 	}

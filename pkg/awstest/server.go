@@ -9,8 +9,11 @@
 //
 // It keeps state in memory and answers as the services do, with their limits,
 // their paging and their errors. It can be told to misbehave: see
-// [Server.Fail]. Requests are not authenticated. A field of a request that the
-// stand-in does not know is refused, never ignored.
+// [Server.Fail]. Requests are not authenticated.
+//
+// It has what the bundle uses and no more: no labels of parameters, no FIFO
+// queues, no message attributes. A field of a request that it does not know is
+// refused, never ignored.
 //
 // What it answers is held against moto, another stand-in, by this package's
 // contract test.

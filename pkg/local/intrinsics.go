@@ -3,7 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"fmt"
-	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,8 +26,8 @@ const (
 type evaluator struct {
 	file       string
 	parameters map[string]*yaml.Node // values
-	conditions map[string]*yaml.Node // formulas
-	mappings   map[string]map[string]map[string]*yaml.Node
+	conditions map[string]yaml.Node  // formulas
+	mappings   map[string]map[string]map[string]yaml.Node
 	resources  map[string]resource
 	visiting   map[string]bool // conditions being judged
 	queueURL   func(name string) string
@@ -155,14 +155,21 @@ func (e *evaluator) call(name string, arg *yaml.Node) (*yaml.Node, error) {
 			return nil, e.fail(arg, "!Select finds no element %s", list.Content[0].Value)
 		}
 		return list.Content[1].Content[at], nil
-	case name == "FindInMap" && len(list.Content) >= 3:
+	case name == "FindInMap" && len(list.Content) == 3:
 		keys := texts(list)
-		return e.mappings[keys[0]][keys[1]][keys[2]], nil
+		value, ok := e.mappings[keys[0]][keys[1]][keys[2]]
+		if !ok {
+			return nil, e.fail(arg, "!FindInMap finds nothing at %s", strings.Join(keys, ", "))
+		}
+		return &value, nil
 	case name == "Base64":
 		return scalar(arg, base64.StdEncoding.EncodeToString([]byte(list.Value))), nil
 	}
 	return nil, nil // known in AWS only
 }
+
+// generated is what SAM puts after a function's id to name what it makes for it.
+var generated = regexp.MustCompile(`^(Role|Version|Alias\w+)$`)
 
 func (e *evaluator) ref(at *yaml.Node, name string) (*yaml.Node, error) {
 	if value, ok := e.parameters[name]; ok {
@@ -194,8 +201,8 @@ func (e *evaluator) ref(at *yaml.Node, name string) (*yaml.Node, error) {
 	if id, attribute, found := strings.Cut(name, "."); found && e.resources[id].Type != "" {
 		return e.getAtt(scalar(at, id+"."+attribute)) // what SAM makes of it, as "Function.Alias"
 	}
-	for id := range e.resources { // or "FunctionRole", "FunctionAliaslive"
-		if strings.HasPrefix(name, id) {
+	for id, r := range e.resources { // "FunctionRole" and the like are SAM's too
+		if rest, ok := strings.CutPrefix(name, id); ok && r.Type == "AWS::Serverless::Function" && generated.MatchString(rest) {
 			return nil, nil
 		}
 	}
@@ -284,10 +291,12 @@ func arn(service, name string) string {
 	return "arn:aws:" + service + ":" + region + ":" + account + ":" + name
 }
 
+var variable = regexp.MustCompile(`\$\{[^}]+\}`)
+
 // sub fills in "${Name}", "${Name.Attribute}" and, in the long form, names of
 // its own; "${!Name}" stands for itself.
 func (e *evaluator) sub(arg *yaml.Node) (*yaml.Node, error) {
-	text, own := arg.Value, map[string]*yaml.Node{}
+	text, own := arg.Value, map[string]yaml.Node{}
 	if arg.Kind == yaml.SequenceNode {
 		if len(arg.Content) != 2 {
 			return nil, e.fail(arg, "!Sub takes a text and a map of values")
@@ -298,13 +307,14 @@ func (e *evaluator) sub(arg *yaml.Node) (*yaml.Node, error) {
 		}
 	}
 	var failed error
-	filled := os.Expand(text, func(name string) string {
+	filled := variable.ReplaceAllStringFunc(text, func(whole string) string {
+		name := whole[2 : len(whole)-1]
 		var n *yaml.Node
 		var err error
 		if literal, ok := strings.CutPrefix(name, "!"); ok {
 			return "${" + literal + "}"
 		} else if value, ok := own[name]; ok {
-			n, err = e.resolve(value)
+			n, err = e.resolve(&value)
 		} else if strings.Contains(name, ".") {
 			n, err = e.getAtt(scalar(arg, name))
 		} else {
@@ -332,7 +342,7 @@ func (e *evaluator) condition(at *yaml.Node, name string) (bool, error) {
 	}
 	e.visiting[name] = true
 	defer delete(e.visiting, name)
-	n, err := e.resolve(formula)
+	n, err := e.resolve(&formula)
 	if err != nil {
 		return false, err
 	}

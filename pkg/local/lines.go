@@ -14,36 +14,36 @@ func (l *local) introduce() {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	out := l.options.out
-	print := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	write := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 
 	var functions []string
 	for _, f := range l.bundle.Functions {
 		functions = append(functions, f.Name)
 	}
-	print("wechat-draftbox serves its API on %s\n", l.url)
-	print("  functions  %s", strings.Join(functions, ", "))
+	write("wechat-draftbox serves its API on %s\n", l.url)
+	write("  functions  %s", strings.Join(functions, ", "))
 	if len(l.missing) > 0 {
-		print("             not here: %s", strings.Join(l.missing, ", "))
+		write("             not here: %s", strings.Join(l.missing, ", "))
 	}
-	print("  WeChat     %s", where(l.world.wechatURL, "simulated", l.options.getenv("WECHAT_API_BASE_URL")))
-	print("  AWS        %s", where(l.world.awsURL, "a stand-in, in memory", cmp.Or(l.options.getenv("AWS_ENDPOINT_URL"), "the account that the SDK finds")))
+	write("  WeChat     %s", where(l.world.wechatURL, "simulated", l.options.getenv("WECHAT_API_BASE_URL")))
+	write("  AWS        %s", where(l.world.awsURL, "a stand-in, in memory", cmp.Or(l.options.getenv("AWS_ENDPOINT_URL"), "the account that the SDK finds")))
 	for _, s := range l.bundle.Schedules {
 		if s.Every == 0 {
-			print("  schedule   %s %s: not run here", s.Expression, s.Input)
+			write("  schedule   %s %s: not run here", s.Expression, s.Input)
 			continue
 		}
-		print("  schedule   %s, now and every %v", s.Input, faster(s.Every, l.options.speed).Round(time.Second))
+		write("  schedule   %s, now and every %v", s.Input, faster(s.Every, l.options.speed).Round(time.Second))
 	}
-	print("\nPaste into another terminal:\n")
+	write("\nPaste into another terminal:\n")
 	for _, line := range l.lines() {
-		print("  # %s\n  %s", line.what, line.command)
+		write("  # %s\n  %s", line.what, line.command)
 	}
-	print("\nCtrl-C stops it.\n")
+	write("\nCtrl-C stops it.\n")
 }
 
-func where(url, kind, real string) string {
+func where(url, kind, outside string) string {
 	if url == "" {
-		return real
+		return outside
 	}
 	return url + " (" + kind + ")"
 }
@@ -70,6 +70,9 @@ func (l *local) lines() []line {
 		add(drafts, "a developer uploads a draft to the simulated WeChat",
 			`curl -s -d '{"user_version": "2.0.0", "user_desc": "a new one", "source_miniprogram_appid": "wx00000000000000aa", "source_miniprogram": "Tea", "developer": "Lin"}' %s/_sim/drafts`, l.world.wechatURL)
 	}
+	add(l.world.aws != nil && !simulated, "the stand-in for AWS holds no token yet; store one",
+		`AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region %s --endpoint-url %s secretsmanager create-secret --name %s/component-token --secret-string file://component-token.json`,
+		region, l.world.awsURL, namesOf(l.bundle.Functions, l.options.getenv).secrets)
 	add(l.fleet["drafts"] != nil, "any task can be run at once: an event as body, a function in the path",
 		`curl -s -d '{"task": "watch-drafts"}' %s/_local/invoke/drafts`, l.url)
 	add(l.managesTokens(), "end all tokens, and see the bundle fetch new ones", `curl -s -X POST %s/_sim/tokens/expire; curl -s '%s/drafts?fresh=true'`, l.world.wechatURL, l.url)

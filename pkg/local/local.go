@@ -38,60 +38,72 @@ type local struct {
 
 // start gets everything ready and serves the API. What needs no request, work
 // does.
-func start(ctx context.Context, o options) (l *local, err error) {
-	l = &local{options: o, world: &world{}, log: o.out}
-	defer func() {
-		if err != nil {
-			l.close()
-		}
-	}()
-	if o.quiet {
-		l.log = io.Discard
+func start(ctx context.Context, o options) (*local, error) {
+	l := &local{options: o, world: &world{}, log: o.out}
+	if err := l.start(ctx); err != nil {
+		l.close()
+		return nil, err
 	}
-	if o.log != "" {
-		file, err := os.Create(o.log)
-		if err != nil {
-			return nil, fmt.Errorf("open the log: %w", err)
-		}
-		l.log = file
-		l.stop = append(l.stop, func() { file.Close() })
-	}
+	return l, nil
+}
 
+func (l *local) start(ctx context.Context) error {
+	o := l.options
+	if err := l.openLog(); err != nil {
+		return err
+	}
 	api, err := l.listen()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	l.bundle, err = readTemplate(o.template, o.parameters, l.world.queueURL)
-	if err != nil {
-		return nil, err
+	if l.bundle, err = readTemplate(o.template, o.parameters, l.world.queueURL); err != nil {
+		return err
 	}
 	l.leaveOutMissing()
 	if len(l.bundle.Functions) == 0 {
-		return nil, fmt.Errorf("%s: none of its functions is here", o.template)
+		return fmt.Errorf("%s: none of its functions is here", o.template)
 	}
 	binaries, err := os.MkdirTemp("", "wechat-draftbox-")
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the binaries: %w", err)
+		return fmt.Errorf("make a folder for the binaries: %w", err)
 	}
 	l.stop = append(l.stop, func() { os.RemoveAll(binaries) })
+	fmt.Fprintln(o.out, "building the functions ...")
 	if err := build(ctx, l.bundle.Functions, binaries); err != nil {
-		return nil, err
+		return err
 	}
 	variables := l.variables()
 	l.fleet, err = startFleet(ctx, l.bundle.Functions, binaries,
 		func(f function) []string { return environment(f, o.getenv, variables) },
 		func(name string) io.Writer { return &prefixed{name: name, to: l.log, lock: &l.lock} })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := l.furnish(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	server := &http.Server{Handler: l.handler(), ReadHeaderTimeout: time.Minute}
 	l.stop = append(l.stop, func() { server.Close() })
 	go server.Serve(api)
-	l.url = "http://" + api.Addr().String()
-	return l, nil
+	l.url = address(api, "")
+	return nil
+}
+
+// openLog finds out where requests and the functions' logs go.
+func (l *local) openLog() error {
+	if l.options.quiet {
+		l.log = io.Discard
+	}
+	if l.options.log == "" {
+		return nil
+	}
+	file, err := os.Create(l.options.log)
+	if err != nil {
+		return fmt.Errorf("open the log: %w", err)
+	}
+	l.log = file
+	l.stop = append(l.stop, func() { file.Close() })
+	return nil
 }
 
 // listen takes the ports: the API's, and the two after it for the stand-ins.

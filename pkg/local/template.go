@@ -69,8 +69,8 @@ type templateFile struct {
 		Type    string    `yaml:"Type"`
 		Default yaml.Node `yaml:"Default"`
 	} `yaml:"Parameters"`
-	Mappings   map[string]map[string]map[string]*yaml.Node `yaml:"Mappings"`
-	Conditions map[string]*yaml.Node                       `yaml:"Conditions"`
+	Mappings   map[string]map[string]map[string]yaml.Node `yaml:"Mappings"`
+	Conditions map[string]yaml.Node                       `yaml:"Conditions"`
 	Globals    struct {
 		Function yaml.Node `yaml:"Function"`
 	} `yaml:"Globals"`

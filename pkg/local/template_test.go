@@ -140,9 +140,9 @@ func TestIntrinsics(t *testing.T) {
 		queueURL: standinURL,
 	}
 	var shared struct {
-		Mappings   map[string]map[string]map[string]*yaml.Node `yaml:"Mappings"`
-		Conditions map[string]*yaml.Node                       `yaml:"Conditions"`
-		Resources  map[string]resource                         `yaml:"Resources"`
+		Mappings   map[string]map[string]map[string]yaml.Node `yaml:"Mappings"`
+		Conditions map[string]yaml.Node                       `yaml:"Conditions"`
+		Resources  map[string]resource                        `yaml:"Resources"`
 	}
 	if err := yaml.Unmarshal([]byte(`
 Mappings: {Sizes: {dev: {memory: 128}}}

@@ -3,6 +3,7 @@ package parameter
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -38,6 +39,7 @@ type Value struct {
 	Name    string // whole, with the prefix
 	Text    secret.Value
 	Version int64
+	Since   time.Time // when this version was written
 }
 
 // Name is the whole name of a parameter.
@@ -104,5 +106,5 @@ func (s Store) List(ctx context.Context, path, next string, limit int) (page []V
 }
 
 func value(p types.Parameter) Value {
-	return Value{aws.ToString(p.Name), secret.New(aws.ToString(p.Value)), p.Version}
+	return Value{aws.ToString(p.Name), secret.New(aws.ToString(p.Value)), p.Version, aws.ToTime(p.LastModifiedDate)}
 }

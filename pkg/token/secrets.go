@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -36,21 +37,25 @@ func (s Secrets) Name(holder string) string {
 func (s Secrets) PlatformName() string { return s.prefix + "/platform" }
 
 // Load implements [Store].
-func (s Secrets) Load(ctx context.Context, holder string) (secret.Value, string, error) {
+func (s Secrets) Load(ctx context.Context, holder string) (Entry, error) {
 	return s.Get(ctx, s.Name(holder))
 }
 
-// Get reads a secret and the id of its version. Errors are of package awserror.
-func (s Secrets) Get(ctx context.Context, name string) (text secret.Value, version string, err error) {
+// Get reads a secret. Errors are of package awserror.
+func (s Secrets) Get(ctx context.Context, name string) (Entry, error) {
 	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
 		SecretId:     aws.String(name),
 		VersionStage: aws.String("AWSCURRENT"),
 	})
 	if err != nil {
-		return secret.Value{}, "", awserror.Wrap("secretsmanager:GetSecretValue", name, err)
+		return Entry{}, awserror.Wrap("secretsmanager:GetSecretValue", name, err)
 	}
-	if out.SecretString == nil {
-		return secret.New(string(out.SecretBinary)), aws.ToString(out.VersionId), nil
+	return entry(out.SecretString, out.SecretBinary, out.VersionId, out.CreatedDate), nil
+}
+
+func entry(text *string, binary []byte, version *string, created *time.Time) Entry {
+	if text == nil {
+		text = aws.String(string(binary))
 	}
-	return secret.New(*out.SecretString), aws.ToString(out.VersionId), nil
+	return Entry{secret.New(*text), aws.ToString(version), aws.ToTime(created)}
 }

@@ -22,9 +22,16 @@ type Token struct {
 	Version   string       // of the secret or parameter that held it
 }
 
-// Store loads what stands for a holder's token, and the version of it. Errors are of package awserror.
+// Entry is what stands in a secret or parameter.
+type Entry struct {
+	Text    secret.Value
+	Version string    // changes with each write
+	Since   time.Time // when this version was written
+}
+
+// Store loads what stands for a holder's token. Errors are of package awserror.
 type Store interface {
-	Load(ctx context.Context, holder string) (text secret.Value, version string, err error)
+	Load(ctx context.Context, holder string) (Entry, error)
 	Name(holder string) string
 }
 
@@ -32,7 +39,7 @@ type Store interface {
 type ByHolder struct{ Platform, Accounts Store }
 
 // Load implements [Store].
-func (b ByHolder) Load(ctx context.Context, holder string) (secret.Value, string, error) {
+func (b ByHolder) Load(ctx context.Context, holder string) (Entry, error) {
 	return b.of(holder).Load(ctx, holder)
 }
 
@@ -168,18 +175,18 @@ func (s *Source) cached(holder string) (Token, bool) {
 }
 
 func (s *Source) load(ctx context.Context, holder string) (Token, error) {
-	text, version, err := s.store.Load(ctx, holder)
+	entry, err := s.store.Load(ctx, holder)
 	if holder != Component && awserror.Is(err, awserror.Missing) {
 		return Token{}, &UnknownAccount{holder}
 	}
 	if err != nil {
 		return Token{}, fmt.Errorf("read the token: %w", err)
 	}
-	stored, err := Parse(s.store.Name(holder), text)
+	stored, err := Parse(s.store.Name(holder), entry.Text)
 	if err != nil {
 		return Token{}, err
 	}
-	token := Token{Access: stored.Access, ExpiresAt: stored.ExpiresAt, Version: version}
+	token := Token{Access: stored.Access, ExpiresAt: stored.ExpiresAt, Version: entry.Version}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cache[holder] = cached{token, s.now().Round(0)}
