@@ -1,0 +1,178 @@
+package wechat
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"wechat-draftbox/pkg/secret"
+)
+
+// The calls of this file fetch tokens. They are repeated like reads: after a lost answer nobody has the token that it
+// held, and the next one supersedes it.
+
+// Grant is an access token as WeChat hands it out.
+type Grant struct {
+	Access  secret.Value
+	Life    time.Duration // from now
+	Refresh secret.Value  // an authorizer's; may be empty
+}
+
+// Platform is a third-party platform's identity.
+type Platform struct {
+	AppID     string
+	AppSecret secret.Value
+}
+
+// ComponentToken fetches a component token with the newest ticket. The former one works for five minutes more, and a
+// daily limit stands on the call.
+//
+// https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/getComponentAccessToken.html
+func (c *Client) ComponentToken(ctx context.Context, p Platform, ticket secret.Value) (Grant, error) {
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: "/cgi-bin/component/api_component_token",
+		secrets: []secret.Value{p.AppSecret, ticket},
+		body: map[string]string{
+			"component_appid":         p.AppID,
+			"component_appsecret":     p.AppSecret.Reveal(),
+			"component_verify_ticket": ticket.Reveal(),
+		}})
+	if err != nil {
+		return Grant{}, err
+	}
+	return grant(answer, "/cgi-bin/component/api_component_token", "component_access_token", "")
+}
+
+// AuthorizerToken fetches an account's token with its refresh token, and the component token. The refresh token of the
+// answer takes the former one's place.
+//
+// https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/getAuthorizerAccessToken.html
+func (c *Client) AuthorizerToken(ctx context.Context, component secret.Value, componentAppID, appID string, refresh secret.Value) (Grant, error) {
+	const path = "/cgi-bin/component/api_authorizer_token"
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, token: component, secrets: []secret.Value{refresh},
+		body: map[string]string{
+			"component_appid":          componentAppID,
+			"authorizer_appid":         appID,
+			"authorizer_refresh_token": refresh.Reveal(),
+		}})
+	if err != nil {
+		return Grant{}, err
+	}
+	return grant(answer, path, "authorizer_access_token", "authorizer_refresh_token")
+}
+
+// StableToken fetches an own account's token with its app secret. WeChat gives the same token until near its end,
+// unless force is set (20 times a day).
+//
+// https://developers.weixin.qq.com/doc/offiaccount/Basic_Information/getStableAccessToken.html
+func (c *Client) StableToken(ctx context.Context, appID string, appSecret secret.Value, force bool) (Grant, error) {
+	const path = "/cgi-bin/stable_token"
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, secrets: []secret.Value{appSecret},
+		body: map[string]any{
+			"grant_type":    "client_credential",
+			"appid":         appID,
+			"secret":        appSecret.Reveal(),
+			"force_refresh": force,
+		}})
+	if err != nil {
+		return Grant{}, err
+	}
+	return grant(answer, path, "access_token", "")
+}
+
+func grant(answer fields, path, access, refresh string) (Grant, error) {
+	token, _ := answer.text(access)
+	seconds, ok := answer.number("expires_in")
+	if token == "" || !ok || seconds <= 0 {
+		return Grant{}, &Failure{Call: path, Cause: Unusable, Detail: "the answer has no " + access + " or no expires_in", Sent: true}
+	}
+	renewed, _ := answer.text(refresh)
+	return Grant{secret.New(token), time.Duration(seconds) * time.Second, secret.New(renewed)}, nil
+}
+
+// StartPushTicket asks WeChat to push tickets to the platform. It is fine where they are pushed already.
+//
+// https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/startPushTicket.html
+func (c *Client) StartPushTicket(ctx context.Context, p Platform) error {
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/cgi-bin/component/api_start_push_ticket",
+		secrets: []secret.Value{p.AppSecret},
+		body:    map[string]string{"component_appid": p.AppID, "component_secret": p.AppSecret.Reveal()}})
+	return err
+}
+
+// QueryAuth exchanges an authorization code, which works once, for the tokens of the account that authorised the
+// platform.
+//
+// https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/authorization-management/getAuthorizerRefreshToken.html
+func (c *Client) QueryAuth(ctx context.Context, component secret.Value, componentAppID string, code secret.Value) (appID string, g Grant, err error) {
+	const path = "/cgi-bin/component/api_query_auth"
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, token: component, secrets: []secret.Value{code},
+		body: map[string]string{"component_appid": componentAppID, "authorization_code": code.Reveal()}})
+	if err != nil {
+		return "", Grant{}, err
+	}
+	info := answer.object("authorization_info")
+	appID, _ = info.text("authorizer_appid")
+	g, err = grant(info, path, "authorizer_access_token", "authorizer_refresh_token")
+	return appID, g, err
+}
+
+// Authorizer is an account that authorised the platform.
+type Authorizer struct {
+	AppID   string
+	Refresh secret.Value // may be empty
+}
+
+// authorizersPerPage is the most that WeChat allows (40170).
+const authorizersPerPage = 500
+
+// Authorizers lists the accounts that authorised the platform, a page of at most 500 from offset, and how many there
+// are in all.
+//
+// https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/authorization-management/getAuthorizerList.html
+func (c *Client) Authorizers(ctx context.Context, component secret.Value, componentAppID string, offset int) (page []Authorizer, total int, err error) {
+	const path = "/cgi-bin/component/api_get_authorizer_list"
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, token: component,
+		body: map[string]any{"component_appid": componentAppID, "offset": offset, "count": authorizersPerPage}})
+	if err != nil {
+		return nil, 0, err
+	}
+	page, _, err = list(answer, path, "list", func(f fields) (Authorizer, bool) {
+		appID, ok := f.text("authorizer_appid")
+		refresh, _ := f.text("refresh_token")
+		return Authorizer{appID, secret.New(refresh)}, ok
+	})
+	count, _ := answer.number("total_count")
+	return page, int(count), err
+}
+
+// IsMiniProgram asks whether an account that authorised the platform is a mini program, which has no draft switch.
+//
+// https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/authorization-management/getAuthorizerInfo.html
+func (c *Client) IsMiniProgram(ctx context.Context, component secret.Value, componentAppID, appID string) (bool, error) {
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: "/cgi-bin/component/api_get_authorizer_info", token: component,
+		body: map[string]string{"component_appid": componentAppID, "authorizer_appid": appID}})
+	return answer.object("authorizer_info").has("MiniProgramInfo"), err
+}
+
+// Quota is how often a call may be made in a day.
+type Quota struct{ Limit, Used, Left int }
+
+// DraftListQuota asks for the quota of the draft list.
+//
+// https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/openapi/getApiQuota.html
+func (c *Client) DraftListQuota(ctx context.Context, component secret.Value) (Quota, error) {
+	const path = "/cgi-bin/openapi/quota/get"
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, token: component,
+		body: map[string]string{"cgi_path": "/wxa/gettemplatedraftlist"}})
+	if err != nil {
+		return Quota{}, err
+	}
+	quota := answer.object("quota")
+	limit, ok := quota.number("daily_limit")
+	used, _ := quota.number("used")
+	left, _ := quota.number("remain")
+	if !ok {
+		return Quota{}, &Failure{Call: path, Cause: Unusable, Detail: "the answer has no quota", Sent: true}
+	}
+	return Quota{int(limit), int(used), int(left)}, nil
+}
