@@ -16,11 +16,10 @@ import (
 )
 
 type handler struct {
-	box *box
-	log logging.Log
+	box   *box
+	watch watcher
+	log   logging.Log
 }
-
-func newHandler(box *box, log logging.Log) *handler { return &handler{box, log} }
 
 func (h *handler) triggers() trigger.Triggers {
 	routes := api.Routes{
@@ -31,6 +30,8 @@ func (h *handler) triggers() trigger.Triggers {
 		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
 			return routes.Serve(ctx, h.log.Logger, event)
 		},
+		Tasks:     map[string]trigger.Task{watchTask: h.watch.run},
+		Scheduled: watchTask,
 	}
 }
 

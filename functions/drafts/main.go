@@ -2,7 +2,10 @@
 package main
 
 import (
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
 	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/parameter"
 	"wechat-draftbox/pkg/trigger"
 )
 
@@ -10,5 +13,7 @@ func main() { bootstrap.Run(wire) }
 
 func wire(parts bootstrap.Parts) trigger.Triggers {
 	box := newBox(parts.WeChat, parts.Tokens(parts.Secrets), parts.Settings.DraftCacheTTL, parts.Now)
-	return newHandler(box, parts.Log).triggers()
+	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix)
+	watch := watcher{box, parameters, parts.Bus, parts.Log}
+	return (&handler{box, watch, parts.Log}).triggers()
 }

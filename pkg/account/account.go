@@ -28,9 +28,9 @@ const (
 	Unauthorized Status = "unauthorized"
 )
 
-// renewAfter is how old checked_at may grow before it is written although nothing else changed: parameters can't be
+// RenewAfter is how old checked_at may grow before it is written although nothing else changed: parameters can't be
 // written often.
-const renewAfter = 7 * 24 * time.Hour
+const RenewAfter = 7 * 24 * time.Hour
 
 // Record is what is known of an account.
 type Record struct {
@@ -41,7 +41,8 @@ type Record struct {
 	CheckedAt   time.Time // of the switch; zero: never
 	Errcode     int       // of the last check, if WeChat refused it
 
-	others map[string]json.RawMessage
+	version int64                      // of the parameter; 0: there is none
+	others  map[string]json.RawMessage // keys of somebody else, which survive a rewrite
 }
 
 type stored struct {
@@ -58,9 +59,39 @@ func New(appID string) Record {
 	return Record{AppID: appID, Status: Authorized, DraftSwitch: wechat.SwitchUnknown}
 }
 
-// Found notes what a check of the account's switch said.
+// Found notes what a check of the account's switch said. Where it said nothing of the state, what was known stays.
 func (r *Record) Found(state wechat.SwitchState, at time.Time) {
-	r.DraftSwitch, r.CheckedAt, r.Errcode = state, at, 0
+	if r.DraftSwitch == wechat.SwitchOpen && at.Before(r.CheckedAt) {
+		return // it was opened since: an open switch never closes
+	}
+	if state != wechat.SwitchUnknown {
+		r.DraftSwitch = state
+	}
+	r.CheckedAt, r.Errcode = at, 0
+}
+
+// Refused notes that WeChat refused a check for the account's own reasons. What was known of the switch stays.
+func (r *Record) Refused(errcode int, at time.Time) {
+	r.CheckedAt, r.Errcode = at, errcode
+	if errcode == codeUnauthorized && r.StatusAt <= at.Unix() { // else it authorised the platform anew since
+		r.Status = Unauthorized
+	}
+}
+
+// codeUnauthorized is WeChat's errcode for an authorisation that ended.
+const codeUnauthorized = 61003
+
+// Changes are the events that tell of r having become after, other than by a push. A switch that was not known before
+// has not changed.
+func (r Record) Changes(after Record) (events []eventbus.Event) {
+	from, to := r.DraftSwitch, after.DraftSwitch
+	if from != to && from != wechat.SwitchUnknown && to != wechat.SwitchUnknown {
+		events = append(events, r.SwitchChanged(from, to))
+	}
+	if r.Status == Authorized && after.Status == Unauthorized {
+		events = append(events, r.Unauthorized(r.StatusAt))
+	}
+	return events
 }
 
 // SwitchChanged is the event that the switch of r's account went from one state to another. Its id is made of what was
@@ -74,6 +105,24 @@ func (r Record) SwitchChanged(from, to wechat.SwitchState) eventbus.Event {
 	}{eventbus.ID(eventbus.DraftSwitchChanged, r.AppID, from, to, r.CheckedAt.Unix()), r.AppID, from, to}}
 }
 
+// Authorized is the event that r's account authorised the platform, by a push of that time (Unix seconds).
+func (r Record) Authorized(at int64) eventbus.Event {
+	return r.statusEvent(eventbus.AccountAuthorized, at)
+}
+
+// Unauthorized is the event that the authorisation of r's account ended, by a push of that time, or the last push
+// before it became known otherwise.
+func (r Record) Unauthorized(at int64) eventbus.Event {
+	return r.statusEvent(eventbus.AccountUnauthorized, at)
+}
+
+func (r Record) statusEvent(detailType string, at int64) eventbus.Event {
+	return eventbus.Event{DetailType: detailType, Detail: struct {
+		ID    string `json:"id"`
+		AppID string `json:"appid"`
+	}{eventbus.ID(detailType, r.AppID, at), r.AppID}}
+}
+
 // decode reads a record. The appid is the one in the parameter's name.
 func decode(v parameter.Value) (Record, error) {
 	record := New(v.Name[strings.LastIndexByte(v.Name, '/')+1:])
@@ -82,18 +131,24 @@ func decode(v parameter.Value) (Record, error) {
 	if json.Unmarshal(text, &s) != nil || json.Unmarshal(text, &record.others) != nil {
 		return Record{}, &awserror.Malformed{Resource: v.Name, Detail: "it is not the JSON object that the bundle writes"}
 	}
-	if s.Status != "" {
-		record.Status = s.Status
+	if s.Status == Unauthorized {
+		record.Status = Unauthorized
 	}
-	if s.DraftSwitch != "" {
+	if s.DraftSwitch == wechat.SwitchOpen || s.DraftSwitch == wechat.SwitchClosed {
 		record.DraftSwitch = s.DraftSwitch
 	}
 	if s.CheckedAt != nil {
 		record.CheckedAt = *s.CheckedAt
 	}
-	record.StatusAt, record.Errcode = s.StatusAt, s.Errcode
+	record.StatusAt, record.Errcode, record.version = s.StatusAt, s.Errcode, v.Version
+	for _, key := range keys {
+		delete(record.others, key)
+	}
 	return record, nil
 }
+
+// keys are those of [stored].
+var keys = []string{"appid", "status", "status_at", "draft_switch", "checked_at", "errcode"}
 
 func (r Record) encode() secret.Value {
 	s := stored{r.AppID, r.Status, r.StatusAt, r.DraftSwitch, nil, r.Errcode}
@@ -103,21 +158,18 @@ func (r Record) encode() secret.Value {
 	}
 	known, _ := plainjson.Marshal(s) // nothing in it can't be encoded
 	all := maps.Clone(r.others)
-	if all == nil {
-		all = make(map[string]json.RawMessage)
-	}
-	for _, key := range []string{"status_at", "checked_at", "errcode"} {
-		delete(all, key)
-	}
 	json.Unmarshal(known, &all)
 	text, _ := plainjson.Marshal(all)
 	return secret.New(string(text))
 }
 
-// worthWriting reports whether now differs from before in what is to be kept.
-func worthWriting(before, now Record) bool {
-	return before.Status != now.Status || before.StatusAt != now.StatusAt || before.DraftSwitch != now.DraftSwitch ||
-		before.Errcode != now.Errcode || now.CheckedAt.Sub(before.CheckedAt) > renewAfter
+// WorthWriting reports whether change would make something of r that is to be kept: it isn't there yet, it says
+// something else, or it was checked long after what stands there.
+func (r Record) WorthWriting(change func(*Record)) bool {
+	after := r
+	change(&after)
+	return r.version == 0 || r.Status != after.Status || r.StatusAt != after.StatusAt ||
+		r.DraftSwitch != after.DraftSwitch || r.Errcode != after.Errcode || after.CheckedAt.Sub(r.CheckedAt) > RenewAfter
 }
 
 // Records are the records of all accounts.
@@ -137,61 +189,71 @@ func (rs Records) Get(ctx context.Context, appID string) (Record, error) {
 	return decode(v)
 }
 
+// Current reads an account's record. One that isn't there is [New].
+func (rs Records) Current(ctx context.Context, appID string) (Record, error) {
+	record, err := rs.Get(ctx, appID)
+	if awserror.Is(err, awserror.Missing) {
+		return New(appID), nil
+	}
+	return record, err
+}
+
 // Update changes an account's record, which is made if it isn't there, and writes it if that is worth a write. before
 // is the record that change was applied to last.
+func (rs Records) Update(ctx context.Context, appID string, change func(*Record)) (before, after Record, err error) {
+	current, err := rs.Current(ctx, appID)
+	if err != nil {
+		return current, current, err
+	}
+	return rs.Write(ctx, current, change)
+}
+
+// Write is Update of a record that was read a moment ago.
 //
 // SSM has no conditional write. But it numbers them: where a write comes out as a later number than the one after
 // what was read, another one came between and was overwritten. Then its content, which SSM keeps, is read and the
 // change applied to it in turn, so that two writers of different things both win.
-func (rs Records) Update(ctx context.Context, appID string, change func(*Record)) (before, after Record, err error) {
-	name := folder + "/" + appID
-	for {
-		current, err := rs.parameters.Get(ctx, name)
-		missing := awserror.Is(err, awserror.Missing)
-		if err != nil && !missing {
-			return before, after, fmt.Errorf("read the account: %w", err)
+func (rs Records) Write(ctx context.Context, read Record, change func(*Record)) (before, after Record, err error) {
+	name := folder + "/" + read.AppID
+	before, after = read, read
+	change(&after)
+	if !read.WorthWriting(change) {
+		return before, after, nil
+	}
+	if read.version == 0 {
+		_, err := rs.parameters.Create(ctx, name, after.encode())
+		if awserror.Is(err, awserror.Exists) {
+			return rs.Update(ctx, read.AppID, change)
 		}
-		before = New(appID)
-		if !missing {
-			if before, err = decode(current); err != nil {
-				return before, after, err
-			}
+		if err != nil {
+			err = fmt.Errorf("create the account: %w", err)
 		}
-		after = before
-		change(&after)
-		if missing {
-			if _, err = rs.parameters.Create(ctx, name, after.encode()); awserror.Is(err, awserror.Exists) {
-				continue
-			}
-			if err != nil {
-				err = fmt.Errorf("create the account: %w", err)
-			}
-			return before, after, err
+		return before, after, err
+	}
+	for version := read.version; ; {
+		text := after.encode()
+		written, err := rs.parameters.Put(ctx, name, text)
+		if err != nil {
+			return before, after, fmt.Errorf("write the account: %w", err)
 		}
-		if !worthWriting(before, after) {
+		if written <= version+1 {
 			return before, after, nil
 		}
-
-		version := current.Version
-		for {
-			written, err := rs.parameters.Put(ctx, name, after.encode())
-			if err != nil {
-				return before, after, fmt.Errorf("write the account: %w", err)
-			}
-			if written <= version+1 {
-				return before, after, nil
-			}
-			version = written
-			overwritten, err := rs.parameters.Get(ctx, name+":"+strconv.FormatInt(written-1, 10))
-			if err != nil {
-				return before, after, fmt.Errorf("read the account's former version: %w", err)
-			}
-			if before, err = decode(overwritten); err != nil {
-				return before, after, err
-			}
-			after = before
-			change(&after)
+		version = written
+		overwritten, err := rs.parameters.Get(ctx, name+":"+strconv.FormatInt(written-1, 10))
+		if err != nil {
+			return before, after, fmt.Errorf("read the account's former version: %w", err)
 		}
+		theirs, err := decode(overwritten)
+		if err != nil {
+			return before, after, err
+		}
+		merged := theirs
+		change(&merged)
+		if merged.encode().Equal(text) { // nothing of theirs is missing, or it was an earlier try of this write
+			return before, after, nil
+		}
+		before, after = theirs, merged
 	}
 }
 

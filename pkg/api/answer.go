@@ -83,7 +83,7 @@ func (a *Answer) reply(r *Request) (*reply, error) {
 	case nil:
 	case string:
 		out.Body = body
-		out.Headers["Content-Type"] = "text/plain; charset=utf-8"
+		out.Headers["Content-Type"] = "text/plain"
 	default:
 		encoded, err := plainjson.Marshal(body)
 		if err != nil {

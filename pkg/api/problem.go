@@ -84,6 +84,9 @@ var slugOfClass = map[wechat.Class]string{
 // Status is the problem's HTTP status.
 func (p *Problem) Status() int { return slugs[p.Slug].status }
 
+// Advice is what to do, and who.
+func (p *Problem) Advice() string { return first(p.Action, slugs[p.Slug].action) }
+
 // ProblemOf makes a problem of any error. now is for the wait until a quota is renewed.
 func ProblemOf(err error, now time.Time) *Problem {
 	var problem *Problem
@@ -189,7 +192,7 @@ func (p *Problem) answer(r *Request) *Answer {
 	kind := slugs[p.Slug]
 	b := body{
 		Type: "urn:wechat-draftbox:" + p.Slug, Title: kind.title, Status: kind.status, Detail: p.Detail,
-		Instance: r.Path, RequestID: r.ID, Retryable: kind.retryable, Action: first(p.Action, kind.action),
+		Instance: r.Path, RequestID: r.ID, Retryable: kind.retryable, Action: p.Advice(),
 	}
 	if p.WeChat != nil {
 		b.WeChat = &weChatSaid{p.WeChat.Code, p.WeChat.Message, p.WeChat.RID()}

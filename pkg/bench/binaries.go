@@ -13,14 +13,14 @@ import (
 
 const (
 	module  = "wechat-draftbox"
-	drafts  = module + "/functions/drafts"
-	minimal = module + "/pkg/bench/minimal"
+	draftsFunction = module + "/functions/drafts"
+	minimalLambda  = module + "/pkg/bench/minimal"
 )
 
 // binaries builds programs as they are deployed.
 type binaries struct{ dir string }
 
-// build builds a package, and returns the binary's path. One that was built before is built from go's cache.
+// build builds a package, and returns the binary's path.
 func (b binaries) build(ctx context.Context, pkg string, tags ...string) (string, error) {
 	path := filepath.Join(b.dir, strings.NewReplacer("/", "-").Replace(strings.Join(append(tags, pkg), "-")))
 	_, err := goTool(ctx, "build", "-trimpath", "-tags="+tagList(tags), "-ldflags=-s", "-o", path, pkg)
@@ -30,31 +30,44 @@ func (b binaries) build(ctx context.Context, pkg string, tags ...string) (string
 // contenders are the programs that are measured beside each other: drafts, the minimal Lambda with the same SDK clients,
 // and the one with Secrets Manager's alone.
 func (b binaries) contenders(ctx context.Context) (paths [3]string, err error) {
-	clients, err := b.clients(ctx, drafts)
+	more, err := moreClients(ctx)
 	if err != nil {
 		return paths, err
 	}
-	alone, err := b.clients(ctx, minimal)
-	if err != nil {
+	if paths[0], err = b.build(ctx, draftsFunction); err != nil {
 		return paths, err
 	}
-	// A file of the minimal Lambda links a client under the tag of its name.
-	more := slices.DeleteFunc(slices.Clone(clients), func(client string) bool { return slices.Contains(alone, client) })
-	if same, err := b.clients(ctx, minimal, more...); err != nil || !slices.Equal(same, clients) {
-		return paths, fmt.Errorf("drafts links the SDK clients %v, the minimal Lambda %v (%w)", clients, same, err)
-	}
-	if paths[0], err = b.build(ctx, drafts); err != nil {
+	if paths[1], err = b.build(ctx, minimalLambda, more...); err != nil {
 		return paths, err
 	}
-	if paths[1], err = b.build(ctx, minimal, more...); err != nil {
-		return paths, err
-	}
-	paths[2], err = b.build(ctx, minimal)
+	paths[2], err = b.build(ctx, minimalLambda)
 	return paths, err
 }
 
+// moreClients are the SDK clients that drafts links and the minimal Lambda doesn't. The latter has a build tag of that
+// name for each.
+func moreClients(ctx context.Context) ([]string, error) {
+	wanted, err := clients(ctx, draftsFunction)
+	if err != nil {
+		return nil, err
+	}
+	alone, err := clients(ctx, minimalLambda)
+	if err != nil {
+		return nil, err
+	}
+	more := slices.DeleteFunc(slices.Clone(wanted), func(client string) bool { return slices.Contains(alone, client) })
+	same, err := clients(ctx, minimalLambda, more...)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(same, wanted) {
+		return nil, fmt.Errorf("drafts links the SDK clients %v, but the minimal Lambda %v", wanted, same)
+	}
+	return more, nil
+}
+
 // clients are the SDK's service clients that a package links, in order of their names.
-func (b binaries) clients(ctx context.Context, pkg string, tags ...string) (names []string, err error) {
+func clients(ctx context.Context, pkg string, tags ...string) (names []string, err error) {
 	packages, err := goTool(ctx, "list", "-deps", "-tags="+tagList(tags), pkg)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,9 @@ import (
 	"wechat-draftbox/pkg/runtimeapi"
 )
 
+// judged is the number of drafts at which the targets hold.
+const judged = 50
+
 // noCache has drafts fetch its list each time, as the minimal Lambda does.
 const noCache = "DRAFT_CACHE_TTL=0s"
 
@@ -54,13 +57,8 @@ func start(ctx context.Context, binary string, env ...string) (*runtimeapi.Insta
 	})
 }
 
-// coldStarts measures from exec to the first answer.
-func coldStarts(ctx context.Context, b *bench) ([]row, error) {
-	paths, err := b.binaries.contenders(ctx)
-	if err != nil {
-		return nil, err
-	}
-	const drafts = 50
+// cold measures from exec to the first answer.
+func cold(ctx context.Context, b *bench, drafts int) ([]row, error) {
 	w, err := newWorld(b.latency, drafts)
 	if err != nil {
 		return nil, err
@@ -68,7 +66,7 @@ func coldStarts(ctx context.Context, b *bench) ([]row, error) {
 	defer w.close()
 	var times [3][]float64
 	for range b.starts {
-		for i, path := range paths {
+		for i, path := range b.contenders {
 			instance, err := start(ctx, path, w.env...)
 			if err != nil {
 				return nil, err
@@ -81,8 +79,12 @@ func coldStarts(ctx context.Context, b *bench) ([]row, error) {
 			times[i] = append(times[i], took)
 		}
 	}
+	var atMost []float64
+	if drafts == judged {
+		atMost = []float64{1.15, 1.6}
+	}
 	return []row{
-		percentile("cold start of `drafts`, from exec to the answer with 50 drafts, median", 0.5, times[0], times[1:], 1.15, 1.6),
+		percentile(fmt.Sprintf("cold start, from exec to the answer with %d drafts, median", drafts), 0.5, times[0], times[1:], atMost...),
 	}, nil
 }
 
@@ -97,19 +99,15 @@ func percentile(what string, q float64, times []float64, minimal [][]float64, at
 
 // warm measures invocations of running processes, and their memory after that.
 func warm(ctx context.Context, b *bench, drafts int) ([]row, error) {
-	paths, err := b.binaries.contenders(ctx)
-	if err != nil {
-		return nil, err
-	}
 	w, err := newWorld(b.latency, drafts)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
 
-	var instances [4]*runtimeapi.Instance // drafts as it comes, and the others in the order of paths
+	var instances [4]*runtimeapi.Instance // drafts as it comes, and the others in the order of b.contenders
 	for i, env := range [4][]string{w.env, append(w.env, noCache), w.env, w.env} {
-		if instances[i], err = start(ctx, paths[max(i-1, 0)], env...); err != nil {
+		if instances[i], err = start(ctx, b.contenders[max(i-1, 0)], env...); err != nil {
 			return nil, err
 		}
 		defer instances[i].Close()
@@ -135,7 +133,7 @@ func warm(ctx context.Context, b *bench, drafts int) ([]row, error) {
 	}
 
 	var mostUncached, mostCached, mostMemory []float64
-	if drafts == 50 {
+	if drafts == judged {
 		mostUncached, mostCached, mostMemory = []float64{1.2, 1.2}, []float64{0.3, 0.3}, []float64{1.3, 1.3}
 	}
 	cached, uncached, minimal := times[0], times[1], times[2:]
@@ -167,16 +165,12 @@ func peakMemory(pid int) (float64, error) {
 // secretReads counts the reads of the token in 1,000 invocations of one instance, from a WeChat without latency: the
 // count doesn't depend on it.
 func secretReads(ctx context.Context, b *bench) ([]row, error) {
-	binary, err := b.binaries.build(ctx, drafts)
-	if err != nil {
-		return nil, err
-	}
 	w, err := newWorld(0, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	instance, err := start(ctx, binary, append(w.env, noCache)...)
+	instance, err := start(ctx, b.contenders[0], append(w.env, noCache)...)
 	if err != nil {
 		return nil, err
 	}
@@ -191,13 +185,9 @@ func secretReads(ctx context.Context, b *bench) ([]row, error) {
 }
 
 // sizes are those of the binaries.
-func sizes(ctx context.Context, b *bench) ([]row, error) {
-	paths, err := b.binaries.contenders(ctx)
-	if err != nil {
-		return nil, err
-	}
+func sizes(_ context.Context, b *bench) ([]row, error) {
 	var megabytes [3]float64
-	for i, path := range paths {
+	for i, path := range b.contenders {
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, fmt.Errorf("look at a binary: %w", err)

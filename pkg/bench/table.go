@@ -51,6 +51,7 @@ func (r row) String() string {
 	atMost := each("%g", r.atMost)
 	if r.limit > 0 {
 		atMost += " × " + fmt.Sprintf(r.format, r.limit)
+		atMost = strings.TrimPrefix(atMost, "1 × ")
 	}
 	if r.missed() {
 		atMost += " (missed)"
@@ -67,7 +68,7 @@ func each(format string, values []float64) string {
 	return strings.Join(texts, ", ")
 }
 
-// quantile is the smallest value that the part q of all values doesn't exceed.
+// quantile is the value that the part q of all values lies below.
 func quantile(values []float64, q float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]

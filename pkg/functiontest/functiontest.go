@@ -255,3 +255,13 @@ func (f *Function) HTTP(ctx context.Context, method, target, body string, header
 	}
 	return Response{reply.StatusCode, reply.Headers, reply.Body}
 }
+
+// StorePlatform stores the platform's secret as the operator does.
+func (w *World) StorePlatform() {
+	p := w.WeChat.Platform()
+	text, _ := json.Marshal(map[string]string{
+		"component_appid": p.AppID, "component_appsecret": p.AppSecret,
+		"message_token": p.MessageToken, "encoding_aes_key": p.EncodingAESKey,
+	})
+	w.AWS.SetSecret("wechat/draftbox/platform", string(text))
+}

@@ -345,6 +345,7 @@ func TestCannotStart(t *testing.T) {
 		"no such param":    {[]string{"-template", echoTemplate, "-parameter", "A=b"}, []string{"PORT=0"}, "has no parameter A"},
 		"no such command":  {[]string{"serve"}, nil, `"serve" is no command; there is standins`},
 		"no such log":      {[]string{"-log", filepath.Join(t.TempDir(), "none", "x")}, []string{"PORT=0"}, "open the log"},
+		"no such flag":     {[]string{"-x"}, nil, "flag provided but not defined: -x"},
 		"stands still":     {[]string{"-speed", "0"}, nil, "-speed must be above 0"},
 		"stand-in's port":  {[]string{"standins", "-wechat", "127.0.0.1:" + port}, nil, "is in use"},
 		"stand-in's files": {[]string{"standins", "-wechat", "127.0.0.1:0", "-aws", "127.0.0.1:0", "-template", "testdata/none.yaml"}, nil, "no such template"},

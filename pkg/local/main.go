@@ -34,10 +34,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil && ctx.Err() == nil:
+	if err != nil && ctx.Err() == nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "local:", err)
 		os.Exit(1)
 	}
@@ -94,7 +91,7 @@ func readFlags(args, environ []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.realAWS, "aws", false, "use the AWS account that the SDK finds, not the stand-in")
 	flags.BoolVar(&o.quiet, "quiet", false, "keep requests and the functions' logs out of the terminal")
 	flags.StringVar(&o.log, "log", "", "write requests and the functions' logs to this `file`")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args, out); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
@@ -113,8 +110,19 @@ func readFlags(args, environ []string, out io.Writer) (options, error) {
 
 func newFlags(name string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(os.Stderr)
+	flags.SetOutput(io.Discard) // an error is one line, printed by main
 	return flags
+}
+
+// parse reads the arguments; -h prints what there is.
+func parse(flags *flag.FlagSet, args []string, out io.Writer) error {
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(out, "flags of %s:\n", flags.Name())
+		flags.SetOutput(out)
+		flags.PrintDefaults()
+	}
+	return err
 }
 
 func (o *options) templateFlags(flags *flag.FlagSet) {

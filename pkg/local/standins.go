@@ -19,7 +19,7 @@ func serveStandins(ctx context.Context, args, environ []string, out io.Writer) e
 	aws := flags.String("aws", "127.0.0.1:3002", "the `address` of the stand-in for AWS")
 	host := flags.String("host", "", "the `name` by which the functions reach this machine, as host.docker.internal")
 	file := flags.String("env-vars", "", "write the variables to this `file`, which is there once all is served")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args, out); err != nil {
 		return err
 	}
 

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"golang.org/x/time/rate"
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/secret"
@@ -21,16 +22,23 @@ type Store struct {
 	client *ssm.Client
 	prefix string
 	kind   types.ParameterType
+	pace   *rate.Limiter
 }
 
 // New makes a store of parameters in clear below prefix, which has no slash at its end.
 func New(client *ssm.Client, prefix string) Store {
-	return Store{client, prefix, types.ParameterTypeString}
+	return Store{client: client, prefix: prefix, kind: types.ParameterTypeString}
 }
 
 // Secure is the same store for SecureString parameters.
 func (s Store) Secure() Store {
 	s.kind = types.ParameterTypeSecureString
+	return s
+}
+
+// Paced is the same store, but each write waits for its turn.
+func (s Store) Paced(pace *rate.Limiter) Store {
+	s.pace = pace
 	return s
 }
 
@@ -67,6 +75,11 @@ func (s Store) Put(ctx context.Context, name string, text secret.Value) (version
 }
 
 func (s Store) put(ctx context.Context, name string, text secret.Value, overwrite bool) (int64, error) {
+	if s.pace != nil {
+		if err := s.pace.Wait(ctx); err != nil {
+			return 0, awserror.Wrap("ssm:PutParameter", s.Name(name), err)
+		}
+	}
 	out, err := s.client.PutParameter(ctx, &ssm.PutParameterInput{
 		Name: aws.String(s.Name(name)), Value: aws.String(text.Reveal()), Type: s.kind,
 		Overwrite: aws.Bool(overwrite), Tier: types.ParameterTierIntelligentTiering,
@@ -89,8 +102,12 @@ func (s Store) Delete(ctx context.Context, name string) error {
 // List reads at most limit (1 to 10) of the parameters right below path, and where the next ones begin: next is empty
 // at the end. A page may hold none and still have a next one.
 func (s Store) List(ctx context.Context, path, next string, limit int) (page []Value, after string, err error) {
+	return s.list(ctx, path, next, limit, true)
+}
+
+func (s Store) list(ctx context.Context, path, next string, limit int, decrypt bool) (page []Value, after string, err error) {
 	in := &ssm.GetParametersByPathInput{
-		Path: aws.String(s.Name(path)), WithDecryption: aws.Bool(true), MaxResults: aws.Int32(int32(limit)),
+		Path: aws.String(s.Name(path)), WithDecryption: aws.Bool(decrypt), MaxResults: aws.Int32(int32(limit)),
 	}
 	if next != "" {
 		in.NextToken = aws.String(next)

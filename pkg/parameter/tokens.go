@@ -2,8 +2,12 @@ package parameter
 
 import (
 	"context"
+	"iter"
 	"strconv"
+	"strings"
 
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/token"
 )
 
@@ -21,5 +25,67 @@ func (t Tokens) Name(appID string) string { return t.store.Name(tokenFolder + "/
 // Load reads what stands for an account's token, with its version.
 func (t Tokens) Load(ctx context.Context, appID string) (token.Entry, error) {
 	v, err := t.store.Get(ctx, tokenFolder+"/"+appID)
-	return token.Entry{Text: v.Text, Version: strconv.FormatInt(v.Version, 10), Since: v.Since}, err
+	if err != nil {
+		return token.Entry{}, err
+	}
+	return entry(v), nil
+}
+
+func entry(v Value) token.Entry {
+	return token.Entry{Text: v.Text, Version: strconv.FormatInt(v.Version, 10), Since: v.Since}
+}
+
+// WritesPerSecond implements [token.Keeper].
+func (t Tokens) WritesPerSecond() float64 { return 40 }
+
+// Replace implements [token.Keeper].
+//
+// SSM has no conditional write, but it numbers them: a write that comes out as a later number than the one after what
+// was read has overwritten somebody else's, which SSM still has.
+func (t Tokens) Replace(ctx context.Context, appID string, over token.Entry, text secret.Value) (token.Entry, bool, error) {
+	name := tokenFolder + "/" + appID
+	if over.Version == "" {
+		version, err := t.store.Create(ctx, name, text)
+		if !awserror.Is(err, awserror.Exists) {
+			return token.Entry{Text: text, Version: strconv.FormatInt(version, 10)}, false, err
+		}
+		current, err := t.Load(ctx, appID)
+		return current, !current.Text.Equal(text), err
+	}
+	read, err := strconv.ParseInt(over.Version, 10, 64)
+	if err != nil {
+		return token.Entry{}, false, &awserror.Malformed{Resource: t.Name(appID), Detail: "its version is no number"}
+	}
+	written, err := t.store.Put(ctx, name, text)
+	if err != nil || written <= read+1 {
+		return token.Entry{Text: text, Version: strconv.FormatInt(written, 10)}, false, err
+	}
+	overwritten, err := t.store.Get(ctx, name+":"+strconv.FormatInt(written-1, 10))
+	if err != nil {
+		return token.Entry{}, false, err
+	}
+	theirs := entry(overwritten)
+	theirs.Version = strconv.FormatInt(written, 10) // the one to replace next
+	return theirs, !theirs.Text.Equal(text), nil    // equal: an earlier try of this write, whose answer was lost
+}
+
+// Accounts implements [token.Keeper].
+func (t Tokens) Accounts(ctx context.Context) iter.Seq2[token.Holding, error] {
+	return func(yield func(token.Holding, error) bool) {
+		for next := ""; ; {
+			page, after, err := t.store.List(ctx, tokenFolder, next, 10)
+			if err != nil {
+				yield(token.Holding{}, err)
+				return
+			}
+			for _, v := range page {
+				if !yield(token.Holding{AppID: v.Name[strings.LastIndexByte(v.Name, '/')+1:], Entry: entry(v)}, nil) {
+					return
+				}
+			}
+			if next = after; next == "" {
+				return
+			}
+		}
+	}
 }

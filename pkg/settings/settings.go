@@ -47,9 +47,16 @@ func (o Openable) Allows(appID string) bool { return o.all || slices.Contains(o.
 
 var (
 	appID         = regexp.MustCompile(`^wx[0-9A-Za-z]{16}$`)
-	secretName    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,200}$`)
-	parameterName = regexp.MustCompile(`^/[A-Za-z0-9/_.-]{1,200}$`)
-	busName       = regexp.MustCompile(`^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9/_.-]{1,256}$`)
+	secretName    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]+$`)
+	parameterName = regexp.MustCompile(`^/[A-Za-z0-9/_.-]+$`)
+	busName       = regexp.MustCompile(`^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9/_.-]+$`)
+)
+
+// How long the names may be: what AWS takes, less room for what is put behind a prefix. Not in the patterns, where a
+// count of hundreds costs every cold start a millisecond.
+const (
+	longestPrefix = 200
+	longestBus    = 1600
 )
 
 // IsAppID reports whether text is the id of an account: wx and 16 letters or digits.
@@ -94,10 +101,10 @@ func Read(getenv func(string) string) (Settings, error) {
 		return nil
 	})
 	s.SecretPrefix = strings.TrimRight(value("SECRET_PREFIX", "wechat/draftbox",
-		matches(secretName, "it must be letters, digits and any of /_+=.@-")), "/")
+		matches(secretName, longestPrefix, "it must be letters, digits and any of /_+=.@-")), "/")
 	s.ParameterPrefix = strings.TrimRight(value("PARAMETER_PREFIX", "/wechat/draftbox",
-		matches(parameterName, "it must begin with / and hold letters, digits and any of /_.-")), "/")
-	s.EventBusName = value("EVENT_BUS_NAME", "default", matches(busName, "it must be the name or ARN of an event bus"))
+		matches(parameterName, longestPrefix+1, "it must begin with / and hold letters, digits and any of /_.-")), "/")
+	s.EventBusName = value("EVENT_BUS_NAME", "default", matches(busName, longestBus, "it must be the name or ARN of an event bus"))
 	s.SwitchQueueURL = value("SWITCH_QUEUE_URL", "", isBaseURL)
 	s.AuthorizationQueueURL = value("AUTHORIZATION_QUEUE_URL", "", isBaseURL)
 	value("OPENABLE_ACCOUNTS", "", func(v string) error {
@@ -138,9 +145,9 @@ func Read(getenv func(string) string) (Settings, error) {
 	return s, nil
 }
 
-func matches(pattern *regexp.Regexp, otherwise string) func(string) error {
+func matches(pattern *regexp.Regexp, longest int, otherwise string) func(string) error {
 	return func(v string) error {
-		if !pattern.MatchString(v) {
+		if len(v) > longest || !pattern.MatchString(v) {
 			return errors.New(otherwise)
 		}
 		return nil

@@ -2,10 +2,16 @@ package token
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/secret"
@@ -25,12 +31,14 @@ func NewSecrets(client *secretsmanager.Client, prefix string) Secrets {
 	return Secrets{client, prefix}
 }
 
+const accountFolder = "/accounts/"
+
 // Name is the name of the secret that holds the token of an account or of the [Component].
 func (s Secrets) Name(holder string) string {
 	if holder == Component {
 		return s.prefix + "/component-token"
 	}
-	return s.prefix + "/accounts/" + holder
+	return s.prefix + accountFolder + holder
 }
 
 // PlatformName is the name of the secret with the platform's appid, app secret and keys.
@@ -58,4 +66,92 @@ func entry(text *string, binary []byte, version *string, created *time.Time) Ent
 		text = aws.String(string(binary))
 	}
 	return Entry{secret.New(*text), aws.ToString(version), aws.ToTime(created)}
+}
+
+// WritesPerSecond implements [Keeper].
+func (s Secrets) WritesPerSecond() float64 { return 50 }
+
+// Replace implements [Keeper].
+//
+// Secrets Manager has no conditional write of a value, but a version's id can be chosen, and a second write with the
+// same id and another value is refused. So the id of each version is made of its predecessor's: of two writers that
+// read the same version one gets to write its successor. A write whose answer was lost can be repeated, since the
+// same id with the same value is taken as done.
+func (s Secrets) Replace(ctx context.Context, holder string, over Entry, text secret.Value) (Entry, bool, error) {
+	name := s.Name(holder)
+	// More than one round only where somebody moved AWSCURRENT back to a version that has a successor.
+	for round := range 5 {
+		id := successor(name, over.Version, round)
+		err := s.write(ctx, name, id, over.Version == "", text)
+		if err == nil {
+			return Entry{Text: text, Version: id}, false, nil
+		}
+		if !awserror.Is(err, awserror.Exists) {
+			return Entry{}, false, err
+		}
+		current, err := s.Get(ctx, name)
+		if err != nil {
+			return Entry{}, false, err
+		}
+		if current.Version != over.Version {
+			return current, true, nil
+		}
+	}
+	return Entry{}, false, &awserror.Error{Operation: "secretsmanager:PutSecretValue", Resource: name, Kind: awserror.Conflict}
+}
+
+// write is not repeated by the SDK, which would wait by its own rules when AWS throttles; callers pace themselves.
+func (s Secrets) write(ctx context.Context, name, id string, create bool, text secret.Value) error {
+	once := func(o *secretsmanager.Options) { o.RetryMaxAttempts = 1 }
+	if create {
+		_, err := s.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+			Name: aws.String(name), SecretString: aws.String(text.Reveal()), ClientRequestToken: aws.String(id),
+			Description: aws.String("Written by wechat-draftbox"),
+		}, once)
+		return awserror.Wrap("secretsmanager:CreateSecret", name, err)
+	}
+	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: aws.String(name), SecretString: aws.String(text.Reveal()), ClientRequestToken: aws.String(id),
+	}, once)
+	return awserror.Wrap("secretsmanager:PutSecretValue", name, err)
+}
+
+func successor(name, version string, round int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", name, version, round))
+	return hex.EncodeToString(sum[:])
+}
+
+// Accounts implements [Keeper].
+func (s Secrets) Accounts(ctx context.Context) iter.Seq2[Holding, error] {
+	folder := s.prefix + accountFolder
+	return func(yield func(Holding, error) bool) {
+		pages := secretsmanager.NewBatchGetSecretValuePaginator(s.client, &secretsmanager.BatchGetSecretValueInput{
+			Filters:    []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{folder}}},
+			MaxResults: aws.Int32(20),
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(Holding{}, awserror.Wrap("secretsmanager:BatchGetSecretValue", folder, err))
+				return
+			}
+			for _, e := range page.Errors {
+				name := aws.ToString(e.SecretId)
+				failed := &awserror.Error{Operation: "secretsmanager:BatchGetSecretValue", Resource: name,
+					Kind: awserror.Refused, Code: aws.ToString(e.ErrorCode)}
+				if !yield(Holding{AppID: name[strings.LastIndexByte(name, '/')+1:]}, failed) {
+					return
+				}
+			}
+			for _, v := range page.SecretValues {
+				appID, below := strings.CutPrefix(aws.ToString(v.Name), folder)
+				if !below || strings.Contains(appID, "/") { // the filter takes case lightly
+					continue
+				}
+				if !yield(Holding{appID, entry(v.SecretString, v.SecretBinary, v.VersionId, v.CreatedDate)}, nil) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -90,8 +90,9 @@ func parseTime(raw json.RawMessage) (time.Time, bool) {
 		return at, true
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || seconds < 0 || seconds > 1e11 { // later is a mistake: milliseconds, mostly
-		return time.Time{}, false
+	ok := err == nil && seconds >= 0 && seconds <= 1e11 // later is a mistake: milliseconds, mostly
+	if !ok {
+		return time.Time{}, false // NaN too
 	}
 	return time.Unix(int64(seconds), 0), true
 }

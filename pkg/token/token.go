@@ -149,10 +149,17 @@ func (s *Source) get(ctx context.Context, holder string) (Token, error) {
 
 // fresh reads the holder's token past the cache, unless the cache has another one than refused by now.
 func (s *Source) fresh(ctx context.Context, holder string, refused Token) (Token, error) {
-	if token, ok := s.cached(holder); ok && !token.Access.Equal(refused.Access) {
+	another := func() (Token, bool) {
+		token, ok := s.cached(holder)
+		return token, ok && !token.Access.Equal(refused.Access)
+	}
+	if token, ok := another(); ok {
 		return token, nil
 	}
 	return s.share(ctx, loadKey{holder, true}, func(ctx context.Context) (Token, error) {
+		if token, ok := another(); ok { // a load that ended a moment ago
+			return token, nil
+		}
 		return s.load(ctx, holder)
 	})
 }

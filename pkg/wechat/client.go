@@ -36,11 +36,12 @@ const (
 // Client calls WeChat. It is safe for concurrent use; make one a process.
 type Client struct {
 	bases []string
-	// reads go over kept connections. Some of those are dead after Lambda has frozen the instance, which costs a
-	// repeat.
-	reads *http.Client
-	// writes go over a new connection each: a dead one would leave open whether WeChat acted on the write.
-	writes  *http.Client
+	// kept reuses connections. After Lambda has frozen the instance they may be dead, all at once: they serve the first
+	// try of a read only, so that they cost it one repeat.
+	kept *http.Client
+	// fresh makes a new connection for each request. Writes need that, since a dead one would leave open whether WeChat
+	// acted on the write.
+	fresh   *http.Client
 	backoff func(try int) time.Duration
 	observe func(Attempt)
 }
@@ -81,8 +82,8 @@ func New(bases []string, options ...Option) *Client {
 	fresh.DisableKeepAlives = true
 	c := &Client{
 		bases:   bases,
-		reads:   &http.Client{Transport: transport, CheckRedirect: noRedirect},
-		writes:  &http.Client{Transport: fresh, CheckRedirect: noRedirect},
+		kept:    &http.Client{Transport: transport, CheckRedirect: noRedirect},
+		fresh:   &http.Client{Transport: fresh, CheckRedirect: noRedirect},
 		backoff: growing,
 		observe: func(Attempt) {},
 	}
@@ -105,7 +106,7 @@ func growing(try int) time.Duration {
 }
 
 // CloseIdleConnections lets go of the kept connections.
-func (c *Client) CloseIdleConnections() { c.reads.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.kept.CloseIdleConnections() }
 
 // call is one call of WeChat's interface.
 type call struct {
@@ -121,13 +122,13 @@ type call struct {
 // do sends a call, repeats it where that is harmless and can help, and returns the fields of an answer without an
 // error code.
 func (c *Client) do(ctx context.Context, call call) (fields, error) {
-	tries := readTries
+	tries, client := readTries, c.kept
 	if call.write {
-		tries = 1
+		tries, client = 1, c.fresh
 	}
 	var kept error // what is told of all tries
 	for try := 1; ; try++ {
-		answer, err := c.try(ctx, call, tries-try+1)
+		answer, err := c.try(ctx, client, call, tries-try+1)
 		if err == nil {
 			return answer, nil
 		}
@@ -139,6 +140,7 @@ func (c *Client) do(ctx context.Context, call call) (fields, error) {
 		if try == tries || !helpsToRepeat(err) || !pause.For(ctx, c.backoff(try)) {
 			return nil, kept
 		}
+		client = c.fresh
 	}
 }
 
@@ -153,7 +155,7 @@ func helpsToRepeat(err error) bool {
 
 // try sends the call once, to the first base URL that can be connected to. left is the number of tries that share
 // what time is left.
-func (c *Client) try(ctx context.Context, call call, left int) (fields, error) {
+func (c *Client) try(ctx context.Context, client *http.Client, call call, left int) (fields, error) {
 	limit := longestTry
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/time.Duration(left))
@@ -165,7 +167,7 @@ func (c *Client) try(ctx context.Context, call call, left int) (fields, error) {
 	var answer fields
 	var err error
 	for _, base := range c.bases {
-		answer, err = c.send(ctx, base, call)
+		answer, err = send(ctx, client, base, call)
 		var failure *Failure
 		if !errors.As(err, &failure) || failure.Sent || ctx.Err() != nil {
 			break
@@ -177,16 +179,12 @@ func (c *Client) try(ctx context.Context, call call, left int) (fields, error) {
 
 const cutShort = "the answer was cut short"
 
-func (c *Client) send(ctx context.Context, base string, call call) (fields, error) {
+func send(ctx context.Context, client *http.Client, base string, call call) (fields, error) {
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
 	request, err := call.request(ctx, base)
 	if err != nil {
 		return nil, fmt.Errorf("%s: make the request: %w", call.path, err)
-	}
-	client := c.reads
-	if call.write {
-		client = c.writes
 	}
 	fail := func(cause Cause, status int, detail string) error {
 		return &Failure{Call: call.path, Cause: cause, Detail: detail, Status: status, Sent: connected}
@@ -222,7 +220,7 @@ func (c *Client) send(ctx context.Context, base string, call call) (fields, erro
 	}
 	if code != 0 {
 		message, _ := answer.text("errmsg")
-		return nil, &Error{Call: call.path, Code: int(code), Message: without(message, append(call.secrets, call.token))}
+		return nil, &Error{Call: call.path, Code: int(code), Message: abridged(without(message, append(call.secrets, call.token)))}
 	}
 	return answer, nil
 }

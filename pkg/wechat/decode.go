@@ -95,6 +95,8 @@ func (f fields) text(key string) (s string, ok bool) {
 		return "", false
 	}
 	switch c := raw[0]; {
+	case isPlain(raw):
+		return string(raw[1 : len(raw)-1]), true
 	case c == '"':
 		if json.Unmarshal(raw, &s) != nil {
 			return "", false
@@ -104,6 +106,12 @@ func (f fields) text(key string) (s string, ok bool) {
 		return string(raw), true
 	}
 	return "", false
+}
+
+// isPlain reports whether raw is a string that stands for itself: reading and writing it is most of the work on a long
+// list, and few strings need it.
+func isPlain(raw json.RawMessage) bool {
+	return raw[0] == '"' && !bytes.ContainsRune(raw, '\\') && utf8.Valid(raw)
 }
 
 // list reads an array of objects. ok is false where there is none.

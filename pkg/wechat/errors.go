@@ -15,7 +15,7 @@ import (
 type Error struct {
 	Call    string // as in /cgi-bin/draft/switch
 	Code    int
-	Message string // errmsg as it came, but for secrets of the request, which are cut out
+	Message string // errmsg, at most 2 KB of it, without secrets of the request
 }
 
 func (e *Error) Error() string {
@@ -103,9 +103,35 @@ func IsRetired(err error) bool {
 func without(text string, secrets []secret.Value) string {
 	for _, s := range secrets {
 		if !s.IsZero() {
-			text = strings.ReplaceAll(text, s.Reveal(), "REDACTED")
-			text = strings.ReplaceAll(text, queryEscape(s), "REDACTED")
+			text = anyForm(s).ReplaceAllLiteralString(text, "REDACTED")
 		}
 	}
 	return text
+}
+
+// anyForm matches a secret as it is, and with any of its characters percent-encoded.
+func anyForm(s secret.Value) *regexp.Regexp {
+	var pattern strings.Builder
+	for _, r := range s.Reveal() {
+		fmt.Fprintf(&pattern, "(?:%s|(?i:", regexp.QuoteMeta(string(r)))
+		for _, b := range []byte(string(r)) {
+			fmt.Fprintf(&pattern, "%%%02x", b)
+		}
+		pattern.WriteString(")")
+		if r == ' ' {
+			pattern.WriteString(`|\+`)
+		}
+		pattern.WriteString(")")
+	}
+	return regexp.MustCompile(pattern.String())
+}
+
+// abridged cuts a text to 2 KB. WeChat's messages have a line or two; an answer that holds more than that is no
+// message.
+func abridged(text string) string {
+	const longest = 2 << 10
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "")
 }

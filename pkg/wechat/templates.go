@@ -3,7 +3,6 @@ package wechat
 import (
 	"context"
 	"net/http"
-	"strconv"
 
 	"wechat-draftbox/pkg/secret"
 )
@@ -11,17 +10,18 @@ import (
 // TemplateLimit is how many ordinary templates a library holds.
 const TemplateLimit = 200
 
-// TemplateList lists the template library with the component token; only the templates of one type where
-// templateType isn't nil.
+// IsNotFound reports whether err says that there is no such draft or template.
+func IsNotFound(err error) bool { return hasClass(err, NotFound) }
+
+// IsLibraryFull reports whether err says that the library has no room for another template.
+func IsLibraryFull(err error) bool { return hasClass(err, LibraryFull) }
+
+// TemplateList lists the whole template library, of both types, with the component token.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/thirdparty-management/template-library-management/getTemplateList.html
-func (c *Client) TemplateList(ctx context.Context, component secret.Value, templateType *int) ([]Template, error) {
+func (c *Client) TemplateList(ctx context.Context, component secret.Value) ([]Template, error) {
 	const path = "/wxa/gettemplatelist"
-	request := call{method: http.MethodGet, path: path, token: component}
-	if templateType != nil {
-		request.query = "template_type=" + strconv.Itoa(*templateType)
-	}
-	answer, err := c.do(ctx, request)
+	answer, err := c.do(ctx, call{method: http.MethodGet, path: path, token: component})
 	if err != nil {
 		return nil, err
 	}
@@ -33,11 +33,11 @@ func (c *Client) TemplateList(ctx context.Context, component secret.Value, templ
 // id. It is sent once: adding a draft twice makes two templates. See [IsLost].
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/thirdparty-management/template-library-management/addToTemplate.html
-func (c *Client) AddToTemplate(ctx context.Context, component secret.Value, draftID int64, templateType int) error {
+func (c *Client) AddToTemplate(ctx context.Context, component secret.Value, draftID, templateType int64) error {
 	_, err := c.do(ctx, call{method: http.MethodPost, path: "/wxa/addtotemplate", token: component, write: true,
 		body: struct {
 			DraftID      int64 `json:"draft_id"`
-			TemplateType int   `json:"template_type"`
+			TemplateType int64 `json:"template_type"`
 		}{draftID, templateType}})
 	return err
 }

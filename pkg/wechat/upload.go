@@ -20,34 +20,31 @@ type Upload struct {
 	SourceMiniprogram      string // the mini program's name; missing in older answers
 	Developer              string // the uploader's WeChat name; missing in older answers
 
-	sent fields // every key that WeChat sent, those that this package doesn't know too
+	encoded []byte // see [Upload.MarshalJSON]
 }
 
-func newUpload(sent fields) Upload {
-	u := Upload{sent: sent}
+// newUpload reads an upload. ids are the keys of its kind that stand first in its JSON.
+func newUpload(sent fields, ids ...string) Upload {
+	var u Upload
 	u.CreateTime, _ = sent.number("create_time")
-	for key, field := range u.texts() {
-		*field, _ = sent.text(key)
-	}
+	u.UserVersion, _ = sent.text("user_version")
+	u.UserDesc, _ = sent.text("user_desc")
+	u.SourceMiniprogramAppID, _ = sent.text("source_miniprogram_appid")
+	u.SourceMiniprogram, _ = sent.text("source_miniprogram")
+	u.Developer, _ = sent.text("developer")
+	u.encoded = u.encode(sent, ids)
 	return u
 }
 
-func (u *Upload) texts() map[string]*string {
-	return map[string]*string{
-		"user_version":             &u.UserVersion,
-		"user_desc":                &u.UserDesc,
-		"source_miniprogram_appid": &u.SourceMiniprogramAppID,
-		"source_miniprogram":       &u.SourceMiniprogram,
-		"developer":                &u.Developer,
-	}
-}
+// MarshalJSON implements [json.Marshaler]. The keys stand in the order of WeChat's page, numbers as numbers and texts as
+// texts however they were sent, created_at beside create_time, and then whatever else WeChat sent. A key that WeChat did
+// not send isn't there: missing and empty differ.
+func (u Upload) MarshalJSON() ([]byte, error) { return u.encoded, nil }
 
-// marshal writes the keys in the order of WeChat's page, numbers as numbers and texts as texts however they were
-// sent, created_at beside create_time, and then whatever else WeChat sent. A key that WeChat did not send isn't
-// there: missing and empty differ.
-func (u Upload) marshal(ids ...string) ([]byte, error) {
+// encode makes the JSON of an upload: once, since a list is asked for far more often than it changes.
+func (u Upload) encode(sent fields, ids []string) []byte {
 	var out bytes.Buffer
-	rest := maps.Clone(u.sent)
+	rest := maps.Clone(sent)
 	put := func(key string, value []byte) {
 		delete(rest, key)
 		if value == nil {
@@ -58,22 +55,21 @@ func (u Upload) marshal(ids ...string) ([]byte, error) {
 		} else {
 			out.WriteByte(',')
 		}
-		out.WriteString(strconv.Quote(key)) // the keys put here are plain ASCII
-		out.WriteByte(':')
+		out.WriteString(`"` + key + `":`) // the keys put here are plain ASCII
 		out.Write(value)
 	}
 	number := func(key string) []byte {
-		if n, ok := u.sent.number(key); ok {
+		if n, ok := sent.number(key); ok {
 			return strconv.AppendInt(nil, n, 10)
 		}
-		return u.sent[key]
+		return sent[key]
 	}
-	text := func(key string) ([]byte, error) {
-		s, ok := u.sent.text(key)
-		if !ok {
-			return u.sent[key], nil
+	text := func(key string) []byte {
+		s, ok := sent.text(key)
+		if raw := sent[key]; !ok || isPlain(raw) {
+			return raw
 		}
-		return plainjson.Marshal(s)
+		return quote(s)
 	}
 
 	for _, key := range ids {
@@ -84,25 +80,22 @@ func (u Upload) marshal(ids ...string) ([]byte, error) {
 		put("created_at", []byte(time.Unix(u.CreateTime, 0).UTC().Format(`"`+time.RFC3339+`"`)))
 	}
 	for _, key := range []string{"user_version", "user_desc", "source_miniprogram_appid", "source_miniprogram", "developer"} {
-		value, err := text(key)
-		if err != nil {
-			return nil, err
-		}
-		put(key, value)
+		put(key, text(key))
 	}
-	put("category_list", u.sent["category_list"])
+	put("category_list", sent["category_list"])
 	for _, key := range slices.Sorted(maps.Keys(rest)) {
-		name, err := plainjson.Marshal(key)
-		if err != nil {
-			return nil, err
-		}
 		out.WriteByte(',')
-		out.Write(name)
+		out.Write(quote(key))
 		out.WriteByte(':')
-		out.Write(u.sent[key])
+		out.Write(sent[key])
 	}
 	out.WriteByte('}')
-	return out.Bytes(), nil
+	return out.Bytes()
+}
+
+func quote(text string) []byte {
+	quoted, _ := plainjson.Marshal(text) // a string always encodes
+	return quoted
 }
 
 // Draft is one entry of the platform's draft box. Its JSON is WeChat's, see [Upload].
@@ -110,9 +103,6 @@ type Draft struct {
 	DraftID int64 // 0 is an id like any other
 	Upload
 }
-
-// MarshalJSON implements [json.Marshaler].
-func (d Draft) MarshalJSON() ([]byte, error) { return d.marshal("draft_id") }
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (d *Draft) UnmarshalJSON(data []byte) error {
@@ -130,30 +120,23 @@ func (d *Draft) UnmarshalJSON(data []byte) error {
 
 func newDraft(sent fields) (Draft, bool) {
 	id, ok := sent.number("draft_id")
-	return Draft{id, newUpload(sent)}, ok
+	return Draft{id, newUpload(sent, "draft_id")}, ok
 }
 
 // Template is one entry of the template library. Its JSON is WeChat's, see [Upload].
 type Template struct {
 	TemplateID   int64  // 0 is an id like any other
 	DraftID      *int64 // the draft that it was made of; WeChat gives it sometimes
-	TemplateType *int64 // 0 ordinary, 1 standard
+	TemplateType int64  // 0 ordinary, which is WeChat's default where it sent none; 1 standard
 	Upload
-}
-
-// MarshalJSON implements [json.Marshaler].
-func (t Template) MarshalJSON() ([]byte, error) {
-	return t.marshal("template_id", "draft_id", "template_type")
 }
 
 func newTemplate(sent fields) (Template, bool) {
 	id, ok := sent.number("template_id")
-	t := Template{TemplateID: id, Upload: newUpload(sent)}
+	t := Template{TemplateID: id, Upload: newUpload(sent, "template_id", "draft_id", "template_type")}
 	if n, ok := sent.number("draft_id"); ok {
 		t.DraftID = &n
 	}
-	if n, ok := sent.number("template_type"); ok {
-		t.TemplateType = &n
-	}
+	t.TemplateType, _ = sent.number("template_type")
 	return t, ok
 }

@@ -58,6 +58,7 @@ func post(path, body string) string {
 func handle(ctx context.Context, e event) (answer, error) {
 	switch e.Do {
 	case "sleep":
+		fmt.Println("sleeping")
 		time.Sleep(time.Duration(e.For) * time.Millisecond)
 	case "fail":
 		return answer{}, errors.New("the handler says no")

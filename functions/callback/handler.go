@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"wechat-draftbox/pkg/account"
+	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/push"
+	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/ticket"
+	"wechat-draftbox/pkg/trigger"
+)
+
+const (
+	largestBody = 64 << 10
+	// exchangeTime is how long the exchange of a code may take before WeChat is answered, which waits 5 seconds.
+	exchangeTime = 4 * time.Second
+)
+
+type handler struct {
+	*renewal.Renewer
+	queue *authorizations // nil: codes are exchanged before WeChat is answered
+}
+
+func (h *handler) triggers() trigger.Triggers {
+	routes := api.Routes{{Method: "POST", Path: "/wechat/callback", Handle: h.receive}}
+	return trigger.Triggers{
+		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
+			return routes.Serve(ctx, h.Log.Logger, event)
+		},
+	}
+}
+
+// receive answers POST /wechat/callback.
+func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Answer, error) {
+	if len(r.Body) > largestBody {
+		return nil, &api.Problem{Slug: "too-large", Detail: "a push has at most 64 KiB"}
+	}
+	p, err := h.Platform.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	receiver, err := push.NewReceiver(p.AppID, p.MessageToken, p.EncodingAESKey, p.PreviousAESKey)
+	if err != nil {
+		return nil, &awserror.Malformed{Resource: "the platform's secret", Detail: err.Error()}
+	}
+	pushed, err := receiver.Open(r.Query, r.Body)
+	switch {
+	case errors.Is(err, push.ErrSignature):
+		return nil, &api.Problem{Slug: "bad-signature", Detail: err.Error()}
+	case err != nil:
+		return nil, api.InvalidRequest(err.Error())
+	}
+	if err := h.take(ctx, pushed); err != nil {
+		return nil, err
+	}
+	return &api.Answer{Body: "success"}, nil
+}
+
+// take does what a push asks for. An error says that it isn't stored, so that WeChat sends it again.
+func (h *handler) take(ctx context.Context, p push.Push) error {
+	var err error
+	switch p.InfoType {
+	case push.ComponentVerifyTicket:
+		err = h.Tickets.Store(ctx, ticket.Ticket{Text: p.Ticket, CreateTime: p.CreateTime})
+	case push.Authorized, push.UpdateAuthorized, push.Unauthorized:
+		if !settings.IsAppID(p.AuthorizerAppID) {
+			return api.InvalidRequest("AuthorizerAppid is not wx and 16 letters or digits")
+		}
+		if p.InfoType == push.Unauthorized {
+			err = h.unauthorized(ctx, p)
+		} else {
+			err = h.authorized(ctx, p)
+		}
+	default:
+		h.Log.InfoContext(ctx, "a push of a kind that nothing is done about", "info_type", string(p.InfoType))
+	}
+	if err != nil {
+		return &api.Problem{Slug: "aws-unavailable", Detail: "the push could not be stored: " + err.Error(),
+			Action: "WeChat sends it again."}
+	}
+	return nil
+}
+
+// authorized hands the authorization code on, or exchanges it.
+func (h *handler) authorized(ctx context.Context, p push.Push) error {
+	a := renewal.Authorization{AppID: p.AuthorizerAppID, Code: p.AuthorizationCode, CreateTime: p.CreateTime}
+	if h.queue != nil {
+		record, err := h.Records.Get(ctx, a.AppID)
+		if err == nil && record.StatusAt > a.CreateTime { // a newer push said something else
+			return nil
+		}
+		return h.queue.send(ctx, a)
+	}
+	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+	defer cancel()
+	err := h.Exchange(ctx, a)
+	if errors.Is(err, renewal.ErrNoRefreshToken) { // another push of the same code would not help
+		h.PublishFailure(ctx, renewal.FailureOf(a.AppID, err, h.Now()))
+		return nil
+	}
+	return err
+}
+
+// unauthorized records that the account's authorisation ended, which ends its refreshes, and publishes it.
+func (h *handler) unauthorized(ctx context.Context, p push.Push) error {
+	before, _, err := h.Records.Update(ctx, p.AuthorizerAppID, func(record *account.Record) {
+		if record.StatusAt <= p.CreateTime {
+			record.Status, record.StatusAt = account.Unauthorized, p.CreateTime
+		}
+	})
+	if err != nil || before.StatusAt > p.CreateTime {
+		return err
+	}
+	return h.Bus.Publish(ctx, before.Unauthorized(p.CreateTime))
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/listing"
+	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/trigger"
+	"wechat-draftbox/pkg/wechat"
+)
+
+type handler struct {
+	library    library
+	promotions *promotions
+	log        logging.Log
+	now        func() time.Time
+}
+
+// newHandler makes a handler that waits for lookAgain before it looks at the library a second time.
+func newHandler(parts bootstrap.Parts, lookAgain time.Duration) handler {
+	library := library{parts.WeChat, parts.Tokens(parts.Secrets), lookAgain, parts.Log}
+	return handler{library: library, promotions: newPromotions(library), log: parts.Log, now: parts.Now}
+}
+
+func (h handler) triggers() trigger.Triggers {
+	routes := api.Routes{
+		{Method: "POST", Path: "/drafts/latest/template", Handle: h.promoteLatest},
+		{Method: "POST", Path: "/drafts/{draft_id}/template", Handle: h.promoteOne},
+		{Method: "GET", Path: "/templates", Handle: h.list},
+		{Method: "DELETE", Path: "/templates/{template_id}", Handle: h.delete},
+	}
+	return trigger.Triggers{
+		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
+			return routes.Serve(ctx, h.log.Logger, event)
+		},
+	}
+}
+
+// promoteOne answers POST /drafts/{draft_id}/template.
+func (h handler) promoteOne(ctx context.Context, r *api.Request) (*api.Answer, error) {
+	id, err := number(r, "draft_id")
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Query) > 0 { // a template_type here would be overlooked
+		return nil, api.InvalidRequest("this route takes no query parameters; template_type stands in the body")
+	}
+	return h.promote(ctx, r, byID(id))
+}
+
+// promoteLatest answers POST /drafts/latest/template.
+func (h handler) promoteLatest(ctx context.Context, r *api.Request) (*api.Answer, error) {
+	var appID string
+	var version *string
+	err := api.ReadQuery(r.Query, map[string]func(string) error{
+		"source_miniprogram_appid": func(v string) error { appID = v; return nil },
+		"user_version":             func(v string) error { version = &v; return nil },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if appID == "" {
+		return nil, api.InvalidRequest("the query parameter source_miniprogram_appid has to say whose newest draft it is to be; user_version may stand beside it")
+	}
+	return h.promote(ctx, r, newest(appID, version))
+}
+
+func (h handler) promote(ctx context.Context, r *api.Request, choose choice) (*api.Answer, error) {
+	templateType, err := wantedType(r)
+	if err != nil {
+		return nil, err
+	}
+	template, isNew, err := h.promotions.promote(ctx, choose, templateType)
+	if err != nil {
+		return nil, err
+	}
+	if !isNew {
+		return &api.Answer{Body: template}, nil
+	}
+	return &api.Answer{
+		Status: http.StatusCreated,
+		Header: map[string]string{"Location": fmt.Sprintf("/templates/%d", template.TemplateID)},
+		Body:   template,
+	}, nil
+}
+
+// wantedType reads the optional body {"template_type": 0}.
+func wantedType(r *api.Request) (int64, error) {
+	const key = "template_type"
+	body := map[string]json.RawMessage{key: json.RawMessage("0")} // stays where the body doesn't say it
+	err := r.DecodeBody(&body)
+	wanted, typeErr := readType(string(body[key]))
+	if err != nil || typeErr != nil || len(body) != 1 {
+		return 0, api.InvalidRequest(`the body can't be used: it may be empty, or {"template_type": 0} or {"template_type": 1}`)
+	}
+	return wanted, nil
+}
+
+// readType reads a template type: 0 is ordinary, 1 is standard.
+func readType(v string) (int64, error) {
+	if err := api.OneOf(v, "0", "1"); err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(v, 10, 64)
+}
+
+// list answers GET /templates.
+func (h handler) list(ctx context.Context, r *api.Request) (*api.Answer, error) {
+	var wanted *int64
+	query, err := listing.Parse(r.Query, map[string]func(string) error{
+		"template_type": func(v string) error {
+			t, err := readType(v)
+			wanted = &t
+			return err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	all, err := h.library.templates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := h.now()
+	// The type is picked here and not by WeChat: size is that of the whole library, both types together.
+	var ofType []wechat.Template
+	for _, t := range all {
+		if wanted == nil || *wanted == t.TemplateType {
+			ofType = append(ofType, t)
+		}
+	}
+	templates := listing.Select(query, ofType, func(t wechat.Template) (wechat.Upload, int64) { return t.Upload, t.TemplateID })
+	encoded, err := plainjson.Marshal(templates)
+	if err != nil {
+		return nil, fmt.Errorf("encode the templates: %w", err)
+	}
+	return &api.Answer{
+		Body: struct {
+			Templates json.RawMessage `json:"templates"`
+			Count     int             `json:"count"`
+			Size      int             `json:"size"`
+			Limit     int             `json:"limit"`
+			FetchedAt time.Time       `json:"fetched_at"`
+		}{encoded, len(templates), len(all), wechat.TemplateLimit, at.UTC().Truncate(time.Second)},
+		Cache: &api.Cache{Content: fmt.Appendf(nil, "%d\n%s", len(all), encoded)},
+	}, nil
+}
+
+// delete answers DELETE /templates/{template_id}. Each attempt leaves one audit line.
+func (h handler) delete(ctx context.Context, r *api.Request) (*api.Answer, error) {
+	id, err := number(r, "template_id")
+	if err != nil {
+		return nil, err
+	}
+	err = h.remove(ctx, id)
+	outcome := "deleted"
+	if err != nil {
+		outcome = api.ProblemOf(err, h.now()).Slug
+	}
+	r.Audit(ctx, h.log, "template-delete", outcome, slog.Int64("template_id", id))
+	if err != nil {
+		return nil, err
+	}
+	return &api.Answer{Status: http.StatusNoContent}, nil
+}
+
+// remove deletes a template. Where the answer was lost, the library says whether it is gone.
+func (h handler) remove(ctx context.Context, id int64) error {
+	err := h.library.delete(ctx, id)
+	switch {
+	case wechat.IsNotFound(err):
+		return explained(err, fmt.Sprintf("there is no template %d", id))
+	case !wechat.IsLost(err):
+		return err
+	}
+	isGone := func(left []wechat.Template) bool {
+		return !slices.ContainsFunc(left, func(t wechat.Template) bool { return t.TemplateID == id })
+	}
+	if h.library.look(ctx, isGone) {
+		return nil
+	}
+	return &api.Problem{Slug: "wechat-timeout",
+		Detail: "the answer to the deletion was lost, and the library could not be seen without the template; the deletion was not repeated",
+		Action: "List the templates in a minute; if it is still there, delete it again."}
+}
+
+// number reads an id from the path.
+func number(r *api.Request, name string) (int64, error) {
+	id, err := strconv.ParseUint(r.Params[name], 10, 63)
+	if err != nil {
+		return 0, api.InvalidRequest(name + " has to be a whole number from 0")
+	}
+	return int64(id), nil
+}

@@ -1,0 +1,15 @@
+// Command templates puts drafts into the platform's template library, lists the library and deletes from it, over HTTP.
+package main
+
+import (
+	"time"
+
+	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/trigger"
+)
+
+func main() { bootstrap.Run(wire) }
+
+func wire(parts bootstrap.Parts) trigger.Triggers {
+	return newHandler(parts, 300*time.Millisecond).triggers()
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// enough is how much time has to be left for an addition and the look that follows.
+const enough = 5 * time.Second
+
+// promotions put drafts into the library, one after the other: the second of two at once has to see what the first
+// one made.
+type promotions struct {
+	library library
+	turn    chan struct{} // a mutex whose waiting ends with the context
+}
+
+func newPromotions(l library) *promotions { return &promotions{l, make(chan struct{}, 1)} }
+
+// choice chooses a draft from the box. Its error is a [*api.Problem].
+type choice func(box []wechat.Draft) (wechat.Draft, error)
+
+// promote puts the chosen draft into the library, unless it stands there, and returns its template. It sends at most
+// one addition that WeChat could act on.
+func (p *promotions) promote(ctx context.Context, choose choice, templateType int64) (t wechat.Template, isNew bool, err error) {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return t, false, nothingSent()
+	}
+	// The box is read first. Once it shows the draft, its mini program's earlier uploads are gone from it, so no
+	// template of one can come into the library after the reading below.
+	box, err := p.library.drafts(ctx)
+	if err != nil {
+		return t, false, err
+	}
+	draft, err := choose(box)
+	if err != nil {
+		return t, false, err
+	}
+	before, err := p.library.templates(ctx)
+	if err != nil {
+		return t, false, err
+	}
+	if t, ok := standing(draft, before); ok {
+		return t, false, nil
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < enough {
+		return t, false, nothingSent()
+	}
+
+	err = p.library.add(ctx, draft.DraftID, templateType)
+	lost := wechat.IsLost(err)
+	if err != nil && !lost {
+		return t, false, p.refused(ctx, err, draft, len(before))
+	}
+	if p.library.look(ctx, func(after []wechat.Template) (ok bool) {
+		t, ok = added(draft, before, after)
+		return ok
+	}) {
+		return t, true, nil
+	}
+	// An addition that was accepted and doesn't show is told like a lost one: only the library can name the template.
+	became := "WeChat accepted the draft"
+	if lost {
+		became = "the answer to the addition was lost"
+	}
+	return t, false, &api.Problem{Slug: "wechat-timeout",
+		Detail: became + ", and its template could not be seen in the library; the addition was not repeated",
+		Action: "List the templates in a minute; if it still isn't there, promote the draft again."}
+}
+
+func nothingSent() error {
+	return &api.Problem{Slug: "wechat-timeout",
+		Detail: "too little time is left to add the draft and see what came of it, so nothing was sent to add it"}
+}
+
+// refused makes a problem of WeChat's refusal to add a draft. size is the library's before.
+func (p *promotions) refused(ctx context.Context, err error, draft wechat.Draft, size int) error {
+	switch {
+	case wechat.IsNotFound(err):
+		return explained(err, noSuchDraft(draft.DraftID))
+	case wechat.IsLibraryFull(err):
+		if now, err := p.library.templates(ctx); err == nil { // somebody else may have filled it
+			size = len(now)
+		}
+		problem := explained(err, fmt.Sprintf("the template library is full: it holds %d templates, and its limit is %d",
+			size, wechat.TemplateLimit))
+		problem.Library = &api.Library{Size: size, Limit: wechat.TemplateLimit}
+		return problem
+	}
+	return err
+}
+
+// explained is the problem of WeChat's refusal in the words of the one who asked.
+func explained(err error, detail string) *api.Problem {
+	problem := api.ProblemOf(err, time.Now())
+	problem.Detail = detail
+	return problem
+}
+
+// byID chooses the draft with this id.
+func byID(id int64) choice {
+	return func(box []wechat.Draft) (wechat.Draft, error) {
+		for _, d := range box {
+			if d.DraftID == id {
+				return d, nil
+			}
+		}
+		return wechat.Draft{}, api.NotFound(noSuchDraft(id))
+	}
+}
+
+func noSuchDraft(id int64) string {
+	return fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id)
+}
+
+// newest chooses the newest draft of a mini program, of one version only where version isn't nil.
+func newest(appID string, version *string) choice {
+	return func(box []wechat.Draft) (wechat.Draft, error) {
+		var found *wechat.Draft
+		for i, d := range box {
+			if d.SourceMiniprogramAppID != appID || version != nil && d.UserVersion != *version {
+				continue
+			}
+			if found == nil || cmp.Or(cmp.Compare(d.CreateTime, found.CreateTime), cmp.Compare(d.DraftID, found.DraftID)) > 0 {
+				found = &box[i]
+			}
+		}
+		if found == nil {
+			return wechat.Draft{}, api.NotFound("there is no such draft of this mini program; a newer upload may have replaced it")
+		}
+		return *found, nil
+	}
+}

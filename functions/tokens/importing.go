@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"wechat-draftbox/pkg/account"
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// importResult is the result of import-accounts.
+type importResult struct {
+	Task     string `json:"task"`
+	Accounts int    `json:"accounts"` // Official Accounts in WeChat's list
+	Added    int    `json:"added"`
+	Updated  int    `json:"updated"` // had no refresh token, or no parameter
+	Failed   int    `json:"failed"`
+}
+
+// importAccounts does import-accounts: every account in WeChat's list of authorizers gets its refresh token stored, and
+// its parameter made, where they are missing. It changes nothing that is there, so it can be repeated. The access
+// tokens come with the next run of refresh-tokens. Mini programs are passed over: they have no draft switch.
+func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, error) {
+	result := importResult{Task: "import-accounts"}
+	var mu sync.Mutex
+	enough := reserve(ctx)
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	err := h.EachAuthorizer(ctx, func(one wechat.Authorizer) error {
+		group.Go(func() error {
+			outcome := failed
+			if enough() {
+				outcome = h.importAccount(ctx, one)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch outcome {
+			case passedOver:
+				return nil
+			case added:
+				result.Added++
+			case updated:
+				result.Updated++
+			case failed:
+				result.Failed++
+			}
+			result.Accounts++
+			return nil
+		})
+		return nil
+	})
+	group.Wait()
+	h.Log.InfoContext(ctx, "accounts imported", "task", result.Task, "accounts", result.Accounts,
+		"added", result.Added, "updated", result.Updated, "failed", result.Failed)
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+type outcome int
+
+const (
+	present outcome = iota
+	added
+	updated
+	failed
+	passedOver
+)
+
+func (h *handler) importAccount(ctx context.Context, one wechat.Authorizer) outcome {
+	fail := func(err error) outcome {
+		h.Log.WarnContext(ctx, "an account could not be imported", "appid", one.AppID, "error", err.Error())
+		return failed
+	}
+	entry, stored, err := h.Read(ctx, one.AppID)
+	if err != nil {
+		return fail(err)
+	}
+	if entry.Version == "" && h.isMiniProgram(ctx, one.AppID) {
+		return passedOver
+	}
+	result := present
+	if stored.Refresh.IsZero() && stored.AppSecret.IsZero() {
+		if one.Refresh.IsZero() {
+			return fail(renewal.ErrNoRefreshToken)
+		}
+		stored.Refresh = one.Refresh
+		now, conflict, err := h.Write(ctx, h.Accounts, one.AppID, entry, stored.Encode())
+		if err == nil && conflict { // somebody stored the account meanwhile, and what they stored has to stand there
+			_, _, err = h.Write(ctx, h.Accounts, one.AppID, now, now.Text)
+		}
+		if err != nil {
+			return fail(err)
+		}
+		switch {
+		case conflict:
+		case entry.Version == "":
+			result = added
+		default:
+			result = updated
+		}
+	}
+	_, err = h.Records.Get(ctx, one.AppID)
+	if awserror.Is(err, awserror.Missing) {
+		if _, _, err = h.Records.Update(ctx, one.AppID, func(*account.Record) {}); err == nil && result == present {
+			result = updated
+		}
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return result
+}
+
+// isMiniProgram asks WeChat. Where that fails, the account is taken for an Official Account: a token too many costs
+// less than an account forgotten.
+func (h *handler) isMiniProgram(ctx context.Context, appID string) bool {
+	p, err := h.Platform.Get(ctx)
+	if err != nil {
+		return false
+	}
+	is, err := token.Call(ctx, h.Tokens, token.Component, func(ctx context.Context, component secret.Value) (bool, error) {
+		return h.WeChat.IsMiniProgram(ctx, component, p.AppID, appID)
+	})
+	return err == nil && is
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"wechat-draftbox/pkg/account"
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// parallel is how many accounts are refreshed at once.
+const parallel = 20
+
+// refreshResult is the result of refresh-tokens. The component counts as one, with an empty appid.
+type refreshResult struct {
+	Task      string            `json:"task"`
+	Refreshed int               `json:"refreshed"`
+	Fresh     int               `json:"fresh"`
+	Failed    int               `json:"failed"`
+	Failures  []renewal.Failure `json:"failures"`
+}
+
+// run is one run of refresh-tokens.
+type run struct {
+	*handler
+	list *renewal.Authorizers
+
+	mu     sync.Mutex
+	result refreshResult
+	// stopped is why no more authorizers are refreshed: what concerns the platform is reported once, not once for
+	// each account.
+	stopped error
+}
+
+// refreshAll does refresh-tokens: the component's token first, since the authorizers' are fetched with it, and then
+// every account's that is due, for as long as there is time. What is left is due at the next run too.
+func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error) {
+	r := &run{handler: h, list: h.Authorizers(), result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}}}
+	r.component(ctx)
+	err := r.accounts(ctx)
+	h.Log.InfoContext(ctx, "tokens refreshed", "task", r.result.Task, "refreshed", r.result.Refreshed,
+		"fresh", r.result.Fresh, "failed", r.result.Failed, "failures", r.result.Failures)
+	if err != nil {
+		return nil, err
+	}
+	return r.result, nil
+}
+
+func (r *run) component(ctx context.Context) {
+	entry, stored, err := r.Read(ctx, token.Component)
+	var malformed *awserror.Malformed
+	if err != nil && !errors.As(err, &malformed) { // what can't be read gives way to a new token
+		r.failed(ctx, token.Component, err)
+		r.stop(err)
+		return
+	}
+	if err == nil && !r.Due(stored) {
+		r.count(&r.result.Fresh)
+		return
+	}
+	if err := r.RenewComponent(ctx, entry, stored); err != nil {
+		r.failed(ctx, token.Component, err)
+		if stored.Access.IsZero() || !r.Now().Before(stored.ExpiresAt) {
+			r.stop(err)
+		}
+		return
+	}
+	r.count(&r.result.Refreshed)
+}
+
+func (r *run) accounts(ctx context.Context) error {
+	enough := reserve(ctx)
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	defer group.Wait()
+	for holding, err := range r.Accounts.Accounts(ctx) {
+		if err != nil && holding.AppID == "" {
+			return err
+		}
+		if !enough() {
+			r.Log.WarnContext(ctx, "the time is up; the next run goes on")
+			return nil
+		}
+		stored, err := r.parse(holding, err)
+		if err != nil {
+			r.failed(ctx, holding.AppID, err)
+			continue
+		}
+		if !r.Due(stored) {
+			r.count(&r.result.Fresh)
+			continue
+		}
+		group.Go(func() error {
+			if enough() {
+				r.account(ctx, holding, stored)
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+func (r *run) parse(holding token.Holding, err error) (token.Stored, error) {
+	if err != nil {
+		return token.Stored{}, err
+	}
+	return token.Parse(r.Accounts.Name(holding.AppID), holding.Entry.Text)
+}
+
+// account refreshes the token of one account that is due.
+func (r *run) account(ctx context.Context, holding token.Holding, stored token.Stored) {
+	if stored.AppSecret.IsZero() {
+		r.mu.Lock()
+		stopped := r.stopped
+		r.mu.Unlock()
+		if stopped != nil {
+			return
+		}
+		record, err := r.Records.Get(ctx, holding.AppID)
+		if err == nil && record.Status == account.Unauthorized {
+			return
+		}
+	}
+	changed, err := r.renew(ctx, holding.AppID, holding.Entry, stored, r.list, false)
+	switch {
+	case err != nil && concernsPlatform(err) && stored.AppSecret.IsZero():
+		if r.stop(err) {
+			r.failed(ctx, token.Component, err)
+		}
+	case err != nil:
+		r.failed(ctx, holding.AppID, err)
+	case changed:
+		r.count(&r.result.Refreshed)
+	default:
+		r.count(&r.result.Fresh)
+	}
+}
+
+// renew renews an account's token, whichever kind of account it is.
+func (h *handler) renew(ctx context.Context, appID string, entry token.Entry, stored token.Stored, list *renewal.Authorizers, rejected bool) (changed bool, err error) {
+	if !stored.AppSecret.IsZero() {
+		return h.RenewOwn(ctx, appID, entry, stored, rejected)
+	}
+	return true, h.RenewAuthorizer(ctx, appID, entry, stored, list)
+}
+
+// concernsPlatform reports whether every other authorizer would meet the error too.
+func concernsPlatform(err error) bool {
+	var refusal *wechat.Error
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	class := refusal.Known().Class
+	return class == wechat.Whitelist || class == wechat.TokenRefused || class == wechat.Misconfigured
+}
+
+// stop ends the refreshes of authorizers. It reports whether they were not ended before.
+func (r *run) stop(why error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := r.stopped == nil
+	r.stopped = why
+	return first
+}
+
+func (r *run) count(n *int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*n++
+}
+
+func (r *run) failed(ctx context.Context, appID string, err error) {
+	failure := renewal.FailureOf(appID, err, r.Now())
+	r.mu.Lock()
+	r.result.Failed++
+	r.result.Failures = append(r.result.Failures, failure)
+	r.mu.Unlock()
+	r.Log.WarnContext(ctx, "a token could not be refreshed", "appid", appID, "error", err.Error())
+	r.PublishFailure(ctx, failure)
+}
+
+// reserve returns a function that reports whether there is time to begin with another account: ten seconds, or a
+// third of the time where that is less, are kept for storing what was fetched.
+func reserve(ctx context.Context) func() bool {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return func() bool { return true }
+	}
+	kept := min(10*time.Second, time.Until(deadline)/3)
+	return func() bool { return time.Until(deadline) > kept }
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"wechat-draftbox/pkg/account"
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// rejected handles Token Rejected: the token is renewed, unless that has happened since, or it was fetched so lately
+// that fetching another one would only feed a fight with whoever superseded it.
+func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
+	var d struct {
+		AppID     string `json:"appid"`
+		Errcode   int    `json:"errcode"`
+		VersionID string `json:"version_id"`
+	}
+	if json.Unmarshal(detail, &d) != nil {
+		return errors.New("the detail of Token Rejected can't be read")
+	}
+	entry, stored, err := h.Read(ctx, d.AppID)
+	var malformed *awserror.Malformed
+	switch {
+	case err != nil && !errors.As(err, &malformed):
+		return err
+	case entry.Version == "" && d.AppID != token.Component: // nothing to renew it with
+		return nil
+	case entry.Version != d.VersionID:
+		h.Log.InfoContext(ctx, "the rejected token was replaced already", "appid", d.AppID)
+		return nil
+	case err != nil && d.AppID != token.Component:
+		return err
+	case !stored.Access.IsZero() && h.Young(entry, stored) && !h.expired(stored):
+		h.PublishFailure(ctx, renewal.Failure{AppID: d.AppID, Errcode: d.Errcode, Errmsg: "the rejected token was fetched less than ten minutes ago",
+			Action: "The platform's operator: somebody else seems to fetch this token too, and each fetch ends the other's; find them and leave it to this bundle. " +
+				wechat.Lookup(d.Errcode).Action})
+		return nil
+	}
+	if d.AppID == token.Component {
+		err = h.RenewComponent(ctx, entry, stored)
+	} else {
+		if record, err := h.Records.Get(ctx, d.AppID); err == nil && record.Status == account.Unauthorized && stored.AppSecret.IsZero() {
+			return nil
+		}
+		_, err = h.renew(ctx, d.AppID, entry, stored, h.Authorizers(), true)
+	}
+	if err != nil {
+		h.Log.WarnContext(ctx, "a rejected token could not be renewed", "appid", d.AppID, "error", err.Error())
+		h.PublishFailure(ctx, renewal.FailureOf(d.AppID, err, h.Now()))
+		return nil // the next run of refresh-tokens tries again; a repeat of the event would not help sooner
+	}
+	h.Log.InfoContext(ctx, "a rejected token was renewed", "appid", d.AppID)
+	return nil
+}
+
+// expired: nobody has to have superseded a token that ended by itself.
+func (h *handler) expired(stored token.Stored) bool {
+	return !stored.ExpiresAt.IsZero() && !h.Now().Before(stored.ExpiresAt)
+}

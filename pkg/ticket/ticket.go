@@ -1,0 +1,112 @@
+// Package ticket keeps the newest component_verify_ticket, which WeChat pushes about every ten minutes, irregularly,
+// repeatedly and out of order.
+package ticket
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/parameter"
+	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/secret"
+)
+
+// Ticket is a ticket and when WeChat made it.
+type Ticket struct {
+	Text       secret.Value
+	CreateTime int64 // Unix seconds
+}
+
+// Age is how old the ticket is. WeChat takes it for 12 hours.
+func (t Ticket) Age(now time.Time) time.Duration { return now.Round(0).Sub(time.Unix(t.CreateTime, 0)) }
+
+// ErrNone is the error where no ticket was ever stored.
+var ErrNone = errors.New("no component_verify_ticket was pushed yet")
+
+const name = "component-verify-ticket"
+
+type stored struct {
+	Ticket     string `json:"ticket"`
+	CreateTime int64  `json:"create_time"`
+}
+
+// Newest is the parameter that holds the newest ticket.
+type Newest struct{ parameters parameter.Store }
+
+// In is the newest ticket that stands in store.
+func In(store parameter.Store) Newest { return Newest{store.Secure()} }
+
+// Load reads the newest ticket: [ErrNone] where there is none, else errors of package awserror.
+func (n Newest) Load(ctx context.Context) (Ticket, error) {
+	t, _, err := n.load(ctx, name)
+	return t, err
+}
+
+func (n Newest) load(ctx context.Context, name string) (Ticket, int64, error) {
+	v, err := n.parameters.Get(ctx, name)
+	if awserror.Is(err, awserror.Missing) {
+		return Ticket{}, 0, ErrNone
+	}
+	if err != nil {
+		return Ticket{}, 0, fmt.Errorf("read the ticket: %w", err)
+	}
+	var s stored
+	if json.Unmarshal([]byte(v.Text.Reveal()), &s) != nil || s.Ticket == "" {
+		return Ticket{}, v.Version, &awserror.Malformed{Resource: v.Name, Detail: "it holds no ticket"}
+	}
+	return Ticket{secret.New(s.Ticket), s.CreateTime}, v.Version, nil
+}
+
+// Store stores the ticket unless a newer one stands there. A parameter that holds no ticket is written over.
+//
+// SSM has no conditional write, but it numbers them: a write that comes out as a later number than the one after what
+// was read has overwritten another one. If that was newer, it is put back.
+func (n Newest) Store(ctx context.Context, t Ticket) error {
+	current, version, err := n.load(ctx, name)
+	var malformed *awserror.Malformed
+	switch {
+	case errors.As(err, &malformed):
+	case errors.Is(err, ErrNone):
+		_, err := n.parameters.Create(ctx, name, encode(t))
+		if awserror.Is(err, awserror.Exists) {
+			return n.Store(ctx, t)
+		}
+		return wrap(err)
+	case err != nil:
+		return err
+	case current.CreateTime >= t.CreateTime:
+		return nil
+	}
+	for {
+		written, err := n.parameters.Put(ctx, name, encode(t))
+		if err != nil {
+			return wrap(err)
+		}
+		if written <= version+1 {
+			return nil
+		}
+		version = written
+		overwritten, _, err := n.load(ctx, name+":"+strconv.FormatInt(written-1, 10))
+		if err != nil || overwritten.CreateTime <= t.CreateTime {
+			return err
+		}
+		t = overwritten
+	}
+}
+
+func wrap(err error) error {
+	if err != nil {
+		err = fmt.Errorf("store the ticket: %w", err)
+	}
+	return err
+}
+
+func encode(t Ticket) secret.Value {
+	text, _ := plainjson.Marshal(stored{t.Text.Reveal(), t.CreateTime}) // always encodes
+	return secret.New(string(text))
+}

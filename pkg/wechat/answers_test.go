@@ -1,0 +1,277 @@
+package wechat
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wechat-draftbox/pkg/plainjson"
+)
+
+func TestDraftListIsReadByItsBytes(t *testing.T) {
+	t.Parallel()
+	const whole = `{"errcode":0,"errmsg":"ok","draft_list":[{"create_time":1504790906,"user_version":"11","user_desc":"d","draft_id":4,"source_miniprogram_appid":"wx6","source_miniprogram":"L","developer":"X","category_list":[]}]}`
+	const wholeOut = `{"draft_id":4,"create_time":1504790906,"created_at":"2017-09-07T13:28:26Z","user_version":"11","user_desc":"d","source_miniprogram_appid":"wx6","source_miniprogram":"L","developer":"X","category_list":[]}`
+	one := func(draft string) string { return `{"errcode":0,"draft_list":[` + draft + `]}` }
+	for _, c := range []struct {
+		name, body string
+		want       []string // the drafts as they are passed on
+	}{
+		{"plain", whole, []string{wholeOut}},
+		{"byte order mark", "\ufeff" + whole, []string{wholeOut}},
+		{"white space around", "\r\n\t " + whole + "\r\n\n", []string{wholeOut}},
+		{"without errcode", `{"draft_list":[{"draft_id":1}]}`, []string{`{"draft_id":1}`}},
+		{"errcode as a string", `{"errcode":"0","draft_list":[{"draft_id":1}]}`, []string{`{"draft_id":1}`}},
+		{"errcode null", `{"errcode":null,"draft_list":[{"draft_id":1}]}`, []string{`{"draft_id":1}`}},
+		{"raw newline, tab, NUL in a string", one("{\"draft_id\":1,\"user_desc\":\"a\n\t\x00z\"}"), []string{`{"draft_id":1,"user_desc":"a\n\t\u0000z"}`}},
+		{"backslash before a raw newline", one("{\"draft_id\":1,\"user_desc\":\"a\\\nz\"}"), []string{`{"draft_id":1,"user_desc":"a\\\nz"}`}},
+		{"escaped backslash before a raw newline", one("{\"draft_id\":1,\"user_desc\":\"a\\\\\nz\"}"), []string{`{"draft_id":1,"user_desc":"a\\\nz"}`}},
+		{"escaped quote, then a raw newline", one("{\"draft_id\":1,\"user_desc\":\"a\\\"\nz\"}"), []string{`{"draft_id":1,"user_desc":"a\"\nz"}`}},
+		{"raw control character in a key", one("{\"draft_id\":1,\"a\x01\":2}"), []string{`{"draft_id":1,"a\u0001":2}`}},
+		{"no UTF-8", one("{\"draft_id\":1,\"user_desc\":\"a\xffz\"}"), []string{`{"draft_id":1,"user_desc":"a` + "\ufffd" + `z"}`}},
+		{"numbers as strings", one(`{"draft_id":"4","create_time":"1504790906"}`), []string{`{"draft_id":4,"create_time":1504790906,"created_at":"2017-09-07T13:28:26Z"}`}},
+		{"strings as numbers", one(`{"draft_id":4,"user_version":1.10,"developer":12}`), []string{`{"draft_id":4,"user_version":"1.10","developer":"12"}`}},
+		{"id 0", one(`{"draft_id":0}`), []string{`{"draft_id":0}`}},
+		{"null stays null", one(`{"draft_id":1,"user_desc":null}`), []string{`{"draft_id":1,"user_desc":null}`}},
+		{"unknown keys", one(`{"z":{"b":[1e400,123456789012345678901234567890],"a":"<&>"},"draft_id":1,"a":0.10}`),
+			[]string{`{"draft_id":1,"a":0.10,"z":{"b":[1e400,123456789012345678901234567890],"a":"<&>"}}`}},
+		{"a time that is no number", one(`{"draft_id":1,"create_time":"soon"}`), []string{`{"draft_id":1,"create_time":"soon"}`}},
+		{"the last of duplicate keys", `{"errcode":1,"errcode":0,"draft_list":[{"draft_id":1,"draft_id":2}]}`, []string{`{"draft_id":2}`}},
+		{"empty list", `{"errcode":0,"draft_list":[]}`, []string{}},
+		{"no list", `{"errcode":0,"errmsg":"ok"}`, []string{}},
+		{"null list", `{"errcode":0,"draft_list":null}`, []string{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			list, err := answering(t, c.body).DraftList(t.Context(), awkward)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]string, 0)
+			for _, draft := range list.Drafts {
+				text, err := plainjson.Marshal(draft)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, string(text))
+				var again Draft
+				if err := json.Unmarshal(text, &again); err != nil || again.DraftID != draft.DraftID || again.CreateTime != draft.CreateTime {
+					t.Errorf("read again it is %+v, %v", again, err)
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if keyless := !strings.Contains(c.body, `"draft_list":[`); list.Keyless != keyless {
+				t.Errorf("Keyless is %v", list.Keyless)
+			}
+		})
+	}
+}
+
+func TestDraftListThatCantBeUsed(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"nothing":                  "",
+		"HTML":                     "<html><body>502 Bad Gateway</body></html>",
+		"half":                     `{"errcode":0,"draft_list":[{"draft_id":1},`,
+		"garbage behind":           `{"errcode":0,"draft_list":[]}<!-- x -->`,
+		"two objects":              `{"errcode":0,"draft_list":[]}{"errcode":0}`,
+		"a list":                   `[]`,
+		"null":                     `null`,
+		"a number":                 `0`,
+		"a string":                 `"ok"`,
+		"neither errcode nor list": `{"errmsg":"ok"}`,
+		"empty object":             `{}`,
+		"list is an object":        `{"errcode":0,"draft_list":{"draft_id":1}}`,
+		"list is a string":         `{"errcode":0,"draft_list":"[]"}`,
+		"list of numbers":          `{"errcode":0,"draft_list":[1]}`,
+		"entry null":               `{"errcode":0,"draft_list":[null]}`,
+		"entry without id":         `{"errcode":0,"draft_list":[{"draft_id":1},{"user_version":"1"}]}`,
+		"entry with id null":       `{"errcode":0,"draft_list":[{"draft_id":null}]}`,
+		"entry with id in words":   `{"errcode":0,"draft_list":[{"draft_id":"four"}]}`,
+		"errcode in words":         `{"errcode":"none","draft_list":[]}`,
+		"errcode an object":        `{"errcode":{},"draft_list":[]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := answering(t, body).DraftList(t.Context(), awkward)
+			var failure *Failure
+			if !errors.As(err, &failure) || failure.Cause != Unusable || failure.Status != 0 {
+				t.Errorf("got %v", err)
+			}
+			checkSilent(t, err, awkward)
+		})
+	}
+}
+
+func TestSwitchState(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]SwitchState{
+		`{"errcode":0,"errmsg":"ok","is_open":0}`: SwitchClosed,
+		`{"errcode":0,"errmsg":"ok","is_open":1}`: SwitchOpen,
+		`{"is_open":1}`:                 SwitchOpen,
+		`{"is_open":"0"}`:               SwitchClosed,
+		`{"errcode":"0","is_open":"1"}`: SwitchOpen,
+		`{"is_open":true}`:              SwitchOpen,
+		`{"is_open":false}`:             SwitchClosed,
+		"\ufeff" + `{"errmsg":"` + "\n" + `","is_open":1}`: SwitchOpen,
+		`{"errcode":0,"errmsg":"ok"}`:                      SwitchUnknown,
+		`{"errcode":0,"is_open":null}`:                     SwitchUnknown,
+		`{"errcode":0,"is_open":2}`:                        SwitchUnknown,
+		`{"errcode":0,"is_open":""}`:                       SwitchUnknown,
+		`{"errcode":0,"is_open":[1]}`:                      SwitchUnknown,
+		`{"errmsg":"ok"}`:                                  "",
+		`{}`:                                               "",
+		``:                                                 "",
+	} {
+		t.Run(body, func(t *testing.T) {
+			t.Parallel()
+			got, err := answering(t, body).CheckDraftSwitch(t.Context(), awkward)
+			if got != want || (err != nil) != (want == "") {
+				t.Errorf("got %q, %v; want %q", got, err, want)
+			}
+		})
+	}
+}
+
+func TestErrorCodeOfAnyForm(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]Error{
+		`{"errcode":40001,"errmsg":"no"}`:                     {Code: 40001, Message: "no"},
+		`{"errcode":"61007","errmsg":" api is unauthorized"}`: {Code: 61007, Message: " api is unauthorized"},
+		`{"errcode":-1}`:                                                  {Code: -1},
+		`{"errcode":12345,"errmsg":7}`:                                    {Code: 12345, Message: "7"},
+		`{"errcode":48001,"errmsg":"a` + "\x02" + `b"}`:                   {Code: 48001, Message: "a\x02b"},
+		`{"errcode":45009,"draft_list":[{"draft_id":1}]}`:                 {Code: 45009},
+		`{"errcode":45009,"errmsg":"` + strings.Repeat("草", 1<<20) + `"}`: {Code: 45009, Message: strings.Repeat("草", 682)},
+	} {
+		t.Run(body[:min(len(body), 50)], func(t *testing.T) {
+			t.Parallel()
+			_, err := answering(t, body).DraftList(t.Context(), awkward)
+			want.Call = "/wxa/gettemplatedraftlist"
+			var got *Error
+			if !errors.As(err, &got) || *got != want {
+				t.Errorf("got %.200v, want %.200v", err, &want)
+			}
+		})
+	}
+}
+
+func TestCompressedAnswer(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, []string{serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			t.Error("the client does not say that it reads gzip")
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		defer z.Close()
+		io.WriteString(z, `{"errcode":0,"draft_list":[{"draft_id":7}]}`)
+	}))})
+	list, err := c.DraftList(t.Context(), awkward)
+	if err != nil || len(list.Drafts) != 1 || list.Drafts[0].DraftID != 7 {
+		t.Errorf("got %+v, %v", list, err)
+	}
+}
+
+func TestAnswersUpTo8MBAreRead(t *testing.T) {
+	t.Parallel()
+	const tail = `{"errcode":0,"draft_list":[]}`
+	for size, ok := range map[int]bool{8 << 20: true, 8<<20 + 1: false} {
+		_, err := answering(t, strings.Repeat(" ", size-len(tail))+tail).DraftList(t.Context(), awkward)
+		if (err == nil) != ok {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+	// A bomb of zeros is no way around it.
+	c := newClient(t, []string{serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		io.Copy(z, io.LimitReader(zeros{}, 64<<20))
+		z.Close()
+	}))})
+	if _, err := c.DraftList(t.Context(), awkward); err == nil || !strings.Contains(err.Error(), "8 MB") {
+		t.Errorf("a bomb: %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// FuzzAnswers feeds bytes to every call as WeChat's answer.
+func FuzzAnswers(f *testing.F) {
+	for _, seed := range []string{
+		`{"errcode":0,"errmsg":"ok","draft_list":[{"create_time":1666920047,"user_version":"3.0.0","user_desc":"项目演示\n\n开发者甲","draft_id":8,"source_miniprogram_appid":"wx617xxxx","source_miniprogram":"微用户","developer":"开发者甲_A","category_list":[]}]}`,
+		`{"errcode":0,"template_list":[{"create_time":1624000154,"template_id":47,"draft_id":"1","template_type":1,"category_list":[{"first_class":"工具","first_id":287}],"reason":""}]}`,
+		`{"errcode":0,"is_open":"1"}`, "\ufeff{\"errcode\":\"40001\",\"errmsg\":\"a\x01\\\n rid: 1-2-3\"}", `{"errcode":61004,"errmsg":"requestIP: 198.51.100.154 rid: a"}`,
+		`{"component_access_token":"t","expires_in":"7200"}`, `{"authorizer_access_token":"t","expires_in":7200,"authorizer_refresh_token":""}`,
+		`{"access_token":"t","expires_in":99999999999999999}`, `{"authorization_info":{"authorizer_appid":"wx1","authorizer_access_token":"t","expires_in":7200}}`,
+		`{"total_count":2,"list":[{"authorizer_appid":"wx1","refresh_token":null},{}]}`, `{"authorizer_info":{"MiniProgramInfo":{}}}`,
+		`{"quota":{"daily_limit":10,"used":"1","remain":9}}`, `{`, ``, `null`, `[]`, "\xff", `{"draft_list":[{"draft_id":1,"\u0000":1e999,"created_at":2}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c := New([]string{"http://wechat.invalid"}, WithBackoff(func(int) time.Duration { return 0 }))
+		c.kept = &http.Client{Transport: answers(body)}
+		c.fresh = c.kept
+		ctx, platform := t.Context(), Platform{AppID: "wx1", AppSecret: awkward}
+		drafts, err := c.DraftList(ctx, awkward)
+		errs := []error{err}
+		for _, draft := range drafts.Drafts {
+			text, err := json.Marshal(draft)
+			var again Draft
+			if err != nil || json.Unmarshal(text, &again) != nil || again.DraftID != draft.DraftID {
+				t.Errorf("a draft that can't be passed on: %v %s", err, text)
+			}
+		}
+		templates, err := c.TemplateList(ctx, awkward)
+		errs = append(errs, err)
+		for _, template := range templates {
+			if _, err := json.Marshal(template); err != nil {
+				t.Errorf("a template that can't be passed on: %v", err)
+			}
+		}
+		check := func(_ any, err error) { errs = append(errs, err) }
+		check(c.CheckDraftSwitch(ctx, awkward))
+		check(nil, NewSwitchOpener(c).OpenDraftSwitch(ctx, awkward))
+		check(nil, c.AddToTemplate(ctx, awkward, 1, 0))
+		check(nil, c.DeleteTemplate(ctx, awkward, 1))
+		check(c.ComponentToken(ctx, platform, awkward))
+		check(c.AuthorizerToken(ctx, awkward, "wx1", "wx2", awkward))
+		check(c.StableToken(ctx, "wx1", awkward, false))
+		check(nil, c.StartPushTicket(ctx, platform))
+		_, _, err = c.QueryAuth(ctx, awkward, "wx1", awkward)
+		errs = append(errs, err)
+		_, _, err = c.Authorizers(ctx, awkward, "wx1", 0)
+		errs = append(errs, err)
+		check(c.IsMiniProgram(ctx, awkward, "wx1", "wx2"))
+		check(c.DraftListQuota(ctx, awkward))
+		for _, err := range errs {
+			checkSilent(t, err, awkward)
+		}
+		var strict map[string]json.RawMessage
+		if json.Unmarshal(body, &strict) == nil && strict != nil {
+			if _, err := decode(body); err != nil {
+				t.Error("good JSON was refused")
+			}
+		}
+	})
+}
+
+// answers is a transport that answers 200 with these bytes.
+type answers []byte
+
+func (a answers) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: io.NopCloser(bytes.NewReader(a))}, nil
+}
