@@ -14,20 +14,26 @@ import (
 )
 
 type handler struct {
-	log     logging.Log
-	check   checker
-	opening opening
+	log      logging.Log
+	check    checker
+	opening  opening
+	survey   survey
+	accounts accounts
 }
 
 func (h handler) triggers() trigger.Triggers {
 	routes := api.Routes{
 		{Method: "GET", Path: "/accounts/{appid}/draft-switch", Handle: h.get},
 		{Method: "POST", Path: "/accounts/{appid}/draft-switch", Handle: h.post},
+		{Method: "GET", Path: "/accounts", Handle: h.accounts.list},
 	}
 	return trigger.Triggers{
 		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
 			return routes.Serve(ctx, h.log.Logger, event)
 		},
+		Tasks:     map[string]trigger.Task{surveyTask: h.survey.run},
+		Scheduled: surveyTask,
+		Messages:  h.survey.queue.receive,
 	}
 }
 

@@ -121,7 +121,7 @@ func (i inspector) patiently(ctx context.Context, do func() error) error {
 
 // report logs why the state of an account's switch wasn't learnt.
 func (i inspector) report(ctx context.Context, appID string, err error) {
-	problem := api.ProblemOf(err, time.Now())
+	problem := api.ProblemOf(err, i.check.now())
 	level := slog.LevelWarn
 	if problem.Slug == "not-granted" || problem.Slug == "unknown-account" {
 		level = slog.LevelInfo

@@ -8,16 +8,17 @@ import (
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/parameter"
 	"wechat-draftbox/pkg/settings"
-	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
 
 func main() { bootstrap.Run(wire) }
 
-func wire(parts bootstrap.Parts) trigger.Triggers {
+func wire(parts bootstrap.Parts) trigger.Triggers { return newHandler(parts).triggers() }
+
+func newHandler(parts bootstrap.Parts) handler {
 	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix)
-	var accountTokens token.Store = parts.Secrets
+	var accountTokens tokenStore = parts.Secrets
 	if parts.Settings.AccountTokenStore == settings.ParameterStore {
 		accountTokens = parameter.NewTokens(parameters)
 	}
@@ -29,5 +30,7 @@ func wire(parts bootstrap.Parts) trigger.Triggers {
 			check: check, opener: wechat.NewSwitchOpener(parts.WeChat), openable: parts.Settings.Openable,
 			records: records, bus: parts.Bus, log: parts.Log,
 		},
-	}.triggers()
+		survey:   newSurvey(parts, check, parameters, accountTokens),
+		accounts: accounts{records, parts.Log},
+	}
 }

@@ -9,8 +9,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"golang.org/x/time/rate"
+
 	"wechat-draftbox/pkg/account"
+	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/parameter"
+	"wechat-draftbox/pkg/pause"
 	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -23,10 +30,26 @@ const (
 // survey asks for the state of every account's switch, but for those known to be open: an open switch never closes.
 type survey struct {
 	inspector
-	tokens interface {
-		AppIDs(ctx context.Context, next string) (page []string, after string, err error)
+	tokens tokenStore
+	queue  queue // where it has a URL, the checks are left to its messages
+}
+
+// tokenStore is where the accounts' tokens stand. It tells which accounts have one.
+type tokenStore interface {
+	token.Store
+	AppIDs(ctx context.Context, next string) (page []string, after string, err error)
+}
+
+// writesPerSecond is three quarters of what SSM takes at best: others write parameters too.
+const writesPerSecond = 30
+
+func newSurvey(parts bootstrap.Parts, check checker, parameters parameter.Store, tokens tokenStore) survey {
+	check.wechat = inTurn{check.wechat, make(chan struct{}, inFlight)}
+	i := inspector{
+		check: check, bus: parts.Bus, log: parts.Log, wait: pause.For,
+		records: account.NewRecords(parameters.Paced(rate.NewLimiter(writesPerSecond, 1))),
 	}
-	queue queue // where it has a URL, the checks are left to its messages
+	return survey{i, tokens, queue{i, sqs.NewFromConfig(parts.AWS), parts.Settings.SwitchQueueURL}}
 }
 
 // surveyed is the result of a survey, of accounts that are authorised.

@@ -84,6 +84,9 @@ var slugOfClass = map[wechat.Class]string{
 // Status is the problem's HTTP status.
 func (p *Problem) Status() int { return slugs[p.Slug].status }
 
+// Retryable reports whether the same request may go well later without anybody acting.
+func (p *Problem) Retryable() bool { return slugs[p.Slug].retryable }
+
 // Advice is what to do, and who.
 func (p *Problem) Advice() string { return first(p.Action, slugs[p.Slug].action) }
 
@@ -192,7 +195,7 @@ func (p *Problem) answer(r *Request) *Answer {
 	kind := slugs[p.Slug]
 	b := body{
 		Type: "urn:wechat-draftbox:" + p.Slug, Title: kind.title, Status: kind.status, Detail: p.Detail,
-		Instance: r.Path, RequestID: r.ID, Retryable: kind.retryable, Action: p.Advice(),
+		Instance: r.Path, RequestID: r.ID, Retryable: p.Retryable(), Action: p.Advice(),
 	}
 	if p.WeChat != nil {
 		b.WeChat = &weChatSaid{p.WeChat.Code, p.WeChat.Message, p.WeChat.RID()}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	module  = "wechat-draftbox"
+	module         = "wechat-draftbox"
 	draftsFunction = module + "/functions/drafts"
 	minimalLambda  = module + "/pkg/bench/minimal"
 )

@@ -26,6 +26,7 @@ var measurements = []func(context.Context, *bench) ([]row, error){
 	func(ctx context.Context, b *bench) ([]row, error) { return warm(ctx, b, 50) },
 	func(ctx context.Context, b *bench) ([]row, error) { return warm(ctx, b, 1000) },
 	secretReads,
+	survey,
 	sizes,
 }
 

@@ -1,0 +1,55 @@
+# make run and make test need Go alone; what the other targets need, they say.
+
+FUNCTIONS   := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))
+ARCH        ?= arm64
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# One static, stripped binary a function; sam build takes the same settings from the environment.
+BUILD_ENV := CGO_ENABLED=0 GOFLAGS="-trimpath -tags=lambda.norpc -ldflags=-s"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build lint bench invoke sam-build deploy clean
+
+help: ## show this
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+
+run: ## the bundle on this machine, against a simulated WeChat and AWS (PORT=3000)
+	@go run ./pkg/local
+
+test: ## all tests
+	@if command -v "$$(go env CC)" >/dev/null 2>&1; then \
+		echo "go test -race ./..."; CGO_ENABLED=1 go test -race ./...; \
+	else \
+		echo "go test ./... (no C compiler here, so without the race detector)"; go test ./...; \
+	fi
+
+build: ## build every function for Lambda into .build/NAME/bootstrap (ARCH=arm64 or amd64)
+	@for f in $(FUNCTIONS); do \
+		echo "build $$f"; \
+		GOOS=linux GOARCH=$(ARCH) $(BUILD_ENV) go build -o .build/$$f/bootstrap ./functions/$$f || exit 1; \
+	done
+
+lint: ## gofmt, go vet, staticcheck, and cfn-lint where it is installed
+	@unformatted=$$(gofmt -l functions pkg); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	@if command -v cfn-lint >/dev/null 2>&1; then \
+		echo "cfn-lint -r us-east-1 cn-north-1 -- template.yaml"; cfn-lint -r us-east-1 cn-north-1 -- template.yaml; \
+	else echo "cfn-lint is not installed, so template.yaml was not checked (pip install cfn-lint)"; fi
+
+bench: ## measure the built functions against a minimal Lambda
+	@go run ./pkg/bench
+
+sam-build: ## sam build, with the settings that a Lambda wants (needs the SAM CLI)
+	$(BUILD_ENV) sam build
+
+invoke: ## sam local invoke: make invoke FUNCTION=drafts EVENT=list (needs the SAM CLI and Docker)
+	@test -n "$(FUNCTION)" -a -n "$(EVENT)" || { echo "usage: make invoke FUNCTION=drafts EVENT=list"; exit 2; }
+	@.ci/sam-invoke "$(FUNCTION)" "events/$(FUNCTION)/$(EVENT).json"
+
+deploy: sam-build ## sam deploy, guided the first time (ENV=default, dev or prod)
+	@if [ -z "$(ENV)" ] && ! grep -q '^parameter_overrides' samconfig.toml; then sam deploy --guided; \
+	else sam deploy --config-env $(or $(ENV),default); fi
+
+clean: ## remove what was built
+	rm -rf .build .aws-sam
