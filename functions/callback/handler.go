@@ -18,8 +18,8 @@ import (
 
 const (
 	largestBody = 64 << 10
-	// exchangeTime is how long the exchange of a code may take before WeChat is answered, which waits 5 seconds.
-	exchangeTime = 4 * time.Second
+	// longest is how long a push may take to be stored: WeChat waits 5 seconds for the answer.
+	longest = 4 * time.Second
 )
 
 type handler struct {
@@ -41,6 +41,8 @@ func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Answer, err
 	if len(r.Body) > largestBody {
 		return nil, &api.Problem{Slug: "too-large", Detail: "a push has at most 64 KiB"}
 	}
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	p, err := h.Platform.Get(ctx)
 	if err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Answer, err
 	return &api.Answer{Body: "success"}, nil
 }
 
-// take does what a push asks for. An error says that it isn't stored, so that WeChat sends it again.
+// take does what a push asks for, in the time that there is. An error says that it isn't stored, so that WeChat sends it again.
 func (h *handler) take(ctx context.Context, p push.Push) error {
 	var err error
 	switch p.InfoType {
@@ -92,16 +94,14 @@ func (h *handler) authorized(ctx context.Context, p push.Push) error {
 	a := renewal.Authorization{AppID: p.AuthorizerAppID, Code: p.AuthorizationCode, CreateTime: p.CreateTime}
 	if h.queue != nil {
 		record, err := h.Records.Get(ctx, a.AppID)
-		if err == nil && record.StatusAt > a.CreateTime { // a newer push said something else
-			return nil
+		if err == nil && (record.StatusAt > a.CreateTime || record.StatusAt == a.CreateTime && record.Status == account.Authorized) {
+			return nil // a newer push said something else, or this one came before and its code was exchanged
 		}
 		return h.queue.send(ctx, a)
 	}
-	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
-	defer cancel()
 	err := h.Exchange(ctx, a)
-	if errors.Is(err, renewal.ErrNoRefreshToken) { // another push of the same code would not help
-		h.PublishFailure(ctx, renewal.FailureOf(a.AppID, err, h.Now()))
+	if err != nil && !renewal.MayPass(err) { // the same push would not help
+		h.PublishFailures(ctx, renewal.FailureOf(a.AppID, err, h.Now()))
 		return nil
 	}
 	return err

@@ -54,13 +54,17 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Answer, error)
 	if err != nil {
 		return nil, fmt.Errorf("encode the drafts: %w", err)
 	}
+	maxAge := h.box.ttl - h.box.age(content)
+	if query.Fresh { // whoever asks again must not be answered by a cache on the way
+		maxAge = 0
+	}
 	return &api.Answer{
 		Body: struct {
 			Drafts    json.RawMessage `json:"drafts"`
 			Count     int             `json:"count"`
 			FetchedAt time.Time       `json:"fetched_at"`
 		}{encoded, len(drafts), content.fetchedAt.UTC().Truncate(time.Second)},
-		Cache: &api.Cache{MaxAge: h.box.ttl - h.box.age(content), Content: encoded},
+		Cache: &api.Cache{MaxAge: maxAge, Content: encoded},
 	}, nil
 }
 

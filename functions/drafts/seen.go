@@ -51,8 +51,8 @@ func newRecord(d wechat.Draft) record {
 func cut(text string, limit int) string {
 	for i, r := range text {
 		switch {
-		case r == '"', r == '\\':
-			limit -= 2
+		case strings.ContainsRune("\"\\\b\f\n\r\t", r):
+			limit -= len(`\n`)
 		case r < ' ', r == '\u2028', r == '\u2029':
 			limit -= len(`\u0000`)
 		default:
@@ -204,9 +204,12 @@ func (m *memory) remember(records []record) {
 
 // take puts as many of the records on the page as there is room for, and returns the others.
 func (p *page) take(records []record) (others []record) {
-	n := sort.Search(len(records), func(n int) bool {
-		return len(p.content.with(records[:n+1]).encode()) > parameter.MaxValue
-	})
+	fits := func(n int) bool { return len(p.content.with(records[:n]).encode()) <= parameter.MaxValue }
+	most := 1 // nothing much larger than a page is ever packed
+	for most < len(records) && fits(most) {
+		most *= 2
+	}
+	n := sort.Search(min(most, len(records)), func(n int) bool { return !fits(n + 1) })
 	if n > 0 {
 		p.set(p.content.with(records[:n]))
 		p.added = append(p.added, records[:n]...)
@@ -271,32 +274,29 @@ func (m *memory) create(ctx context.Context, p *page) error {
 	return err
 }
 
-// overwrite writes a page over the one that was read.
-//
-// SSM has no conditional write. But it numbers them: where a write comes out as a later number than the one after
-// what was read, another run wrote in between and was overwritten. Then what it wrote, which SSM keeps, is taken and
-// this run's own changes are made to that, so that nothing that either has told is forgotten.
+// overwrite writes a page over the one that was read. Where another run wrote in between and was overwritten, this
+// run's own changes are made to what that one wrote, so that nothing that either has told is forgotten.
 func (m *memory) overwrite(ctx context.Context, p *page) error {
-	for version := p.version; ; {
-		written, err := m.parameters.Put(ctx, p.name, secret.New(p.text))
-		if err != nil || written <= version+1 {
-			return err
-		}
-		version = written
-		overwritten, err := m.parameters.Get(ctx, p.name+":"+strconv.FormatInt(written-1, 10))
+	for read := p.version; ; {
+		ours := secret.New(p.text)
+		written, err := m.parameters.Put(ctx, p.name, ours)
 		if err != nil {
 			return err
 		}
-		content, err := decodePage(overwritten)
+		theirs, ok, err := m.parameters.Overwritten(ctx, p.name, read, written, ours)
+		if err != nil || !ok {
+			return err
+		}
+		content, err := decodePage(theirs)
 		if err != nil {
 			return err
 		}
 		merged := content.without(m.gone).with(p.added)
 		merged.Keyless = p.content.Keyless
-		before := p.text
-		if p.set(merged); p.text == before { // the other run saw the same, or it was this one and the answer was lost
+		if p.set(merged); p.text == ours.Reveal() {
 			return nil
 		}
+		read = written
 	}
 }
 

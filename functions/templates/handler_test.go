@@ -71,6 +71,7 @@ type listed struct {
 		ID int64 `json:"template_id"`
 	}
 	Count, Size, Limit int
+	FetchedAt          time.Time `json:"fetched_at"`
 }
 
 func ids(l listed) []int64 {
@@ -85,6 +86,8 @@ func TestList(t *testing.T) {
 	t.Parallel()
 	world, function := start(t)
 	stock(world.WeChat)
+	world.Clock.Forward(time.Hour)
+	began := world.Clock.Now().Truncate(time.Second)
 	for query, want := range map[string][]int64{
 		"":                               {3, 1, 2, 0},
 		"?order=asc":                     {0, 2, 1, 3},
@@ -107,6 +110,9 @@ func TestList(t *testing.T) {
 		got.Decode(t, &l)
 		if diff := cmp.Diff(want, ids(l)); diff != "" {
 			t.Errorf("%s: templates (-want +got):\n%s", query, diff)
+		}
+		if l.FetchedAt.Before(began) || l.FetchedAt.After(world.Clock.Now()) || l.FetchedAt.Location() != time.UTC {
+			t.Errorf("%s: fetched at %v", query, l.FetchedAt)
 		}
 		if l.Count != len(want) || l.Size != 4 || l.Limit != 200 {
 			t.Errorf("%s: count %d, size %d, limit %d, want %d, 4, 200", query, l.Count, l.Size, l.Limit, len(want))
@@ -253,6 +259,18 @@ func TestDeleteLostAnswer(t *testing.T) {
 			wantOne(t, world, wechattest.PathDeleteTemplate, `"outcome":"wechat-timeout"`)
 		})
 	}
+}
+
+// TestDeleteLostAnswerUnseen: a library that can't be read doesn't show that the template is gone.
+func TestDeleteLostAnswerUnseen(t *testing.T) {
+	t.Parallel()
+	world, function := start(t)
+	stock(world.WeChat)
+	world.WeChat.Fail(wechattest.PathDeleteTemplate, wechattest.Drop())
+	world.WeChat.Fail(wechattest.PathTemplateList, wechattest.Refuse(45009).Always())
+	problem := wantProblem(t, function.HTTP(t.Context(), "DELETE", "/templates/2", ""), 504, "wechat-timeout")
+	wantDetail(t, problem, "was not repeated")
+	wantOne(t, world, wechattest.PathDeleteTemplate, `"outcome":"wechat-timeout"`)
 }
 
 // wantOne checks that a write was sent once, and left one audit line if it is to.

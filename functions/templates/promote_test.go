@@ -66,8 +66,8 @@ func lostAnswers() map[string]wechattest.Fault {
 	}
 }
 
-// shortest is a deadline that leaves enough time for an addition, and not much more.
-const shortest = enough + 1500*time.Millisecond
+// shortest is a deadline that leaves enough time for an addition even on a busy machine, and not much more.
+const shortest = enough + 2500*time.Millisecond
 
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
@@ -450,6 +450,15 @@ func TestPromoteLostAnswer(t *testing.T) {
 			wantOne(t, world, wechattest.PathAddToTemplate, "")
 		})
 	}
+}
+
+// TestPromoteLostLeavesTime: however long an addition hangs, there is time for a slow look at the library.
+func TestPromoteLostLeavesTime(t *testing.T) {
+	t.Parallel()
+	world, function := start(t)
+	world.WeChat.Fail(wechattest.PathAddToTemplate, wechattest.Hang().After())
+	world.WeChat.Fail(wechattest.PathTemplateList, wechattest.Pass(), wechattest.Pass().Delayed(500*time.Millisecond).Times(3))
+	wantTemplate(t, function.HTTP(within(t, shortest), "POST", "/drafts/4/template", ""), 201)
 }
 
 // TestPromoteUnseen: WeChat takes the draft, and its list shows the template late or not at all.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
@@ -18,6 +17,8 @@ const (
 	parallelAuthorizations = 5
 	// retryAfter is how soon an authorization is tried again: a code works for ten minutes only.
 	retryAfter = 30 * time.Second
+	// retryAfterQuota is for 45011, a quota by the minute.
+	retryAfterQuota = time.Minute
 )
 
 // authorize exchanges the authorization code of one message of the queue.
@@ -35,29 +36,16 @@ func (h *handler) authorize(ctx context.Context, body string) error {
 	err := h.Exchange(ctx, renewal.Authorization{
 		AppID: message.AppID, Code: secret.New(message.Code), CreateTime: message.CreateTime,
 	})
-	if err == nil {
-		return nil
-	}
-	if mayPass(err) {
-		return &queue.Again{Err: err, After: retryAfter}
-	}
-	h.PublishFailure(ctx, renewal.FailureOf(message.AppID, err, h.Now()))
-	return err
-}
-
-// mayPass reports whether an exchange that failed may work later. What an operator has to mend counts too: the
-// message comes again until the queue gives it to its dead letters.
-func mayPass(err error) bool {
 	var refusal *wechat.Error
-	var failure *wechat.Failure
-	var aws *awserror.Error
-	var malformed *awserror.Malformed
 	switch {
-	case errors.Is(err, renewal.ErrNoRefreshToken), errors.Is(err, renewal.ErrOtherAccount):
-		return false
-	case errors.As(err, &refusal):
-		return refusal.Known().Class != wechat.NotGranted && refusal.Known().Repeat != wechat.RepeatNever
+	case err == nil:
+		return nil
+	case !renewal.MayPass(err):
+		h.PublishFailures(ctx, renewal.FailureOf(message.AppID, err, h.Now()))
+		return err
+	case errors.As(err, &refusal) && refusal.Known().Class == wechat.MinuteQuota:
+		return &queue.Again{Err: err, After: retryAfterQuota}
 	}
-	return errors.As(err, &failure) || errors.As(err, &aws) || errors.As(err, &malformed) ||
-		errors.Is(err, context.DeadlineExceeded)
+	// Until the queue gives it to its dead letters: an operator may have to mend something.
+	return &queue.Again{Err: err, After: retryAfter}
 }

@@ -30,14 +30,15 @@ type importResult struct {
 func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, error) {
 	result := importResult{Task: "import-accounts"}
 	var mu sync.Mutex
-	enough := reserve(ctx)
+	work, done, enough := span(ctx)
+	defer done()
 	var group errgroup.Group
 	group.SetLimit(parallel)
-	err := h.EachAuthorizer(ctx, func(one wechat.Authorizer) error {
+	err := h.EachAuthorizer(work, func(one wechat.Authorizer) error {
 		group.Go(func() error {
 			outcome := failed
 			if enough() {
-				outcome = h.importAccount(ctx, one)
+				outcome = h.importAccount(work, one)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -88,24 +89,21 @@ func (h *handler) importAccount(ctx context.Context, one wechat.Authorizer) outc
 		return passedOver
 	}
 	result := present
-	if stored.Refresh.IsZero() && stored.AppSecret.IsZero() {
+	if lacksRefreshToken(stored) {
 		if one.Refresh.IsZero() {
 			return fail(renewal.ErrNoRefreshToken)
 		}
-		stored.Refresh = one.Refresh
-		now, conflict, err := h.Write(ctx, h.Accounts, one.AppID, entry, stored.Encode())
-		if err == nil && conflict { // somebody stored the account meanwhile, and what they stored has to stand there
-			_, _, err = h.Write(ctx, h.Accounts, one.AppID, now, now.Text)
-		}
+		_, err := h.Keep(ctx, one.AppID, entry, stored, func(_ context.Context, stored token.Stored) (token.Stored, error) {
+			if lacksRefreshToken(stored) {
+				stored.Refresh = one.Refresh
+			}
+			return stored, nil
+		})
 		if err != nil {
 			return fail(err)
 		}
-		switch {
-		case conflict:
-		case entry.Version == "":
+		if result = updated; entry.Version == "" {
 			result = added
-		default:
-			result = updated
 		}
 	}
 	_, err = h.Records.Get(ctx, one.AppID)
@@ -118,6 +116,11 @@ func (h *handler) importAccount(ctx context.Context, one wechat.Authorizer) outc
 		return fail(err)
 	}
 	return result
+}
+
+// lacksRefreshToken: an own account needs none.
+func lacksRefreshToken(stored token.Stored) bool {
+	return stored.Refresh.IsZero() && stored.AppSecret.IsZero()
 }
 
 // isMiniProgram asks WeChat. Where that fails, the account is taken for an Official Account: a token too many costs

@@ -37,11 +37,12 @@ func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) 
 
 	result := moveResult{Task: "move-account-tokens", To: asked.To}
 	var mu sync.Mutex
-	enough := reserve(ctx)
+	work, done, enough := span(ctx)
+	defer done()
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	var ended error
-	for holding, err := range from.Accounts(ctx) {
+	for holding, err := range from.Accounts(work) {
 		if err != nil && holding.AppID == "" {
 			ended = err
 			break
@@ -52,7 +53,7 @@ func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) 
 				err = context.DeadlineExceeded
 			}
 			if err == nil {
-				moved, err = h.copy(ctx, from, to, holding)
+				moved, err = h.copy(work, from, to, holding)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -79,38 +80,51 @@ func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) 
 
 var errCopyDiffers = errors.New("what was read back is not what was written")
 
-// copy copies what stands for one account, unless the copy is there.
+// copy copies what stands for one account, unless the copy is there. It copies again where that was replaced
+// meanwhile: its refresh token may not live long then.
 func (h *handler) copy(ctx context.Context, from, to token.Keeper, holding token.Holding) (moved bool, err error) {
-	stored, err := token.Parse(from.Name(holding.AppID), holding.Entry.Text)
+	for entry := holding.Entry; ; {
+		once, err := h.copyOnce(ctx, from, to, token.Holding{AppID: holding.AppID, Entry: entry})
+		if err != nil {
+			return moved, err
+		}
+		moved = moved || once
+		now, err := from.Load(ctx, holding.AppID)
+		if err != nil || now.Version == entry.Version {
+			return moved, err
+		}
+		entry = now
+	}
+}
+
+func (h *handler) copyOnce(ctx context.Context, from, to token.Keeper, holding token.Holding) (moved bool, err error) {
+	appID, text := holding.AppID, holding.Entry.Text
+	stored, err := token.Parse(from.Name(appID), text)
 	if err != nil {
 		return false, err
 	}
-	livesLonger := func(other token.Entry) bool {
-		copied, err := token.Parse(to.Name(holding.AppID), other.Text)
-		return err == nil && copied.ExpiresAt.After(stored.ExpiresAt)
+	stays := func(there token.Entry) bool {
+		copied, err := token.Parse(to.Name(appID), there.Text)
+		return err == nil && copied.ExpiresAt.After(stored.ExpiresAt) || there.Text.Equal(text)
 	}
-	there, err := to.Load(ctx, holding.AppID)
+	there, err := to.Load(ctx, appID)
 	if err != nil && !awserror.Is(err, awserror.Missing) {
 		return false, err
 	}
-	text := holding.Entry.Text
-	if there.Version != "" && (there.Text.Equal(text) || livesLonger(there)) {
+	if there.Version != "" && stays(there) {
 		return false, nil
 	}
 	for conflict := true; conflict; {
-		if there, conflict, err = h.Write(ctx, to, holding.AppID, there, text); err != nil {
+		if there, conflict, err = h.Write(ctx, to, appID, there, text); err != nil {
 			return false, err
 		}
-		if conflict && livesLonger(there) { // somebody else's token, which this copy may have overwritten
+		if conflict && stays(there) { // somebody else's token, which this copy may have overwritten
 			text = there.Text
 		}
 	}
-	back, err := to.Load(ctx, holding.AppID)
-	if err != nil {
-		return false, err
+	back, err := to.Load(ctx, appID)
+	if err == nil && !back.Text.Equal(text) && !stays(back) {
+		err = errCopyDiffers
 	}
-	if !back.Text.Equal(text) {
-		return false, errCopyDiffers
-	}
-	return text.Equal(holding.Entry.Text), nil
+	return text.Equal(holding.Entry.Text), err
 }

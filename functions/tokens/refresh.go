@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -44,8 +47,12 @@ type run struct {
 // every account's that is due, for as long as there is time. What is left is due at the next run too.
 func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error) {
 	r := &run{handler: h, list: h.Authorizers(), result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}}}
-	r.component(ctx)
-	err := r.accounts(ctx)
+	work, done, enough := span(ctx)
+	defer done()
+	r.component(work)
+	err := r.accounts(work, enough)
+	slices.SortFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
+	h.PublishFailures(ctx, r.result.Failures...)
 	h.Log.InfoContext(ctx, "tokens refreshed", "task", r.result.Task, "refreshed", r.result.Refreshed,
 		"fresh", r.result.Fresh, "failed", r.result.Failed, "failures", r.result.Failures)
 	if err != nil {
@@ -76,8 +83,7 @@ func (r *run) component(ctx context.Context) {
 	r.count(&r.result.Refreshed)
 }
 
-func (r *run) accounts(ctx context.Context) error {
-	enough := reserve(ctx)
+func (r *run) accounts(ctx context.Context, enough func() bool) error {
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	defer group.Wait()
@@ -124,17 +130,19 @@ func (r *run) account(ctx context.Context, holding token.Holding, stored token.S
 		if stopped != nil {
 			return
 		}
+		if _, err := r.Platform.Get(ctx); err != nil {
+			r.failedAll(ctx, err)
+			return
+		}
 		record, err := r.Records.Get(ctx, holding.AppID)
 		if err == nil && record.Status == account.Unauthorized {
 			return
 		}
 	}
-	changed, err := r.renew(ctx, holding.AppID, holding.Entry, stored, r.list, false)
+	changed, err := r.renew(ctx, holding.AppID, holding.Entry, stored, r.list, secret.Value{})
 	switch {
 	case err != nil && concernsPlatform(err) && stored.AppSecret.IsZero():
-		if r.stop(err) {
-			r.failed(ctx, token.Component, err)
-		}
+		r.failedAll(ctx, err)
 	case err != nil:
 		r.failed(ctx, holding.AppID, err)
 	case changed:
@@ -145,7 +153,7 @@ func (r *run) account(ctx context.Context, holding token.Holding, stored token.S
 }
 
 // renew renews an account's token, whichever kind of account it is.
-func (h *handler) renew(ctx context.Context, appID string, entry token.Entry, stored token.Stored, list *renewal.Authorizers, rejected bool) (changed bool, err error) {
+func (h *handler) renew(ctx context.Context, appID string, entry token.Entry, stored token.Stored, list *renewal.Authorizers, rejected secret.Value) (changed bool, err error) {
 	if !stored.AppSecret.IsZero() {
 		return h.RenewOwn(ctx, appID, entry, stored, rejected)
 	}
@@ -158,17 +166,33 @@ func concernsPlatform(err error) bool {
 	if !errors.As(err, &refusal) {
 		return false
 	}
-	class := refusal.Known().Class
-	return class == wechat.Whitelist || class == wechat.TokenRefused || class == wechat.Misconfigured
+	switch refusal.Known().Class {
+	case wechat.Whitelist, wechat.TokenRefused:
+		return true
+	case wechat.Misconfigured:
+		return refusal.Code != codeAppID
+	}
+	return false
+}
+
+const codeAppID = 40013 // the account's may be meant
+
+// failedAll notes that no authorizer can be refreshed, once.
+func (r *run) failedAll(ctx context.Context, why error) {
+	if r.stop(why) {
+		r.failed(ctx, token.Component, why)
+	}
 }
 
 // stop ends the refreshes of authorizers. It reports whether they were not ended before.
 func (r *run) stop(why error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	first := r.stopped == nil
+	if r.stopped != nil {
+		return false
+	}
 	r.stopped = why
-	return first
+	return true
 }
 
 func (r *run) count(n *int) {
@@ -184,16 +208,16 @@ func (r *run) failed(ctx context.Context, appID string, err error) {
 	r.result.Failures = append(r.result.Failures, failure)
 	r.mu.Unlock()
 	r.Log.WarnContext(ctx, "a token could not be refreshed", "appid", appID, "error", err.Error())
-	r.PublishFailure(ctx, failure)
 }
 
-// reserve returns a function that reports whether there is time to begin with another account: ten seconds, or a
-// third of the time where that is less, are kept for storing what was fetched.
-func reserve(ctx context.Context) func() bool {
+// span parts the time of a task. enough says whether there is time to begin with another account; what was begun has
+// to end when work ends; what is left then is for telling of it.
+func span(ctx context.Context) (work context.Context, done context.CancelFunc, enough func() bool) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return func() bool { return true }
+		return ctx, func() {}, func() bool { return true }
 	}
 	kept := min(10*time.Second, time.Until(deadline)/3)
-	return func() bool { return time.Until(deadline) > kept }
+	work, done = context.WithDeadline(ctx, deadline.Add(-kept/2))
+	return work, done, func() bool { return time.Until(deadline) > kept }
 }

@@ -36,7 +36,7 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	case err != nil && d.AppID != token.Component:
 		return err
 	case !stored.Access.IsZero() && h.Young(entry, stored) && !h.expired(stored):
-		h.PublishFailure(ctx, renewal.Failure{AppID: d.AppID, Errcode: d.Errcode, Errmsg: "the rejected token was fetched less than ten minutes ago",
+		h.PublishFailures(ctx, renewal.Failure{AppID: d.AppID, Errcode: d.Errcode, Errmsg: "the rejected token was fetched less than ten minutes ago",
 			Action: "The platform's operator: somebody else seems to fetch this token too, and each fetch ends the other's; find them and leave it to this bundle. " +
 				wechat.Lookup(d.Errcode).Action})
 		return nil
@@ -47,12 +47,12 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 		if record, err := h.Records.Get(ctx, d.AppID); err == nil && record.Status == account.Unauthorized && stored.AppSecret.IsZero() {
 			return nil
 		}
-		_, err = h.renew(ctx, d.AppID, entry, stored, h.Authorizers(), true)
+		_, err = h.renew(ctx, d.AppID, entry, stored, h.Authorizers(), stored.Access)
 	}
 	if err != nil {
 		h.Log.WarnContext(ctx, "a rejected token could not be renewed", "appid", d.AppID, "error", err.Error())
-		h.PublishFailure(ctx, renewal.FailureOf(d.AppID, err, h.Now()))
-		return nil // the next run of refresh-tokens tries again; a repeat of the event would not help sooner
+		h.PublishFailures(ctx, renewal.FailureOf(d.AppID, err, h.Now()))
+		return nil // the next refusal, or run of refresh-tokens, tries again; a repeat of the event would not help sooner
 	}
 	h.Log.InfoContext(ctx, "a rejected token was renewed", "appid", d.AppID)
 	return nil

@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"maps"
-	"strconv"
 	"strings"
 	"time"
 
@@ -81,6 +79,16 @@ func (r *Record) Refused(errcode int, at time.Time) {
 // codeUnauthorized is WeChat's errcode for an authorisation that ended.
 const codeUnauthorized = 61003
 
+// merge takes over what other knows later. Of the same push, its end is the later.
+func (r *Record) merge(other Record) {
+	if other.StatusAt > r.StatusAt || other.StatusAt == r.StatusAt && other.Status == Unauthorized {
+		r.Status, r.StatusAt = other.Status, other.StatusAt
+	}
+	if other.CheckedAt.After(r.CheckedAt) {
+		r.DraftSwitch, r.CheckedAt, r.Errcode = other.DraftSwitch, other.CheckedAt, other.Errcode
+	}
+}
+
 // Changes are the events that tell of r having become after, other than by a push. A switch that was not known before
 // has not changed.
 func (r Record) Changes(after Record) (events []eventbus.Event) {
@@ -128,7 +136,7 @@ func decode(v parameter.Value) (Record, error) {
 	record := New(v.Name[strings.LastIndexByte(v.Name, '/')+1:])
 	var s stored
 	text := []byte(v.Text.Reveal())
-	if json.Unmarshal(text, &s) != nil || json.Unmarshal(text, &record.others) != nil {
+	if json.Unmarshal(text, &s) != nil || json.Unmarshal(text, &record.others) != nil || record.others == nil {
 		return Record{}, &awserror.Malformed{Resource: v.Name, Detail: "it is not the JSON object that the bundle writes"}
 	}
 	if s.Status == Unauthorized {
@@ -210,9 +218,9 @@ func (rs Records) Update(ctx context.Context, appID string, change func(*Record)
 
 // Write is Update of a record that was read a moment ago.
 //
-// SSM has no conditional write. But it numbers them: where a write comes out as a later number than the one after
-// what was read, another one came between and was overwritten. Then its content, which SSM keeps, is read and the
-// change applied to it in turn, so that two writers of different things both win.
+// A write that came between is found out afterwards, see [parameter.Store.Overwritten]. Then what it wrote is merged and
+// written in turn: whoever overwrites something takes it over, so that of any number of writers of different things all
+// win.
 func (rs Records) Write(ctx context.Context, read Record, change func(*Record)) (before, after Record, err error) {
 	name := folder + "/" + read.AppID
 	before, after = read, read
@@ -236,21 +244,22 @@ func (rs Records) Write(ctx context.Context, read Record, change func(*Record)) 
 		if err != nil {
 			return before, after, fmt.Errorf("write the account: %w", err)
 		}
-		if written <= version+1 {
-			return before, after, nil
-		}
-		version = written
-		overwritten, err := rs.parameters.Get(ctx, name+":"+strconv.FormatInt(written-1, 10))
+		overwritten, conflict, err := rs.parameters.Overwritten(ctx, name, version, written, text)
 		if err != nil {
 			return before, after, fmt.Errorf("read the account's former version: %w", err)
+		}
+		if !conflict {
+			return before, after, nil
 		}
 		theirs, err := decode(overwritten)
 		if err != nil {
 			return before, after, err
 		}
+		version = written
 		merged := theirs
+		merged.merge(after)
 		change(&merged)
-		if merged.encode().Equal(text) { // nothing of theirs is missing, or it was an earlier try of this write
+		if merged.encode().Equal(text) { // nothing of theirs is missing
 			return before, after, nil
 		}
 		before, after = theirs, merged
@@ -273,25 +282,4 @@ func (rs Records) Page(ctx context.Context, next string, limit int) (page []Reco
 		page = append(page, record)
 	}
 	return page, after, unreadable, nil
-}
-
-// All reads every record. The sequence ends with the error that ends it.
-func (rs Records) All(ctx context.Context) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for next := ""; ; {
-			page, after, _, err := rs.Page(ctx, next, 10)
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
-			for _, record := range page {
-				if !yield(record, nil) {
-					return
-				}
-			}
-			if next = after; next == "" {
-				return
-			}
-		}
-	}
 }

@@ -7,6 +7,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func TestSurveyChecksEveryAccount(t *testing.T) {
+	t.Parallel()
+	b := &bench{latency: 5 * time.Millisecond, binaries: binaries{t.TempDir()}}
+	rows, err := survey(t.Context(), b, 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took, memory, writes := rows[0], rows[1], rows[2]
+	if took.value < took.limit || took.limit != 0.05 || memory.value <= 0 || writes.value != 0 {
+		t.Errorf("%v", rows)
+	}
+}
+
 // A minimal Lambda with fewer clients than drafts would start faster than it may.
 func TestTheMinimalLambdaLinksTheClientsOfDrafts(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,7 @@ const (
 )
 
 // survey measures check-switches in one invocation, over accounts that are all known to be closed, and are.
-func survey(ctx context.Context, b *bench) ([]row, error) {
-	const accounts = 10_000
+func survey(ctx context.Context, b *bench, accounts int) ([]row, error) {
 	binary, err := b.binaries.build(ctx, surveyFunction)
 	if err != nil {
 		return nil, err
@@ -47,7 +46,7 @@ func survey(ctx context.Context, b *bench) ([]row, error) {
 	what := fmt.Sprintf("`check-switches` over %d accounts, nothing changed", accounts)
 	return []row{
 		{what: what + ", from exec to result", format: "%.1f s", value: result.Duration.Seconds(),
-			limit: (b.latency * accounts / inFlight).Seconds(), atMost: []float64{1.05}},
+			limit: (b.latency * time.Duration(accounts) / inFlight).Seconds(), atMost: []float64{1.05}},
 		{what: what + ", peak memory", format: "%.1f MB", value: memory, limit: 128, atMost: []float64{1}},
 		{what: what + ", writes of parameters", format: "%.0f", value: float64(w.aws.Calls("ssm:PutParameter"))},
 	}, nil

@@ -4,11 +4,13 @@ package bootstrap
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -16,6 +18,7 @@ import (
 
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/trigger"
@@ -30,14 +33,15 @@ type Parts struct {
 	Now      func() time.Time // the wall clock
 	WeChat   *wechat.Client
 	Secrets  token.Secrets
+	Metrics  *metrics.Recorder
 	Bus      *eventbus.Bus
 }
 
-// New makes the parts.
-func New(s settings.Settings, cfg aws.Config, log logging.Log, now func() time.Time) Parts {
+// New makes the parts. options are for the client that calls WeChat.
+func New(s settings.Settings, cfg aws.Config, log logging.Log, recorder *metrics.Recorder, now func() time.Time, options ...wechat.Option) Parts {
 	return Parts{
-		Settings: s, AWS: cfg, Log: log, Now: now,
-		WeChat:  wechat.New(s.WeChatBaseURLs),
+		Settings: s, AWS: cfg, Log: log, Now: now, Metrics: recorder,
+		WeChat:  wechat.New(s.WeChatBaseURLs, append(options, wechat.WithObserver(recorder.Attempt))...),
 		Secrets: token.NewSecrets(secretsmanager.NewFromConfig(cfg), s.SecretPrefix),
 		Bus:     eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBusName, log.Logger),
 	}
@@ -59,8 +63,17 @@ func Run(function func(Parts) trigger.Triggers) {
 	if err != nil {
 		fatal(fmt.Errorf("load the AWS configuration: %w", err))
 	}
-	log := logging.New(s.LogLevel)
-	lambda.Start(function(New(s, cfg, log, time.Now)).Handle)
+	recorder := metrics.New(os.Stdout, lambdacontext.FunctionName, time.Now)
+	parts := New(s, cfg, logging.New(s.LogLevel), recorder, time.Now)
+	lambda.Start(parts.Handler(function(parts)))
+}
+
+// Handler is what Lambda calls: the triggers, and the metrics of each invocation written at its end.
+func (p Parts) Handler(triggers trigger.Triggers) func(context.Context, json.RawMessage) (any, error) {
+	return func(ctx context.Context, event json.RawMessage) (any, error) {
+		defer p.Metrics.Flush()
+		return triggers.Handle(ctx, event)
+	}
 }
 
 func fatal(err error) {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -17,9 +18,11 @@ import (
 	"testing"
 	"time"
 
+	"wechat-draftbox/pkg/apitest"
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
@@ -152,9 +155,9 @@ func (w *World) scan() {
 
 // Function is a running function: one warm instance.
 type Function struct {
-	t        *testing.T
-	world    *World
-	triggers trigger.Triggers
+	t      *testing.T
+	world  *World
+	handle func(context.Context, json.RawMessage) (any, error)
 }
 
 // Start wires a function with the world's environment, as a cold start does.
@@ -165,10 +168,10 @@ func (w *World) Start(wire func(bootstrap.Parts) trigger.Triggers) *Function {
 		w.t.Fatal(err)
 	}
 	log := logging.To(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}), s.LogLevel)
-	parts := bootstrap.New(s, w.AWS.Config(w.awsURL), log, w.Clock.Now)
-	parts.WeChat = wechat.New(s.WeChatBaseURLs, wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
+	parts := bootstrap.New(s, w.AWS.Config(w.awsURL), log, metrics.New(w.Log, "function", w.Clock.Now), w.Clock.Now,
+		wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
 	w.t.Cleanup(parts.WeChat.CloseIdleConnections)
-	return &Function{w.t, w, wire(parts)}
+	return &Function{w.t, w, parts.Handler(wire(parts))}
 }
 
 // Invoke hands an event, JSON or what encodes to it, to the function, and returns its result as JSON.
@@ -180,7 +183,7 @@ func (f *Function) Invoke(ctx context.Context, event any) (json.RawMessage, erro
 			f.t.Error(err)
 		}
 	}
-	result, err := f.triggers.Handle(ctx, raw)
+	result, err := f.handle(ctx, raw)
 	if err != nil {
 		f.world.saw(err.Error())
 		return nil, err
@@ -222,7 +225,8 @@ func (r Response) Problem(t *testing.T) (slug string, body map[string]any) {
 	return strings.TrimPrefix(kind, "urn:wechat-draftbox:"), body
 }
 
-// HTTP sends a request, such as "GET", "/drafts?limit=1", as API Gateway's payload format 2.0. header are pairs.
+// HTTP sends a request, such as "GET", "/drafts?limit=1", as API Gateway's payload format 2.0. header are pairs. The
+// answer has to be one that the OpenAPI document promises.
 func (f *Function) HTTP(ctx context.Context, method, target, body string, header ...string) Response {
 	f.t.Helper()
 	path, query, _ := strings.Cut(target, "?")
@@ -250,8 +254,12 @@ func (f *Function) HTTP(ctx context.Context, method, target, body string, header
 	if err := json.Unmarshal(result, &reply); err != nil {
 		f.t.Fatal(err)
 	}
-	if reply.Headers["X-Request-Id"] == "" {
-		f.t.Errorf("%s %s: no X-Request-Id", method, target)
+	answered := http.Header{}
+	for name, value := range reply.Headers {
+		answered.Set(name, value)
+	}
+	if err := apitest.CheckAnswer(context.WithoutCancel(ctx), method, path, reply.StatusCode, answered, reply.Body); err != nil {
+		f.t.Errorf("%s %s: the answer is not what the OpenAPI document promises: %v", method, target, err)
 	}
 	return Response{reply.StatusCode, reply.Headers, reply.Body}
 }

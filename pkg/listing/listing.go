@@ -3,8 +3,9 @@ package listing
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -20,7 +21,7 @@ type Query struct {
 	Fresh bool // not from a cache
 
 	source, developer, version *string
-	since, until               time.Time // zero: not asked for
+	since, until               *time.Time
 	ascending                  bool
 	limit                      int
 }
@@ -28,12 +29,16 @@ type Query struct {
 // Parse reads a list's query. extra are further parameters that the route has, by name, each with what reads it. An
 // unknown or unusable parameter is an invalid-request problem that names it and the ones there are.
 func Parse(values url.Values, extra map[string]func(string) error) (Query, error) {
-	q := Query{limit: api.MaxLimit}
+	q := Query{limit: math.MaxInt}
 	text := func(field **string) func(string) error {
 		return func(v string) error { *field = &v; return nil }
 	}
-	at := func(field *time.Time) func(string) error {
-		return func(v string) (err error) { *field, err = parseTime(v); return err }
+	at := func(field **time.Time) func(string) error {
+		return func(v string) error {
+			t, err := parseTime(v)
+			*field = &t
+			return err
+		}
 	}
 	parameters := map[string]func(string) error{
 		"source_miniprogram_appid": text(&q.source),
@@ -61,10 +66,10 @@ func parseTime(v string) (time.Time, error) {
 		return at, nil
 	}
 	seconds, err := strconv.ParseInt(v, 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("a time in RFC 3339 or Unix seconds")
+	if at := time.Unix(seconds, 0); err == nil && at.Year() >= 0 && at.Year() <= 9999 {
+		return at, nil
 	}
-	return time.Unix(seconds, 0), nil
+	return time.Time{}, errors.New("a time in RFC 3339 or Unix seconds")
 }
 
 // Select returns the entries of all that the query asks for, in its order: newest first by create_time and then by id,
@@ -92,5 +97,5 @@ func (q Query) matches(u wechat.Upload) bool {
 	is := func(wanted *string, value string) bool { return wanted == nil || *wanted == value }
 	created := time.Unix(u.CreateTime, 0)
 	return is(q.source, u.SourceMiniprogramAppID) && is(q.developer, u.Developer) && is(q.version, u.UserVersion) &&
-		(q.since.IsZero() || !created.Before(q.since)) && (q.until.IsZero() || !created.After(q.until))
+		(q.since == nil || !created.Before(*q.since)) && (q.until == nil || !created.After(*q.until))
 }

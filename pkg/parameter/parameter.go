@@ -3,6 +3,7 @@ package parameter
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -88,6 +89,25 @@ func (s Store) put(ctx context.Context, name string, text secret.Value, overwrit
 		return 0, awserror.Wrap("ssm:PutParameter", s.Name(name), err)
 	}
 	return out.Version, nil
+}
+
+// Overwritten is what a write of ours, whose version came out as written, has overwritten of what others wrote after
+// the version read: the newest version between the two that isn't ours too. There is none where ok is false. What
+// is ours between them are earlier tries of the same write, whose answers were lost.
+//
+// SSM has no conditional write, but it numbers them and keeps a hundred. So of several writers each learns what it
+// has overwritten unknowingly, and the last one can mend it: of what one overwrote before it, that one knows.
+func (s Store) Overwritten(ctx context.Context, name string, read, written int64, ours secret.Value) (theirs Value, ok bool, err error) {
+	for version := written - 1; version > read; version-- {
+		v, err := s.Get(ctx, name+":"+strconv.FormatInt(version, 10))
+		if err != nil {
+			return Value{}, false, err
+		}
+		if !v.Text.Equal(ours) {
+			return v, true, nil
+		}
+	}
+	return Value{}, false, nil
 }
 
 // Delete deletes a parameter; one that isn't there is fine.

@@ -38,10 +38,7 @@ func entry(v Value) token.Entry {
 // WritesPerSecond implements [token.Keeper].
 func (t Tokens) WritesPerSecond() float64 { return 40 }
 
-// Replace implements [token.Keeper].
-//
-// SSM has no conditional write, but it numbers them: a write that comes out as a later number than the one after what
-// was read has overwritten somebody else's, which SSM still has.
+// Replace implements [token.Keeper]. Where it finds a conflict, text stands there; see [Store.Overwritten].
 func (t Tokens) Replace(ctx context.Context, appID string, over token.Entry, text secret.Value) (token.Entry, bool, error) {
 	name := tokenFolder + "/" + appID
 	if over.Version == "" {
@@ -50,23 +47,22 @@ func (t Tokens) Replace(ctx context.Context, appID string, over token.Entry, tex
 			return token.Entry{Text: text, Version: strconv.FormatInt(version, 10)}, false, err
 		}
 		current, err := t.Load(ctx, appID)
-		return current, !current.Text.Equal(text), err
+		return current, !current.Text.Equal(text), err // equal: an earlier try of this write, whose answer was lost
 	}
 	read, err := strconv.ParseInt(over.Version, 10, 64)
 	if err != nil {
 		return token.Entry{}, false, &awserror.Malformed{Resource: t.Name(appID), Detail: "its version is no number"}
 	}
 	written, err := t.store.Put(ctx, name, text)
-	if err != nil || written <= read+1 {
-		return token.Entry{Text: text, Version: strconv.FormatInt(written, 10)}, false, err
-	}
-	overwritten, err := t.store.Get(ctx, name+":"+strconv.FormatInt(written-1, 10))
 	if err != nil {
 		return token.Entry{}, false, err
 	}
-	theirs := entry(overwritten)
-	theirs.Version = strconv.FormatInt(written, 10) // the one to replace next
-	return theirs, !theirs.Text.Equal(text), nil    // equal: an earlier try of this write, whose answer was lost
+	now := token.Entry{Text: text, Version: strconv.FormatInt(written, 10)}
+	theirs, conflict, err := t.store.Overwritten(ctx, name, read, written, text)
+	if conflict {
+		now.Text = theirs.Text // under the version that is to be replaced next
+	}
+	return now, conflict, err
 }
 
 // Accounts implements [token.Keeper].

@@ -2,6 +2,7 @@ package renewal
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"wechat-draftbox/pkg/secret"
@@ -9,14 +10,15 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// Authorizers is WeChat's list of the accounts that authorised the platform, read at most once and only if somebody
-// needs it. Make one for each invocation.
+// Authorizers is WeChat's list of the accounts that authorised the platform, read at most once, even if that fails, and
+// only if somebody needs it. Make one for each invocation.
 type Authorizers struct {
 	renewer *Renewer
 
 	mu      sync.Mutex
 	read    bool
 	refresh map[string]secret.Value
+	err     error
 }
 
 // Authorizers makes a list that isn't read yet.
@@ -27,17 +29,16 @@ func (a *Authorizers) refreshToken(ctx context.Context, appID string) (secret.Va
 	a.mu.Lock() // the others wait for the one who reads; all of them need it
 	defer a.mu.Unlock()
 	if !a.read {
-		refresh := make(map[string]secret.Value)
-		err := a.renewer.EachAuthorizer(ctx, func(one wechat.Authorizer) error {
-			refresh[one.AppID] = one.Refresh
+		a.read, a.refresh = true, make(map[string]secret.Value)
+		a.err = a.renewer.EachAuthorizer(ctx, func(one wechat.Authorizer) error {
+			a.refresh[one.AppID] = one.Refresh
 			return nil
 		})
-		if err != nil {
-			return secret.Value{}, err
+		if a.err != nil {
+			a.err = fmt.Errorf("read WeChat's list of authorizers: %w", a.err)
 		}
-		a.refresh, a.read = refresh, true
 	}
-	return a.refresh[appID], nil
+	return a.refresh[appID], a.err
 }
 
 // EachAuthorizer calls f for every account in WeChat's list, until f returns an error.

@@ -79,15 +79,15 @@ func (r *Renewer) exchange(ctx context.Context, a Authorization) error {
 		return fmt.Errorf("exchange the code of %s: %w", a.AppID, ErrOtherAccount)
 	}
 
-	exchanged := false
-	_, err = r.keep(ctx, a.AppID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
+	exchanged, list := false, r.Authorizers()
+	_, err = r.Keep(ctx, a.AppID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
 		if !exchanged {
 			exchanged = true
 			return r.taken(stored, got.grant, began), nil
 		}
 		// Somebody stored a token of the former authorisation meanwhile. This one's refresh token is the newer.
 		stored.Refresh = got.grant.Refresh
-		return r.refresh(ctx, a.AppID, stored)
+		return r.refresh(ctx, a.AppID, stored, list)
 	})
 	return err
 }
@@ -102,28 +102,36 @@ func (r *Renewer) recover(ctx context.Context, a Authorization, entry token.Entr
 	if !stored.Access.IsZero() && entry.Since.After(time.Unix(a.CreateTime, 0)) {
 		return nil
 	}
+	stored.Refresh = secret.Value{} // a former authorisation's
 	list := r.Authorizers()
-	_, err := r.keep(ctx, a.AppID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
-		listed, err := list.refreshToken(ctx, a.AppID)
-		if err != nil {
-			return stored, err
-		}
-		if listed.IsZero() {
-			return stored, ErrNoRefreshToken
-		}
-		stored.Refresh = listed
-		return r.refresh(ctx, a.AppID, stored)
+	_, err := r.Keep(ctx, a.AppID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
+		return r.refresh(ctx, a.AppID, stored, list)
 	})
 	return err
 }
 
-// PublishFailure publishes that an account's token, or the component's where appID is empty, could not be renewed.
-func (r *Renewer) PublishFailure(ctx context.Context, f Failure) {
-	err := r.Bus.Publish(ctx, eventbus.Event{DetailType: eventbus.TokenRefreshFailed, Detail: struct {
-		Failure
-		Errmsg string `json:"errmsg"`
-	}{f, f.Errmsg}})
-	if err != nil {
-		r.Log.WarnContext(ctx, "could not publish that a token refresh failed", "appid", f.AppID, "error", err.Error())
+// MayPass reports whether an exchange that failed may work later. What an operator has to mend counts too.
+func MayPass(err error) bool {
+	var refusal *wechat.Error
+	switch {
+	case errors.Is(err, ErrNoRefreshToken), errors.Is(err, ErrOtherAccount):
+		return false
+	case errors.As(err, &refusal):
+		return refusal.Known().Class != wechat.NotGranted && refusal.Known().Repeat != wechat.RepeatNever
+	}
+	return true
+}
+
+// PublishFailures publishes that tokens could not be renewed.
+func (r *Renewer) PublishFailures(ctx context.Context, failures ...Failure) {
+	var events []eventbus.Event
+	for _, f := range failures {
+		events = append(events, eventbus.Event{DetailType: eventbus.TokenRefreshFailed, Detail: struct {
+			Failure
+			Errmsg string `json:"errmsg"`
+		}{f, f.Errmsg}})
+	}
+	if err := r.Bus.Publish(ctx, events...); err != nil {
+		r.Log.WarnContext(ctx, "could not publish that token refreshes failed", "error", err.Error())
 	}
 }

@@ -3,6 +3,7 @@ package renewal
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"wechat-draftbox/pkg/api"
@@ -17,6 +18,11 @@ type Failure struct {
 
 	Errmsg string `json:"-"`
 }
+
+const (
+	codeCredential = 40001 // of a call that takes a token: the token is wrong; of one that takes an app secret: that is
+	codeSecret     = 40125
+)
 
 // FailureOf tells err to people.
 func FailureOf(appID string, err error, now time.Time) Failure {
@@ -33,8 +39,15 @@ func FailureOf(appID string, err error, now time.Time) Failure {
 		f.Action = fmt.Sprintf("The account's administrator: authorise the platform again (%s).", appID)
 	case errors.Is(err, ErrOtherAccount):
 		f.Action = "The platform's operator: find out who sends authorization codes of other accounts."
+	case f.Errcode == codeCredential && takesSecret(refusal.Call):
+		f.Action = wechat.Lookup(codeSecret).Action
 	default:
 		f.Action = api.ProblemOf(err, now).Advice()
 	}
 	return f
+}
+
+// takesSecret reports whether a call of WeChat takes an app secret in place of a token.
+func takesSecret(call string) bool {
+	return strings.HasSuffix(call, "/api_component_token") || strings.HasSuffix(call, "/stable_token")
 }

@@ -5,17 +5,23 @@
 // [token.Keeper]). Second, whoever learns that somebody did, fetches once more and stores that: of two tokens that
 // were fetched at about the same time nobody can tell which one superseded the other, but one that is fetched after
 // both supersedes both. So the last token that was fetched is the last one that is stored, however the steps of two
-// renewals fall.
+// renewals fall. Where the fetch once more fails, the stored token is marked as good for five minutes, which it is
+// either way, so that the next run renews it.
 //
 // A renewal that dies after it has fetched leaves the former token stored. That one works for five minutes more, is
 // still due, and is renewed by the next run, or at once when WeChat refuses it. If WeChat changed the refresh token
 // with it, the new one is in WeChat's list of authorizers, from where it is taken when the former one is refused.
+//
+// One thing is left to the refusal: where of two renewals that overlap one dies in between, or never gets to see the
+// answer that WeChat sent, the other one can't know of its fetch, and may have stored a token that it superseded. The
+// first use after five minutes meets that, and has it renewed once it is ten minutes old.
 package renewal
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"wechat-draftbox/pkg/account"
@@ -25,6 +31,7 @@ import (
 	"wechat-draftbox/pkg/kept"
 	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/parameter"
+	"wechat-draftbox/pkg/pause"
 	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/settings"
@@ -43,6 +50,8 @@ const (
 	fullLife = 2 * time.Hour
 	// young is how old a token is at most that isn't fetched again for a rejection.
 	young = 10 * time.Minute
+	// overlap is how long a token works after another was fetched.
+	overlap = 5 * time.Minute
 )
 
 // Renewer renews tokens. It is safe for concurrent use.
@@ -121,28 +130,43 @@ func (r *Renewer) keeper(holder string) token.Keeper {
 // fetch gets a new token from WeChat and puts it into what was stored.
 type fetch func(ctx context.Context, stored token.Stored) (token.Stored, error)
 
-// keep stores what fetch brings in place of entry. changed is false where that is what stood there.
-func (r *Renewer) keep(ctx context.Context, holder string, entry token.Entry, stored token.Stored, fetch fetch) (changed bool, err error) {
+// Keep stores what fetch makes of stored in place of entry, unless that is the same. Where somebody else wrote
+// meanwhile, fetch is called again with what they wrote. changed tells if anything was written.
+func (r *Renewer) Keep(ctx context.Context, holder string, entry token.Entry, stored token.Stored, fetch fetch) (changed bool, err error) {
 	keeper := r.keeper(holder)
-	for {
-		next, err := fetch(ctx, stored)
-		if err != nil || same(stored, next) {
-			return changed, err
+	for conflicts := 0; ; conflicts++ {
+		next, failed := fetch(ctx, stored)
+		switch {
+		case failed != nil && conflicts > 0:
+			next = r.doubtful(stored)
+		case failed != nil:
+			return false, failed
+		case conflicts == 0 && same(stored, next): // later on it is open what stands there
+			return false, nil
 		}
 		now, conflict, err := r.Write(ctx, keeper, holder, entry, next.Encode())
 		if err != nil {
-			return changed, fmt.Errorf("store the token: %w", err)
+			return conflicts > 0, errors.Join(failed, fmt.Errorf("store the token: %w", err))
 		}
-		changed = true
 		if !conflict {
-			return true, nil
+			return true, failed
 		}
 		r.Log.InfoContext(ctx, "another renewal came between; fetching once more", "appid", holder)
 		entry = now
 		if stored, err = token.Parse(keeper.Name(holder), now.Text); err != nil {
-			return changed, err
+			return true, err
 		}
+		// At random, and longer each time: several renewals in step would come between each other for ever.
+		pause.For(ctx, rand.N(50*time.Millisecond<<min(conflicts, 5)))
 	}
+}
+
+// doubtful is a token that another one may have superseded, but not more than a moment ago.
+func (r *Renewer) doubtful(stored token.Stored) token.Stored {
+	if ends := r.Now().Round(0).Add(overlap); stored.ExpiresAt.IsZero() || stored.ExpiresAt.After(ends) {
+		stored.ExpiresAt = ends
+	}
+	return stored
 }
 
 // same: the token is the one that stood there, and lives as long but for rounding.
@@ -154,8 +178,8 @@ func same(a, b token.Stored) bool {
 // long as there is time: a token that was fetched and isn't stored is lost.
 func (r *Renewer) Write(ctx context.Context, keeper token.Keeper, holder string, over token.Entry, text secret.Value) (token.Entry, bool, error) {
 	for {
-		if err := r.pace.wait(ctx); err != nil {
-			return token.Entry{}, false, err
+		if r.pace.wait(ctx) != nil {
+			return token.Entry{}, false, awserror.Wrap("write", keeper.Name(holder), context.DeadlineExceeded)
 		}
 		now, conflict, err := keeper.Replace(ctx, holder, over, text)
 		if !awserror.Is(err, awserror.Unavailable) || !r.pace.slow(ctx, keeper.WritesPerSecond()) {
@@ -179,7 +203,7 @@ var ErrTicket = errors.New("no ticket that WeChat takes; asked it to push ticket
 
 // RenewComponent fetches a component token and stores it in place of entry.
 func (r *Renewer) RenewComponent(ctx context.Context, entry token.Entry, stored token.Stored) error {
-	_, err := r.keep(ctx, token.Component, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
+	_, err := r.Keep(ctx, token.Component, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
 		p, err := r.Platform.Get(ctx)
 		if err != nil {
 			return stored, err
@@ -211,12 +235,12 @@ func (r *Renewer) askForTickets(ctx context.Context, p platform.Platform, cause 
 }
 
 // RenewOwn fetches the token of an own account. WeChat gives the same one until near its end. It is made to give
-// another one where the same one comes back and has little life left, or was rejected.
-func (r *Renewer) RenewOwn(ctx context.Context, appID string, entry token.Entry, stored token.Stored, rejected bool) (changed bool, err error) {
-	return r.keep(ctx, appID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
+// another one where the same one comes back and has little life left, or is the rejected one, which may be empty.
+func (r *Renewer) RenewOwn(ctx context.Context, appID string, entry token.Entry, stored token.Stored, rejected secret.Value) (changed bool, err error) {
+	return r.Keep(ctx, appID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
 		began := r.Now()
 		grant, err := r.WeChat.StableToken(ctx, appID, stored.AppSecret, false)
-		if err == nil && grant.Access.Equal(stored.Access) && (rejected || grant.Life <= forceAt) {
+		if err == nil && (grant.Access.Equal(rejected) || grant.Access.Equal(stored.Access) && grant.Life <= forceAt) {
 			began = r.Now()
 			grant, err = r.WeChat.StableToken(ctx, appID, stored.AppSecret, true)
 		}
@@ -233,27 +257,32 @@ var ErrNoRefreshToken = errors.New("the account has no refresh token, and WeChat
 // RenewAuthorizer fetches the token of an account that authorised the platform. A refresh token that is missing or
 // refused is taken from list, once. Where WeChat says that the authorisation ended, that is recorded and published.
 func (r *Renewer) RenewAuthorizer(ctx context.Context, appID string, entry token.Entry, stored token.Stored, list *Authorizers) error {
-	_, err := r.keep(ctx, appID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
-		if !stored.Refresh.IsZero() {
-			next, err := r.refresh(ctx, appID, stored)
-			if !refused(err, codeRefreshToken) {
-				return next, err
-			}
-		}
-		listed, err := list.refreshToken(ctx, appID)
-		if err != nil {
-			return stored, err
-		}
-		if listed.IsZero() {
-			return stored, ErrNoRefreshToken
-		}
-		stored.Refresh = listed
-		return r.refresh(ctx, appID, stored)
+	began := r.Now()
+	_, err := r.Keep(ctx, appID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
+		return r.refresh(ctx, appID, stored, list)
 	})
 	if refused(err, codeUnauthorized) {
-		return errors.Join(err, r.unauthorized(ctx, appID))
+		return errors.Join(err, r.unauthorized(ctx, appID, began))
 	}
 	return err
+}
+
+// refresh fetches an authorizer's token with the stored refresh token, or else with the one that list has.
+func (r *Renewer) refresh(ctx context.Context, appID string, stored token.Stored, list *Authorizers) (token.Stored, error) {
+	if !stored.Refresh.IsZero() {
+		next, err := r.refreshWith(ctx, appID, stored, stored.Refresh)
+		if !refused(err, codeRefreshToken) {
+			return next, err
+		}
+	}
+	listed, err := list.refreshToken(ctx, appID)
+	if err != nil {
+		return stored, err
+	}
+	if listed.IsZero() {
+		return stored, ErrNoRefreshToken
+	}
+	return r.refreshWith(ctx, appID, stored, listed)
 }
 
 const (
@@ -266,7 +295,7 @@ func refused(err error, code int) bool {
 	return errors.As(err, &refusal) && refusal.Code == code
 }
 
-func (r *Renewer) refresh(ctx context.Context, appID string, stored token.Stored) (token.Stored, error) {
+func (r *Renewer) refreshWith(ctx context.Context, appID string, stored token.Stored, refresh secret.Value) (token.Stored, error) {
 	p, err := r.Platform.Get(ctx)
 	if err != nil {
 		return stored, err
@@ -274,27 +303,32 @@ func (r *Renewer) refresh(ctx context.Context, appID string, stored token.Stored
 	began := r.Now()
 	grant, err := token.Call(ctx, r.Tokens, token.Component, func(ctx context.Context, component secret.Value) (wechat.Grant, error) {
 		began = r.Now()
-		return r.WeChat.AuthorizerToken(ctx, component, p.AppID, appID, stored.Refresh)
+		return r.WeChat.AuthorizerToken(ctx, component, p.AppID, appID, refresh)
 	})
 	if err != nil {
 		return stored, err
 	}
+	stored.Refresh = refresh
 	return r.taken(stored, grant, began), nil
 }
 
 // unauthorized records that the account's authorisation ended, so that it isn't refreshed any more, and publishes it.
-// The time of the last push stays: this is no push.
-func (r *Renewer) unauthorized(ctx context.Context, appID string) error {
-	before, err := r.Records.Get(ctx, appID)
-	if awserror.Is(err, awserror.Missing) {
-		before, err = account.New(appID), nil
+// The time of the last push stays: this is no push. One that came after asked says something newer.
+func (r *Renewer) unauthorized(ctx context.Context, appID string, asked time.Time) error {
+	ended := func(record *account.Record) {
+		if record.StatusAt <= asked.Unix() {
+			record.Status = account.Unauthorized
+		}
 	}
-	if err != nil || before.Status == account.Unauthorized {
+	before, err := r.Records.Current(ctx, appID)
+	if err != nil {
 		return err
 	}
-	if err := r.Bus.Publish(ctx, before.Unauthorized(before.StatusAt)); err != nil {
+	after := before
+	ended(&after)
+	if err := r.Bus.Publish(ctx, before.Changes(after)...); err != nil {
 		return err
 	}
-	_, _, err = r.Records.Update(ctx, appID, func(record *account.Record) { record.Status = account.Unauthorized })
+	_, _, err = r.Records.Write(ctx, before, ended)
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"wechat-draftbox/pkg/awserror"
@@ -43,11 +42,11 @@ func In(store parameter.Store) Newest { return Newest{store.Secure()} }
 
 // Load reads the newest ticket: [ErrNone] where there is none, else errors of package awserror.
 func (n Newest) Load(ctx context.Context) (Ticket, error) {
-	t, _, err := n.load(ctx, name)
+	t, _, err := n.load(ctx)
 	return t, err
 }
 
-func (n Newest) load(ctx context.Context, name string) (Ticket, int64, error) {
+func (n Newest) load(ctx context.Context) (t Ticket, version int64, err error) {
 	v, err := n.parameters.Get(ctx, name)
 	if awserror.Is(err, awserror.Missing) {
 		return Ticket{}, 0, ErrNone
@@ -55,19 +54,24 @@ func (n Newest) load(ctx context.Context, name string) (Ticket, int64, error) {
 	if err != nil {
 		return Ticket{}, 0, fmt.Errorf("read the ticket: %w", err)
 	}
+	t, err = decode(v)
+	return t, v.Version, err
+}
+
+func decode(v parameter.Value) (Ticket, error) {
 	var s stored
 	if json.Unmarshal([]byte(v.Text.Reveal()), &s) != nil || s.Ticket == "" {
-		return Ticket{}, v.Version, &awserror.Malformed{Resource: v.Name, Detail: "it holds no ticket"}
+		return Ticket{}, &awserror.Malformed{Resource: v.Name, Detail: "it holds no ticket"}
 	}
-	return Ticket{secret.New(s.Ticket), s.CreateTime}, v.Version, nil
+	return Ticket{secret.New(s.Ticket), s.CreateTime}, nil
 }
 
 // Store stores the ticket unless a newer one stands there. A parameter that holds no ticket is written over.
 //
-// SSM has no conditional write, but it numbers them: a write that comes out as a later number than the one after what
-// was read has overwritten another one. If that was newer, it is put back.
+// A write that came between is found out afterwards, see [parameter.Store.Overwritten]. If it was of a newer ticket,
+// that one is put back.
 func (n Newest) Store(ctx context.Context, t Ticket) error {
-	current, version, err := n.load(ctx, name)
+	current, version, err := n.load(ctx)
 	var malformed *awserror.Malformed
 	switch {
 	case errors.As(err, &malformed):
@@ -83,19 +87,20 @@ func (n Newest) Store(ctx context.Context, t Ticket) error {
 		return nil
 	}
 	for {
-		written, err := n.parameters.Put(ctx, name, encode(t))
+		text := encode(t)
+		written, err := n.parameters.Put(ctx, name, text)
 		if err != nil {
 			return wrap(err)
 		}
-		if written <= version+1 {
+		theirs, conflict, err := n.parameters.Overwritten(ctx, name, version, written, text)
+		if err != nil || !conflict {
+			return wrap(err)
+		}
+		newer, err := decode(theirs)
+		if err != nil || newer.CreateTime <= t.CreateTime {
 			return nil
 		}
-		version = written
-		overwritten, _, err := n.load(ctx, name+":"+strconv.FormatInt(written-1, 10))
-		if err != nil || overwritten.CreateTime <= t.CreateTime {
-			return err
-		}
-		t = overwritten
+		t, version = newer, written
 	}
 }
 

@@ -136,16 +136,17 @@ func (s Secrets) Accounts(ctx context.Context) iter.Seq2[Holding, error] {
 				return
 			}
 			for _, e := range page.Errors {
-				name := aws.ToString(e.SecretId)
+				name := aws.ToString(e.SecretId) // or its ARN, which has six random letters at its end
 				failed := &awserror.Error{Operation: "secretsmanager:BatchGetSecretValue", Resource: name,
 					Kind: awserror.Refused, Code: aws.ToString(e.ErrorCode)}
-				if !yield(Holding{AppID: name[strings.LastIndexByte(name, '/')+1:]}, failed) {
+				appID, _, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], "-")
+				if !yield(Holding{AppID: appID}, failed) {
 					return
 				}
 			}
 			for _, v := range page.SecretValues {
 				appID, below := strings.CutPrefix(aws.ToString(v.Name), folder)
-				if !below || strings.Contains(appID, "/") { // the filter takes case lightly
+				if !below || appID == "" || strings.Contains(appID, "/") { // the filter takes case lightly
 					continue
 				}
 				if !yield(Holding{appID, entry(v.SecretString, v.SecretBinary, v.VersionId, v.CreatedDate)}, nil) {

@@ -70,7 +70,7 @@ func TestParseMalformed(t *testing.T) {
 	const hidden = "hidden_84"
 	for name, text := range map[string]string{
 		"nothing":              "",
-		"white space":          " \n\ufeff ",
+		"white space":          "\ufeff \n",
 		"cut short":            `{"access_token":"` + hidden,
 		"comma too many":       `{"access_token":"` + hidden + `",}`,
 		"single quotes":        `{'access_token':'` + hidden + `'}`,

@@ -23,6 +23,12 @@ const (
 	Retired             // WeChat took the interface away
 )
 
+// String is the class as metrics name it.
+func (c Class) String() string {
+	return [...]string{"other", "busy", "token-refused", "not-granted", "misconfigured", "whitelist", "day-quota",
+		"minute-quota", "not-found", "library-full", "retired"}[c]
+}
+
 // Party is who can act on an error.
 type Party string
 

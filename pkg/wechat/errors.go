@@ -67,6 +67,9 @@ const (
 	Unusable // HTTP status outside 200, no JSON, cut short, too large, or without what was asked for
 )
 
+// String is the cause as metrics name it.
+func (c Cause) String() string { return [...]string{"unreachable", "timed-out", "unusable"}[c] }
+
 // Failure is a call that got no usable answer. Its text is made of fixed words, because the errors of net/http
 // quote URLs and servers' bytes, and tokens stand in both.
 type Failure struct {

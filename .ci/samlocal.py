@@ -1,0 +1,162 @@
+"""Runs the bundle in the SAM CLI's containers, against the stand-ins of pkg/local."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import platform
+import shutil
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+# Stands in for AWS's base image, which is hundreds of megabytes and needs a registry: SAM adds its own emulator of the
+# Lambda runtime, which needs a shell, and the functions are static. They need certificates for what is not a stand-in.
+BASE_IMAGE = "wechat-draftbox/lambda-base"
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+
+ENVIRON = os.environ | {
+    "SAM_CLI_TELEMETRY": "0",
+    "CGO_ENABLED": "0", "GOFLAGS": "-trimpath -tags=lambda.norpc -ldflags=-s",  # as in the Makefile
+}
+
+
+class Failed(Exception):
+    """What went wrong, for the person who called."""
+
+
+def run(*command, **options):
+    """Runs a command and returns its output. Failed, with what it said, if it fails."""
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, env=ENVIRON, capture_output=True, text=True,
+                          stdin=options.pop("stdin", subprocess.DEVNULL), **options)
+    if done.returncode:
+        raise Failed(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}".rstrip())
+    return done.stdout
+
+
+def missing():
+    """One line for each thing that is needed and not here."""
+    lines = []
+    for program, hint in {"go": "https://go.dev/dl", "sam": "the SAM CLI: pip install aws-sam-cli",
+                          "docker": "Docker: apt-get install docker.io"}.items():
+        if not shutil.which(program):
+            lines.append(f"{program} is not installed ({hint})")
+    if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode:
+        lines.append("no Docker engine answers (start it: systemctl start docker, or dockerd)")
+    if not shutil.which("busybox") and not has_image(BASE_IMAGE):
+        lines.append("busybox is not installed, of which the base image is made (apt-get install busybox-static)")
+    return lines
+
+
+def has_image(name):
+    return bool(shutil.which("docker")) and \
+        subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode == 0
+
+
+def make_base_image():
+    """Makes the base image where it is not there yet."""
+    if has_image(BASE_IMAGE):
+        return
+    with tempfile.TemporaryFile() as file:
+        with tarfile.open(fileobj=file, mode="w") as image:
+            image.add(os.path.realpath(shutil.which("busybox")), "bin/busybox")
+            for name in ("sh", "mv", "chmod"):
+                link = tarfile.TarInfo(f"bin/{name}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                image.addfile(link)
+            temporary = tarfile.TarInfo("tmp")
+            temporary.type, temporary.mode = tarfile.DIRTYPE, 0o1777
+            image.addfile(temporary)
+            if os.path.exists("/" + CERTIFICATES):
+                image.add(os.path.realpath("/" + CERTIFICATES), CERTIFICATES)
+        file.seek(0)
+        run("docker", "import", "-", BASE_IMAGE, stdin=file)
+
+
+def build(folder, architecture=ARCHITECTURE, function=None):
+    """Builds the functions, or one of them, into a folder as SAM lays them out."""
+    run("sam", "build", *([function] if function else []), "--build-dir", folder,
+        "--parameter-overrides", f"Architecture={architecture}")
+
+
+def local(command, *arguments, folder, env_vars):
+    """The command line of `sam local`, on what build made. What stands in samconfig.toml holds too."""
+    return ["sam", "local", command, *map(str, arguments), "--template-file", str(folder / "template.yaml"),
+            "--config-file", str(ROOT / "samconfig.toml"), "--env-vars", str(env_vars),
+            "--parameter-overrides", f"Architecture={ARCHITECTURE}",
+            "--invoke-image", BASE_IMAGE, "--skip-pull-image"]
+
+
+def resource_name(function):
+    """The name in the template of the function in a folder: drafts is DraftsFunction."""
+    return function.capitalize() + "Function"
+
+
+def host():
+    """The address of this machine that containers reach by the name host.docker.internal."""
+    gateway = run("docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
+    with contextlib.closing(socket.socket()) as probe:
+        try:
+            probe.bind((gateway, 0))
+        except OSError:  # the engine runs in a machine of its own, from where that name leads to the loopback address
+            return "127.0.0.1"
+    return gateway
+
+
+class Standins:
+    """A simulated WeChat and a stand-in for AWS, with nothing in them but the example. Use it in a `with`."""
+
+    def __init__(self, program, folder, address, wechat_port=0, aws_port=0):
+        self.env_vars = folder / "env.json"
+        self.address = address
+        self.process = subprocess.Popen(
+            [program, "standins", "-wechat", f"{address}:{wechat_port}", "-aws", f"{address}:{aws_port}",
+             "-host", "host.docker.internal", "-env-vars", self.env_vars],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        for _ in range(300):
+            if self.process.poll() is not None:
+                raise Failed(self.process.stderr.read().strip())
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                self.variables = json.loads(self.env_vars.read_text())["Parameters"]
+                return self
+            time.sleep(0.1)
+        self.__exit__()
+        raise Failed("the stand-ins do not start")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stderr.close()
+
+    def _get(self, variable, path, **request):
+        url = self.variables[variable].replace("host.docker.internal", self.address) + path
+        with urllib.request.urlopen(urllib.request.Request(url, **request), timeout=30) as answer:
+            return json.load(io.TextIOWrapper(answer, "utf-8"))
+
+    def wechat(self):
+        """What the simulated WeChat tells of itself."""
+        return self._get("WECHAT_API_BASE_URL", "/_sim/state")
+
+    def aws(self, operation, **arguments):
+        """A call to AWS, such as AmazonSSM.GetParameter."""
+        return self._get("AWS_ENDPOINT_URL", "/", data=json.dumps(arguments).encode(),
+                         headers={"X-Amz-Target": operation, "Content-Type": "application/x-amz-json-1.1"})
+
+    def parameters(self):
+        """The parameters, by what stands after the prefix."""
+        found = self.aws("AmazonSSM.GetParametersByPath", Path="/wechat/draftbox", Recursive=True, WithDecryption=True)
+        return {p["Name"].removeprefix("/wechat/draftbox/"): json.loads(p["Value"]) for p in found["Parameters"]}
+
+    def waiting(self, variable):
+        """How many messages stand in the queue of an environment variable."""
+        return int(self.aws("AmazonSQS.GetQueueAttributes", QueueUrl=self.variables[variable],
+                            AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]["ApproximateNumberOfMessages"])

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/trigger"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+func TestTheListIsKeptForAWhile(t *testing.T) {
+	t.Parallel()
+	world, drafts := start(t)
+	ask := func(query, cacheControl string, calls int) {
+		t.Helper()
+		r := drafts.HTTP(t.Context(), "GET", "/drafts"+query, "")
+		ids(t, r)
+		if got := r.Header["Cache-Control"]; got != cacheControl && cacheControl != "" {
+			t.Errorf("Cache-Control is %q, want %q", got, cacheControl)
+		}
+		if got := world.WeChat.Calls(""); got != calls {
+			t.Errorf("%d calls of WeChat, want %d", got, calls)
+		}
+	}
+	ask("", "", 1)
+	ask("?order=asc", "", 1)
+	world.Clock.Forward(20 * time.Second)
+	ask("", "private, max-age=9", 1)
+	ask("?fresh=true", "private, no-cache", 2)
+	world.Clock.Forward(20 * time.Second)
+	ask("?fresh=false", "private, max-age=9", 2) // the fresh one is kept too
+	world.Clock.Forward(10 * time.Second)
+	ask("", "", 3)
+	world.Clock.Forward(-time.Hour) // a clock set right
+	ask("", "", 4)
+	if n := world.AWS.Calls(readSecret); n > 2 { // the clock went back for it too
+		t.Errorf("%d reads of the secret", n)
+	}
+}
+
+func TestAFreezeEndsTheListsTime(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	world.StoreComponentToken()
+	now := time.Now()
+	drafts := world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+		parts.Now = func() time.Time { return now }
+		return wire(parts)
+	})
+	ids(t, drafts.HTTP(t.Context(), "GET", "/drafts", ""))
+	now = functiontest.Frozen(now, time.Minute)
+	ids(t, drafts.HTTP(t.Context(), "GET", "/drafts", ""))
+	if n := world.WeChat.Calls(""); n != 2 {
+		t.Errorf("%d calls of WeChat: the list was kept past its time", n)
+	}
+}
+
+func TestNoCache(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	world.StoreComponentToken()
+	world.Env["DRAFT_CACHE_TTL"] = "0s"
+	drafts := world.Start(wire)
+	for calls := range 3 {
+		r := drafts.HTTP(t.Context(), "GET", "/drafts", "")
+		ids(t, r)
+		if r.Header["Cache-Control"] != "private, no-cache" || r.Header["ETag"] == "" || world.WeChat.Calls("") != calls+1 {
+			t.Errorf("%v after %d calls", r.Header, world.WeChat.Calls(""))
+		}
+	}
+	if n := world.AWS.Calls(readSecret); n != 1 {
+		t.Errorf("%d reads of the secret", n)
+	}
+}
+
+func TestAThousandRequestsShareOneFetch(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"list", "list-fresh"} {
+		event, err := os.ReadFile("../../events/drafts/" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		world, drafts := start(t)
+		fetched := make(chan struct{})
+		world.WeChat.Fail(wechattest.PathDraftList, wechattest.Rewrite(func(body []byte) []byte {
+			<-fetched
+			return body
+		}))
+		var requests, started sync.WaitGroup
+		started.Add(1000)
+		for range 1000 {
+			requests.Go(func() {
+				started.Done()
+				result, err := drafts.Invoke(t.Context(), json.RawMessage(event))
+				if err != nil || !strings.Contains(string(result), `\"count\":2`) {
+					t.Errorf("%s, %v", result, err)
+				}
+			})
+		}
+		started.Wait()
+		time.Sleep(200 * time.Millisecond) // the last of them are on their way to the fetch
+		close(fetched)
+		requests.Wait()
+		if world.WeChat.Calls("") != 1 || world.AWS.Calls("") != 1 {
+			t.Errorf("%s: %d calls of WeChat, %d of AWS", name, world.WeChat.Calls(""), world.AWS.Calls(""))
+		}
+	}
+}
+
+func TestARequestThatWaitsGivesUpOnItsOwnDeadline(t *testing.T) {
+	t.Parallel()
+	world, drafts := start(t)
+	world.WeChat.Fail(wechattest.PathDraftList, wechattest.Pass().Delayed(2*time.Second))
+	var first sync.WaitGroup
+	first.Go(func() { ids(t, drafts.HTTP(t.Context(), "GET", "/drafts", "")) })
+	for world.WeChat.Calls("") == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	r := drafts.HTTP(ctx, "GET", "/drafts", "")
+	if slug, _ := r.Problem(t); slug != "wechat-timeout" || time.Since(began) > time.Second {
+		t.Errorf("after %v: %s", time.Since(began), r.Body)
+	}
+	first.Wait()
+}
+
+// TestADraftThatTheKeptListLacks: whoever was told of a draft a moment ago finds it.
+func TestADraftThatTheKeptListLacks(t *testing.T) {
+	t.Parallel()
+	world, drafts := start(t)
+	get := func(path string, status, calls int) {
+		t.Helper()
+		if r := drafts.HTTP(t.Context(), "GET", path, ""); r.Status != status {
+			t.Errorf("%s: %d %s", path, r.Status, r.Body)
+		}
+		if n := world.WeChat.Calls(""); n != calls {
+			t.Errorf("%s: %d calls of WeChat, want %d", path, n, calls)
+		}
+	}
+	get("/drafts/7", 404, 1) // a new list is not asked for twice
+	world.WeChat.UploadDraft(wechattest.Draft{DraftID: 7, SourceMiniProgramAppID: "wx7"})
+	get("/drafts/7", 200, 2)
+	get("/drafts/7", 200, 2)
+	get("/drafts/8", 404, 3)
+	world.WeChat.Fail("", wechattest.Refuse(45009).Always())
+	get("/drafts/8", 429, 4) // not known is not the same as not there
+	get("/drafts/7", 200, 4)
+}

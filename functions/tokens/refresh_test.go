@@ -1,0 +1,466 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+func TestRefreshRenewsWhatIsDue(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		s.giveAll()
+		s.nearEnd(15 * time.Minute)
+		s.refreshes(3, 1, 0) // WeChat gives the own account's token until near its end
+		s.alive(everybody...)
+		s.Clock.Forward(10 * time.Minute)
+		s.refreshes(1, 3, 0)
+		s.alive(everybody...)
+		s.wantsEvents()
+	})
+}
+
+func TestRefreshOfNothingDueCostsNothing(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		s.giveAll()
+		s.put("wx000000000000bare", "an-operators-own-bare-token")
+		s.put("wx00000000endless1", `{"access_token": "one that says nothing of its end", "refresh_token": "r"}`)
+		s.nearEnd(20*time.Minute + 5*time.Second)
+		writes, events := s.writes(), s.AWS.Calls("events:PutEvents")
+		s.refreshes(0, 6, 0)
+		if n := s.WeChat.Calls(""); n > 0 {
+			t.Errorf("%d calls of WeChat", n)
+		}
+		if n := s.writes() - writes; n > 0 {
+			t.Errorf("%d writes", n)
+		}
+		if n := s.AWS.Calls("events:PutEvents") - events; n > 0 {
+			t.Errorf("%d calls of EventBridge", n)
+		}
+		s.Clock.Forward(6 * time.Second) // 20 minutes or less
+		s.refreshes(3, 3, 0)
+		s.alive(everybody...)
+	})
+}
+
+func TestRefreshResult(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "secretsmanager")
+	s.giveAll()
+	s.nearEnd(15 * time.Minute)
+	s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(48001).When(about(open)))
+	raw, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "refresh-tokens"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"task":"refresh-tokens","refreshed":2,"fresh":1,"failed":1,"failures":[{"appid":"wx0000000000000002","errcode":48001,` +
+		`"action":"Ask the account's administrator: the account itself has no right to this interface (it may have to be verified). (Who acts: the account's administrator.)"}]}`
+	if diff := cmp.Diff(want, string(raw)); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	got := s.wantsEvents("Token Refresh Failed wx0000000000000002 48001")
+	if !strings.Contains(got[0].Errmsg, "rid:") {
+		t.Errorf("the event has not WeChat's own words: %+v", got[0])
+	}
+	if lines := s.Log.Lines(`"task":"refresh-tokens"`); len(lines) != 1 {
+		t.Errorf("%d log lines with the result", len(lines))
+	}
+	s.refreshes(1, 3, 0)
+
+	raw, err = s.tokens.Invoke(t.Context(), json.RawMessage(`{"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}`))
+	if want := `{"task":"refresh-tokens","refreshed":0,"fresh":4,"failed":0,"failures":[]}`; err != nil || string(raw) != want {
+		t.Errorf("scheduled event: %s (%v)", raw, err)
+	}
+}
+
+// about holds for requests whose body names an account.
+func about(appID string) func(wechattest.Request) bool {
+	return func(r wechattest.Request) bool { return strings.Contains(r.Body, appID) }
+}
+
+func TestComponentFailures(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		prepare func(s *scene)
+		errcode int
+		action  string // a part of it
+		pushing bool   // WeChat is asked for tickets
+		good    func(s *scene)
+	}{
+		{"no ticket yet", func(s *scene) { s.removeTicket() }, 0, "asked to push tickets", true, (*scene).ticket},
+		{"expired ticket", func(s *scene) { s.Clock.Forward(13 * time.Hour) }, 61005, "asked to push tickets", true, (*scene).ticket},
+		{"another platform's ticket", func(s *scene) {
+			s.AWS.SetSecureParameter(ticketAt, `{"ticket":"ticket@@@another-platform","create_time":1}`)
+		}, 61006, "asked to push tickets", true, (*scene).ticket},
+		{"malformed ticket", func(s *scene) { s.AWS.SetSecureParameter(ticketAt, `{}`) }, 0, "correct what stands in " + ticketAt, false, (*scene).ticket},
+		{"changed app secret", func(s *scene) { s.platform("component_appsecret", "former-app-secret-00000000000000") }, 40125, "Put the current app secret", false, nil},
+		{"changed app secret, as some servers say it", func(s *scene) {
+			s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(40001))
+		}, 40001, "Put the current app secret", false, func(*scene) {}},
+		{"wrong component_appid", func(s *scene) { s.platform("component_appid", "wx0123456789abcdef") }, 40013, "Correct the appid", false, nil},
+		{"platform without a key", func(s *scene) { s.platform("message_token", "") }, 0, "correct what stands in wechat/draftbox/platform", false, (*scene).StorePlatform},
+		{"platform that is no JSON", func(s *scene) { s.AWS.SetSecret("wechat/draftbox/platform", `{"component_appid": "wx`) }, 0, "correct what stands in wechat/draftbox/platform", false, (*scene).StorePlatform},
+		{"address not in the whitelist", func(s *scene) { s.WeChat.RefuseAddress("203.0.113.7") }, 61004, "whitelist", false, func(s *scene) { s.WeChat.RefuseAddress("") }},
+		{"WeChat busy", func(s *scene) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(-1).Always()) }, -1, "WeChat is busy", false, func(s *scene) { s.WeChat.Heal("") }},
+		{"WeChat cut off", func(s *scene) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Reset().Always()) }, 0, "way to the internet", false, func(s *scene) { s.WeChat.Heal("") }},
+	} {
+		for _, old := range []string{"none", "expired", "malformed"} {
+			t.Run(test.name+"/"+old, func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, "secretsmanager")
+				for _, account := range []string{closed, open} {
+					s.give(account)
+				}
+				s.nearEnd(15 * time.Minute)
+				if old == "expired" {
+					s.give(component, "expires_at", s.Clock.Now().Add(-time.Second).Format(time.RFC3339))
+				} else if old == "malformed" {
+					s.put(component, `{"access_token": `)
+				}
+				test.prepare(s)
+				writes := s.writes()
+				for range 3 { // no writes in an error loop
+					if test.errcode == 40001 {
+						s.WeChat.Heal("")
+						test.prepare(s)
+					}
+					got := s.refreshes(0, 0, 1)
+					if f := got.Failures[0]; f.AppID != "" || f.Errcode != test.errcode || !strings.Contains(f.Action, test.action) {
+						t.Errorf("failure %+v", f)
+					}
+					s.wantsEvents(fmt.Sprintf("Token Refresh Failed  %d", test.errcode))
+				}
+				if n := s.writes() - writes; n > 0 {
+					t.Errorf("%d writes", n)
+				}
+				if n := s.WeChat.Calls(wechattest.PathAuthorizerToken); n > 0 {
+					t.Errorf("%d authorizers were tried without a component token", n)
+				}
+				if s.WeChat.Pushing() != test.pushing {
+					t.Errorf("WeChat was asked for tickets: %v", !test.pushing)
+				}
+				if test.good == nil {
+					return
+				}
+				test.good(s)
+				s.WeChat.Heal("")
+				s.refreshes(3, 0, 0)
+				s.alive(component, closed, open)
+			})
+		}
+	}
+}
+
+// removeTicket is a world without a ticket: the platform is new.
+func (s *scene) removeTicket() {
+	s.AWS.Fail("ssm:GetParameter", awstest.Refuse("ParameterNotFound", 400).On(ticketAt), awstest.Refuse("ParameterNotFound", 400).On(ticketAt),
+		awstest.Refuse("ParameterNotFound", 400).On(ticketAt))
+}
+
+// platform changes a key of the platform's secret; an empty value takes it away.
+func (s *scene) platform(key, value string) {
+	keys := make(map[string]string)
+	text, _, _ := s.AWS.Secret("wechat/draftbox/platform")
+	if err := json.Unmarshal([]byte(text), &keys); err != nil {
+		s.t.Fatal(err)
+	}
+	if keys[key] = value; value == "" {
+		delete(keys, key)
+	}
+	changed, _ := json.Marshal(keys)
+	s.AWS.SetSecret("wechat/draftbox/platform", string(changed))
+}
+
+func TestAuthorizersAreRefreshedWhileTheOldComponentTokenLives(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "secretsmanager")
+	s.giveAll()
+	s.nearEnd(15 * time.Minute)
+	s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(45009).Always())
+	s.refreshes(2, 1, 1)
+	s.alive(closed, open)
+	s.wantsEvents("Token Refresh Failed  45009")
+}
+
+// What every authorizer would meet is told once and not asked again for each of them; own accounts go on.
+func TestPlatformFailuresAreToldOnce(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		prepare func(s *scene)
+		want    string
+	}{
+		{"whitelist", func(s *scene) {
+			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61004).Always())
+		}, "Token Refresh Failed  61004"},
+		{"component token of another platform", func(s *scene) {
+			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61011).Always())
+		}, "Token Refresh Failed  61011"},
+		{"platform's secret can't be read", func(s *scene) {
+			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Deny().On("wechat/draftbox/platform").Sticky())
+		}, "Token Refresh Failed  0"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, "secretsmanager")
+			s.give(own)
+			for i := range 60 {
+				appID := fmt.Sprintf("wx%016d", 100+i)
+				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
+				s.give(appID)
+			}
+			s.nearEnd(4 * time.Minute)
+			s.give(component)
+			test.prepare(s)
+			s.refreshes(1, 1, 1)
+			s.wantsEvents(test.want)
+			if n := s.WeChat.Calls(wechattest.PathAuthorizerToken); n > parallel {
+				t.Errorf("%d authorizers were tried", n)
+			}
+			s.alive(own)
+		})
+	}
+}
+
+func TestOneFailingAccountKeepsNoOtherFromBeingRefreshed(t *testing.T) {
+	t.Parallel()
+	const (
+		broken  = "wx000000000broken1"
+		refused = "wx0000000refused01"
+		denied  = "wx00000000denied01"
+		wrong   = "wx000000000wrong01"
+	)
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, store)
+			s.giveAll()
+			for _, appID := range []string{refused, denied} {
+				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
+				s.give(appID)
+			}
+			s.WeChat.AddAccount(wechattest.Account{AppID: wrong, Secret: "0123456789abcdef0123456789abcdef"})
+			s.give(wrong, "appsecret", "former-app-secret-0000000000001")
+			s.put(broken, `{"access_token": "cut sho`)
+			s.nearEnd(4 * time.Minute)
+			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(40013).When(about(refused)).Always())
+			name, _ := s.place(denied)
+			s.AWS.Fail(s.putOp(), awstest.Deny().On(name).Sticky())
+			got := s.refreshes(4, 0, 4)
+			s.alive(everybody...)
+			var failed []string
+			for _, f := range got.Failures {
+				failed = append(failed, fmt.Sprint(f.AppID, " ", f.Errcode))
+			}
+			want := []string{broken + " 0", denied + " 0", refused + " 40013", wrong + " 40125"}
+			if diff := cmp.Diff(want, failed); diff != "" {
+				t.Errorf("failures (-want +got):\n%s", diff)
+			}
+			if n := len(s.events()); n != 4 {
+				t.Errorf("%d events", n)
+			}
+		})
+	}
+}
+
+func TestOwnAccountIsForcedNearItsEnd(t *testing.T) {
+	t.Parallel()
+	forced := func(s *scene) (n int) {
+		for _, r := range s.WeChat.Requests(wechattest.PathStableToken) {
+			if strings.Contains(r.Body, `"force_refresh":true`) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, test := range []struct {
+		left             time.Duration
+		refreshed, force int
+	}{
+		{20*time.Minute + 5*time.Second, 0, 0},
+		{10*time.Minute + 5*time.Second, 0, 0},
+		{10*time.Minute - time.Second, 1, 1},
+		{6 * time.Minute, 1, 1},
+		{4 * time.Minute, 1, 0}, // WeChat gives another one by itself
+		{-time.Minute, 1, 0},
+	} {
+		t.Run(test.left.String(), func(t *testing.T) {
+			t.Parallel()
+			inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+				s := newScene(t)
+				s.give(own, "note", "somebody else's key")
+				s.nearEnd(test.left)
+				s.give(component)
+				writes := s.writes()
+				s.refreshes(test.refreshed, 2-test.refreshed, 0)
+				s.alive(own)
+				if n := forced(s); n != test.force {
+					t.Errorf("%d forced refreshes", n)
+				}
+				if n := s.writes() - writes; n != test.refreshed {
+					t.Errorf("%d writes", n)
+				}
+				if s.stored(own)["note"] != "somebody else's key" {
+					t.Error("a key of somebody else was lost")
+				}
+			})
+		})
+	}
+	t.Run("a stored expiry that is wrong", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t, "secretsmanager")
+		s.give(component)
+		s.give(own, "expires_at", s.Clock.Now().Add(time.Minute).Format(time.RFC3339))
+		s.refreshes(1, 1, 0)
+		s.refreshes(0, 2, 0)
+		s.alive(own)
+	})
+}
+
+func TestEmptyRefreshTokenNeverReplacesAStoredOne(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		for _, in := range []string{`"authorizer_refresh_token":"`, `"authorizer_refresh_token":null,"x":"`, `"nothing":"`} {
+			s := newScene(t)
+			s.give(component)
+			s.give(closed, "expires_at", s.Clock.Now().Format(time.RFC3339))
+			before := s.stored(closed)["refresh_token"]
+			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Rewrite(func(body []byte) []byte {
+				from := strings.Index(string(body), `"authorizer_refresh_token":"`)
+				return []byte(string(body[:from]) + in + `"}`)
+			}))
+			s.refreshes(1, 1, 0)
+			if after := s.stored(closed)["refresh_token"]; after != before || after == "" {
+				t.Errorf("%s: the refresh token was replaced", in)
+			}
+		}
+	})
+}
+
+func TestUnknownKeysAndUnixSecondsAreRead(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		s.give(component)
+		a, _ := s.WeChat.Account(closed)
+		s.put(closed, fmt.Sprintf(`{"access_token":"x","expires_at":%d,"refresh_token":%q,"owner":{"team":"<shop>"},"n":1.50}`,
+			s.Clock.Now().Unix()+60, a.RefreshToken))
+		s.refreshes(1, 1, 0)
+		s.alive(closed)
+		if diff := cmp.Diff(map[string]any{"team": "<shop>"}, s.stored(closed)["owner"]); diff != "" || s.stored(closed)["n"] != 1.5 {
+			t.Errorf("keys that are not the bundle's: %s", diff)
+		}
+	})
+}
+
+func TestUnauthorizedAccountsAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		s.giveAll()
+		s.AWS.SetParameter("/wechat/draftbox/accounts/"+closed, `{"appid":"`+closed+`","status":"unauthorized","status_at":1,"draft_switch":"unknown"}`)
+		s.AWS.SetParameter("/wechat/draftbox/accounts/"+own, `{"appid":"`+own+`","status":"unauthorized","status_at":1,"draft_switch":"unknown"}`)
+		s.nearEnd(4 * time.Minute)
+		_, version := s.text(closed)
+		s.refreshes(3, 0, 0) // an own account has its app secret, whatever it authorises
+		if _, now := s.text(closed); now != version {
+			t.Error("an account that left was refreshed")
+		}
+		s.alive(component, open, own)
+	})
+}
+
+// A run stops before its deadline, tells what became of it, and the next one goes on.
+func TestRefreshStopsInTime(t *testing.T) {
+	t.Parallel()
+	for _, store := range stores {
+		for _, way := range []string{"slow", "hanging"} {
+			t.Run(store+"/"+way, func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, store)
+				var accounts []string
+				for i := range 100 {
+					appID := fmt.Sprintf("wx%016d", 100+i)
+					s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
+					s.give(appID)
+					accounts = append(accounts, appID)
+				}
+				s.nearEnd(4 * time.Minute)
+				s.give(component)
+				fault := wechattest.Pass().Delayed(400 * time.Millisecond)
+				if way == "hanging" {
+					fault = wechattest.Hang()
+				}
+				s.WeChat.Fail(wechattest.PathAuthorizerToken, fault.Always())
+				ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+				defer cancel()
+				got, err := s.run(ctx, s.tokens)
+				if err != nil || ctx.Err() != nil {
+					t.Fatalf("the run: %v, in time: %v", err, ctx.Err() == nil)
+				}
+				if way == "slow" && (got.Refreshed < parallel || got.Refreshed == len(accounts) || got.Failed > 0) {
+					t.Errorf("%d of 100 were refreshed, %d failed", got.Refreshed, got.Failed)
+				}
+				if way == "hanging" && (got.Refreshed > 0 || got.Failed != parallel) {
+					t.Errorf("%d were refreshed, %d failed", got.Refreshed, got.Failed)
+				}
+				if n := len(s.events()); n != got.Failed {
+					t.Errorf("%d failures, but %d events", got.Failed, n)
+				}
+				s.WeChat.Heal("")
+				s.refreshes(len(accounts)-got.Refreshed, 1+got.Refreshed, 0)
+				s.alive(accounts...)
+			})
+		}
+	}
+}
+
+func TestListingThatFailsFailsTheRun(t *testing.T) {
+	t.Parallel()
+	for store, op := range map[string]string{"secretsmanager": "secretsmanager:BatchGetSecretValue", "ssm": "ssm:GetParametersByPath"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, store)
+			s.AWS.Fail(op, awstest.Deny())
+			if _, err := s.run(t.Context(), s.tokens); err == nil || !strings.Contains(err.Error(), op) {
+				t.Errorf("error %v", err)
+			}
+			s.alive(component) // that one was refreshed all the same
+		})
+	}
+}
+
+// AWS throttles and fails; a token that was fetched is stored all the same.
+func TestThrottledWritesAreRepeated(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		s.giveAll()
+		s.nearEnd(4 * time.Minute)
+		for range 8 {
+			s.AWS.Fail(s.putOp(), awstest.Throttle(), awstest.Drop(), awstest.DropAfter())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got, err := s.run(ctx, s.tokens)
+		if err != nil || got.Refreshed != 4 {
+			t.Errorf("result %+v, error %v", got, err)
+		}
+		s.alive(everybody...)
+		if n := s.WeChat.Calls(wechattest.PathAuthorizerToken); n != 2 {
+			t.Errorf("%d tokens were fetched for two accounts", n)
+		}
+	})
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+const (
+	component = token.Component
+	closed    = wechattest.ExampleClosed
+	open      = wechattest.ExampleOpen
+	own       = wechattest.ExampleOwn
+	ticketAt  = "/wechat/draftbox/component-verify-ticket"
+)
+
+// stores are the values of ACCOUNT_TOKEN_STORE.
+var stores = []string{"secretsmanager", "ssm"}
+
+// scene is a world with a platform, a ticket, and a function that keeps tokens.
+type scene struct {
+	*functiontest.World
+	t      *testing.T
+	tokens *functiontest.Function
+	told   int // how many events were looked at
+}
+
+func newScene(t *testing.T, store string, options ...wechattest.Option) *scene {
+	t.Helper()
+	world := functiontest.New(t, options...)
+	world.StorePlatform()
+	world.Env["ACCOUNT_TOKEN_STORE"] = store
+	s := &scene{World: world, t: t, tokens: world.Start(wire)}
+	s.ticket()
+	return s
+}
+
+// inEachStore runs a test with both stores, and with refresh tokens that stay and that change.
+func inEachStore(t *testing.T, test func(t *testing.T, newScene func(t *testing.T) *scene)) {
+	t.Helper()
+	for _, store := range stores {
+		for name, options := range map[string][]wechattest.Option{"steady": nil, "rotating": {wechattest.WithRotatingRefreshTokens()}} {
+			t.Run(store+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				test(t, func(t *testing.T) *scene { return newScene(t, store, options...) })
+			})
+		}
+	}
+}
+
+// ticket has WeChat make a ticket, and stores it.
+func (s *scene) ticket() {
+	s.AWS.SetSecureParameter(ticketAt, fmt.Sprintf(`{"ticket":%q,"create_time":%d}`, s.WeChat.NewTicket(), s.Clock.Now().Unix()))
+}
+
+// place is where a holder's token stands, and whether that is a secret.
+func (s *scene) place(holder string) (name string, secret bool) {
+	switch {
+	case holder == component:
+		return "wechat/draftbox/component-token", true
+	case s.Env["ACCOUNT_TOKEN_STORE"] == "ssm":
+		return "/wechat/draftbox/account-tokens/" + holder, false
+	}
+	return "wechat/draftbox/accounts/" + holder, true
+}
+
+func (s *scene) put(holder, text string) {
+	if name, secret := s.place(holder); secret {
+		s.AWS.SetSecret(name, text)
+	} else {
+		s.AWS.SetSecureParameter(name, text)
+	}
+}
+
+// text is what stands for a holder, and the version of that; empty where nothing does.
+func (s *scene) text(holder string) (text, version string) {
+	name, secret := s.place(holder)
+	if secret {
+		text, version, _ = s.AWS.Secret(name)
+		return text, version
+	}
+	text, number, there := s.AWS.Parameter(name)
+	if !there {
+		return "", ""
+	}
+	return text, strconv.FormatInt(number, 10)
+}
+
+// stored is what stands for a holder, read.
+func (s *scene) stored(holder string) map[string]any {
+	s.t.Helper()
+	text, _ := s.text(holder)
+	keys := make(map[string]any)
+	if err := json.Unmarshal([]byte(text), &keys); err != nil {
+		s.t.Fatalf("what stands for %q is %q: %v", holder, text, err)
+	}
+	return keys
+}
+
+// give has WeChat issue a token to each holder and stores it beside more, pairs of keys and texts.
+func (s *scene) give(holder string, more ...string) {
+	s.t.Helper()
+	keys := map[string]string{"expires_at": s.Clock.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)}
+	switch a, _ := s.WeChat.Account(holder); {
+	case holder == component:
+		keys["access_token"] = s.WeChat.IssueComponentToken()
+	case a.Secret != "":
+		keys["access_token"], keys["appsecret"] = s.WeChat.IssueAccountToken(holder), a.Secret
+	default:
+		keys["access_token"], keys["refresh_token"] = s.WeChat.IssueAccountToken(holder), a.RefreshToken
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		keys[more[i]] = more[i+1]
+	}
+	maps.DeleteFunc(keys, func(_, v string) bool { return v == "" })
+	text, _ := json.Marshal(keys)
+	s.put(holder, string(text))
+}
+
+// giveAll does that for the component, two authorizers and an own account.
+func (s *scene) giveAll() {
+	s.t.Helper()
+	for _, holder := range everybody {
+		s.give(holder)
+	}
+}
+
+var everybody = []string{component, closed, open, own}
+
+// nearEnd lets time pass until tokens that were given a moment ago are due, with so much left.
+func (s *scene) nearEnd(left time.Duration) {
+	s.Clock.Forward(2*time.Hour - left)
+	s.ticket()
+}
+
+// alive checks that the stored token of each holder is the newest that WeChat issued, that it still lives, and that
+// its refresh token is WeChat's.
+func (s *scene) alive(holders ...string) {
+	s.t.Helper()
+	for _, holder := range holders {
+		keys := s.stored(holder)
+		if access := keys["access_token"]; access != s.WeChat.LiveToken(holder) {
+			_, _, superseded, issued := s.WeChat.TokenState(fmt.Sprint(access))
+			s.t.Errorf("the stored token of %q is not the newest (superseded %v, issued %v)", holder, superseded, issued)
+		}
+		if ends, err := time.Parse(time.RFC3339, fmt.Sprint(keys["expires_at"])); err != nil || !ends.After(s.Clock.Now()) {
+			s.t.Errorf("the stored token of %q ends at %v", holder, keys["expires_at"])
+		}
+		a, _ := s.WeChat.Account(holder)
+		if want, _ := keys["refresh_token"].(string); want != a.RefreshToken {
+			s.t.Errorf("the stored refresh token of %q is not WeChat's", holder)
+		}
+		if want, _ := keys["appsecret"].(string); want != a.Secret {
+			s.t.Errorf("the app secret of %q was lost", holder)
+		}
+	}
+}
+
+// refresh runs refresh-tokens, which has to be good, and returns its result.
+func (s *scene) refresh() refreshResult {
+	s.t.Helper()
+	result, err := s.run(s.t.Context(), s.tokens)
+	if err != nil {
+		s.t.Fatalf("refresh-tokens: %v", err)
+	}
+	return result
+}
+
+func (s *scene) run(ctx context.Context, f *functiontest.Function) (refreshResult, error) {
+	var result refreshResult
+	raw, err := f.Invoke(ctx, map[string]string{"task": "refresh-tokens"})
+	if err == nil {
+		err = json.Unmarshal(raw, &result)
+	}
+	return result, err
+}
+
+// refreshes runs refresh-tokens and compares the counts.
+func (s *scene) refreshes(refreshed, fresh, failed int) refreshResult {
+	s.t.Helper()
+	got := s.refresh()
+	if got.Refreshed != refreshed || got.Fresh != fresh || got.Failed != failed || len(got.Failures) != failed {
+		s.t.Errorf("refresh-tokens: %d refreshed, %d fresh, %d failed, want %d, %d, %d; failures %+v",
+			got.Refreshed, got.Fresh, got.Failed, refreshed, fresh, failed, got.Failures)
+	}
+	return got
+}
+
+// told is an event as a consumer sees it.
+type told struct {
+	Kind    string `json:"-"`
+	ID      string `json:"id"`
+	AppID   string `json:"appid"`
+	Errcode int    `json:"errcode"`
+	Errmsg  string `json:"errmsg"`
+	Action  string `json:"action"`
+}
+
+func (e told) String() string { return fmt.Sprintf("%s %s %d", e.Kind, e.AppID, e.Errcode) }
+
+// events are those that came since it was called last.
+func (s *scene) events() (all []told) {
+	s.t.Helper()
+	accepted := s.AWS.Events()
+	for _, e := range accepted[s.told:] {
+		one := told{Kind: e.DetailType}
+		if err := json.Unmarshal(e.Detail, &one); err != nil {
+			s.t.Fatal(err)
+		}
+		if e.DetailType == eventbus.TokenRefreshFailed && one.Action == "" {
+			s.t.Errorf("a failure that says nobody what to do: %s", e.Detail)
+		}
+		all = append(all, one)
+	}
+	s.told = len(accepted)
+	return all
+}
+
+// wantsEvents compares the events that came with kind, appid and errcode of each.
+func (s *scene) wantsEvents(want ...string) []told {
+	s.t.Helper()
+	got := s.events()
+	var brief []string
+	for _, e := range got {
+		brief = append(brief, e.String())
+	}
+	if diff := cmp.Diff(want, brief); diff != "" {
+		s.t.Errorf("events (-want +got):\n%s", diff)
+	}
+	return got
+}
+
+// writes is how many writes of secrets and parameters arrived.
+func (s *scene) writes() int {
+	n := 0
+	for _, op := range []string{"secretsmanager:CreateSecret", "secretsmanager:PutSecretValue",
+		"secretsmanager:UpdateSecretVersionStage", "ssm:PutParameter", "ssm:DeleteParameter"} {
+		n += s.AWS.Calls(op)
+	}
+	return n
+}
+
+// putOp is the operation that writes an account's token over another one.
+func (s *scene) putOp() string {
+	if s.Env["ACCOUNT_TOKEN_STORE"] == "ssm" {
+		return "ssm:PutParameter"
+	}
+	return "secretsmanager:PutSecretValue"
+}
+
+// record is an account's parameter.
+func (s *scene) record(appID string) (keys map[string]any) {
+	s.t.Helper()
+	text, _, ok := s.AWS.Parameter("/wechat/draftbox/accounts/" + appID)
+	if !ok {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), &keys); err != nil {
+		s.t.Fatal(err)
+	}
+	return keys
+}
+
+// rejected is a Token Rejected event about what stands for a holder.
+func (s *scene) rejected(holder string) map[string]any {
+	_, version := s.text(holder)
+	return rejection(holder, version)
+}
+
+func rejection(holder, version string) map[string]any {
+	return map[string]any{"detail-type": eventbus.TokenRejected, "source": "wechat.draftbox",
+		"detail": map[string]any{"appid": holder, "errcode": 40001, "version_id": version}}
+}
+
+func (s *scene) invoke(event any) {
+	s.t.Helper()
+	if _, err := s.tokens.Invoke(s.t.Context(), event); err != nil {
+		s.t.Fatal(err)
+	}
+}

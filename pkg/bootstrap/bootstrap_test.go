@@ -1,0 +1,126 @@
+package bootstrap_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/runtimeapi"
+	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/trigger"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+// TestMain: run by the tests as Lambda runs a function, this binary is one.
+func TestMain(m *testing.M) {
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		bootstrap.Run(function)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// function counts the drafts in the box.
+func function(parts bootstrap.Parts) trigger.Triggers {
+	tokens := parts.Tokens(parts.Secrets)
+	return trigger.Triggers{Tasks: map[string]trigger.Task{"count": func(ctx context.Context, _ json.RawMessage) (any, error) {
+		parts.Log.InfoContext(ctx, "quiet")
+		parts.Log.Audit.InfoContext(ctx, "heard")
+		return token.Call(ctx, tokens, token.Component, func(ctx context.Context, t secret.Value) (int, error) {
+			list, err := parts.WeChat.DraftList(ctx, t)
+			return len(list.Drafts), err
+		})
+	}}}
+}
+
+// start starts the function with the environment, and returns what it prints.
+func start(t *testing.T, env ...string) (instance *runtimeapi.Instance, printed *bytes.Buffer) {
+	t.Helper()
+	printed = new(bytes.Buffer)
+	f := runtimeapi.Function{Name: "probe", Binary: os.Args[0], Env: env, Timeout: 20 * time.Second, Stdout: printed, Stderr: printed}
+	instance, err := runtimeapi.Start(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return instance, printed
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	wechat, aws := wechattest.New(wechattest.WithExample()), awstest.New()
+	wechatURL, awsURL := httptest.NewServer(wechat), httptest.NewServer(aws)
+	defer wechatURL.Close()
+	defer awsURL.Close()
+	aws.SetSecret("mine/component-token", wechat.IssueComponentToken())
+	instance, printed := start(t, "WECHAT_API_BASE_URL="+wechatURL.URL+"/", "AWS_ENDPOINT_URL="+awsURL.URL,
+		"SECRET_PREFIX=mine", "LOG_LEVEL=error", "AWS_LAMBDA_LOG_FORMAT=JSON",
+		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b", "NO_PROXY=127.0.0.1")
+	for range 2 {
+		result, err := instance.Invoke(t.Context(), []byte(`{"task":"count"}`))
+		if err != nil || result.Error || string(result.Payload) != "2" {
+			t.Fatalf("got %s, %v", result.Payload, err)
+		}
+	}
+	result, err := instance.Invoke(t.Context(), []byte(`{"task":"other"}`))
+	if err != nil || !result.Error || !strings.Contains(string(result.Payload), `{\"task\": \"count\"}`) {
+		t.Errorf("an event of no trigger: %s, %v", result.Payload, err)
+	}
+	if err := instance.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := aws.Calls(""); n != 1 {
+		t.Errorf("%d calls of AWS for two invocations", n)
+	}
+
+	var messages []string
+	for line := range bytes.Lines(printed.Bytes()) {
+		var record struct{ Msg, Message, RequestId string }
+		if json.Unmarshal(line, &record) != nil || record.Msg+record.Message == "" {
+			continue // what aws-lambda-go prints of the error
+		}
+		messages = append(messages, record.Msg+record.Message)
+		if record.RequestId == "" {
+			t.Errorf("no request id in %s", line)
+		}
+	}
+	if diff := cmp.Diff([]string{"heard", "heard"}, messages); diff != "" {
+		t.Errorf("%s\n%s", diff, printed)
+	}
+	for _, s := range wechat.Secrets() {
+		if strings.Contains(printed.String(), s) {
+			t.Error("a secret was printed")
+		}
+	}
+}
+
+func TestAStartThatCantBe(t *testing.T) {
+	t.Parallel()
+	for env, want := range map[string]string{
+		"TOKEN_CACHE_TTL=-1s":        "TOKEN_CACHE_TTL",
+		"WECHAT_API_BASE_URL=nobody": "WECHAT_API_BASE_URL",
+		"AWS_MAX_ATTEMPTS=many":      "AWS configuration",
+	} {
+		instance, printed := start(t, env, "LOG_LEVEL=error")
+		_, err := instance.Invoke(t.Context(), []byte(`{"task":"count"}`))
+		var exit *runtimeapi.ExitError
+		if !errors.As(err, &exit) || exit.Status != "exit status 1" {
+			t.Errorf("%s: %v", env, err)
+		}
+		instance.Close()
+		line := printed.String()
+		if !strings.HasPrefix(line, "wechat-draftbox can't start: ") || !strings.Contains(line, want) || strings.Count(line, "\n") != 1 {
+			t.Errorf("%s: printed %q", env, line)
+		}
+	}
+}

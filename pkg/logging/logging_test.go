@@ -1,0 +1,56 @@
+package logging_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/secret"
+)
+
+func TestLevels(t *testing.T) {
+	t.Parallel()
+	for level, want := range map[slog.Level][]string{
+		slog.LevelDebug: {"debug", "info", "warn", "error", "audit"},
+		slog.LevelInfo:  {"info", "warn", "error", "audit"},
+		slog.LevelWarn:  {"warn", "error", "audit"},
+		slog.LevelError: {"error", "audit"},
+	} {
+		var out bytes.Buffer
+		// The handler's own level, which Lambda sets, must not decide.
+		log := logging.To(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}), level)
+		log.Debug("debug")
+		log.With("a", 1).WithGroup("g").Info("info")
+		log.Warn("warn")
+		log.Error("error")
+		log.Audit.Info("audit", "token", secret.New("84_hidden"))
+		var got []string
+		for line := range bytes.Lines(out.Bytes()) {
+			var record struct{ Msg, Token string }
+			if err := json.Unmarshal(line, &record); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, record.Msg)
+			if record.Msg == "audit" && record.Token != "REDACTED" {
+				t.Errorf("a secret is logged as %q", record.Token)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v: %s", level, diff)
+		}
+	}
+}
+
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	log := logging.Discard()
+	log.Error("x")
+	log.Audit.Error("x")
+	if log.Enabled(t.Context(), slog.LevelError) {
+		t.Error("a log that is thrown away is enabled")
+	}
+}

@@ -1,0 +1,180 @@
+// Package metrics writes the bundle's metrics in CloudWatch's embedded metric format: lines on standard output that
+// CloudWatch Logs makes metrics of, at no call and no wait.
+//
+// The writers that are published for it are unmaintained, or start goroutines and agents' connections; one line of
+// JSON is all there is to it.
+//
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+package metrics
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"wechat-draftbox/pkg/wechat"
+)
+
+const (
+	namespace = "WechatDraftbox"
+	maxValues = 100 // of one metric in a line; CloudWatch takes no more
+)
+
+// The metrics, with the dimension FunctionName each.
+const (
+	TokenTimeToExpiry = "TokenTimeToExpiry" // s: of the component token
+	TicketAge         = "TicketAge"         // s
+	Refreshed         = "Refreshed"
+	RefreshFailures   = "RefreshFailures"
+	Drafts            = "Drafts"
+	CacheHits         = "CacheHits"
+	CacheMisses       = "CacheMisses"
+	AccountsOpen      = "AccountsOpen"
+	AccountsClosed    = "AccountsClosed"
+	AccountsUnknown   = "AccountsUnknown"
+	QuotaRefusals     = "QuotaRefusals"
+	WhitelistRefusals = "WhitelistRefusals"
+)
+
+// The metrics of calls to WeChat, with the dimensions FunctionName and Call; WeChatErrors with ErrorClass too.
+const (
+	WeChatCalls   = "WeChatCalls"
+	WeChatLatency = "WeChatLatency" // ms
+	WeChatErrors  = "WeChatErrors"
+)
+
+var units = map[string]string{
+	TokenTimeToExpiry: "Seconds", TicketAge: "Seconds", WeChatLatency: "Milliseconds",
+}
+
+// Recorder collects metrics until they are flushed. It is safe for concurrent use.
+type Recorder struct {
+	out      io.Writer
+	function string
+	now      func() time.Time
+
+	mu     sync.Mutex
+	series map[dimensions]map[string][]float64
+}
+
+// dimensions are a series' beside FunctionName; empty ones aren't there.
+type dimensions struct{ call, class string }
+
+// New makes a recorder of a function's metrics that writes to out.
+func New(out io.Writer, function string, now func() time.Time) *Recorder {
+	return &Recorder{out: out, function: function, now: now, series: make(map[dimensions]map[string][]float64)}
+}
+
+// Put records a value: an amount that is added up, or a level.
+func (r *Recorder) Put(metric string, value float64) { r.put(dimensions{}, metric, value) }
+
+func (r *Recorder) put(d dimensions, metric string, value float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.series[d] == nil {
+		r.series[d] = make(map[string][]float64)
+	}
+	values := r.series[d][metric]
+	if len(values) == maxValues { // the newest ones tell enough
+		values = values[:copy(values, values[1:])]
+	}
+	r.series[d][metric] = append(values, value)
+}
+
+// Attempt records a request to WeChat; it is an observer of [wechat.WithObserver].
+func (r *Recorder) Attempt(a wechat.Attempt) {
+	call := dimensions{call: a.Call}
+	r.count(call, WeChatCalls)
+	r.put(call, WeChatLatency, float64(a.Latency.Microseconds())/1000)
+	if a.Err == nil {
+		return
+	}
+	r.count(dimensions{a.Call, class(a.Err)}, WeChatErrors)
+	var refusal *wechat.Error
+	if errors.As(a.Err, &refusal) {
+		switch refusal.Known().Class {
+		case wechat.DayQuota, wechat.MinuteQuota:
+			r.count(dimensions{}, QuotaRefusals)
+		case wechat.Whitelist:
+			r.count(dimensions{}, WhitelistRefusals)
+		}
+	}
+}
+
+// Count adds one to a metric.
+func (r *Recorder) Count(metric string) { r.count(dimensions{}, metric) }
+
+func (r *Recorder) count(d dimensions, metric string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.series[d] == nil {
+		r.series[d] = make(map[string][]float64)
+	}
+	values := r.series[d][metric]
+	if values == nil {
+		values = []float64{0}
+	}
+	values[0]++
+	r.series[d][metric] = values
+}
+
+// class is the error class of a failed request.
+func class(err error) string {
+	var refusal *wechat.Error
+	var failure *wechat.Failure
+	switch {
+	case errors.As(err, &refusal):
+		return refusal.Known().Class.String()
+	case errors.As(err, &failure):
+		return failure.Cause.String()
+	}
+	return wechat.Other.String()
+}
+
+type directive struct {
+	Namespace  string
+	Dimensions [][]string
+	Metrics    []definition
+}
+
+type definition struct {
+	Name string
+	Unit string
+}
+
+// Flush writes what was recorded since the last one, a line for each set of dimensions, or nothing.
+func (r *Recorder) Flush() {
+	r.mu.Lock()
+	series := r.series
+	r.series = make(map[dimensions]map[string][]float64)
+	r.mu.Unlock()
+	for d, metrics := range series {
+		names := []string{"FunctionName"}
+		line := map[string]any{"FunctionName": r.function}
+		if d.call != "" {
+			names, line["Call"] = append(names, "Call"), d.call
+		}
+		if d.class != "" {
+			names, line["ErrorClass"] = append(names, "ErrorClass"), d.class
+		}
+		about := directive{Namespace: namespace, Dimensions: [][]string{names}}
+		for _, name := range slices.Sorted(maps.Keys(metrics)) {
+			unit := units[name]
+			if unit == "" {
+				unit = "Count"
+			}
+			about.Metrics = append(about.Metrics, definition{name, unit})
+			line[name] = metrics[name]
+		}
+		line["_aws"] = map[string]any{"Timestamp": r.now().UnixMilli(), "CloudWatchMetrics": []directive{about}}
+		text, err := json.Marshal(line)
+		if err != nil { // a value that JSON doesn't have, such as infinity
+			continue
+		}
+		r.out.Write(append(text, '\n')) // one write, so that lines of two invocations stay whole
+	}
+}

@@ -1,0 +1,120 @@
+package trigger_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"wechat-draftbox/pkg/trigger"
+)
+
+// all are triggers of every kind; each result names the one that was taken.
+func all() trigger.Triggers {
+	task := func(name string) trigger.Task {
+		return func(_ context.Context, event json.RawMessage) (any, error) { return name + " " + string(event), nil }
+	}
+	return trigger.Triggers{
+		HTTP:      func(_ context.Context, event json.RawMessage) (any, error) { return "http " + string(event), nil },
+		Tasks:     map[string]trigger.Task{"survey": task("survey"), "doctor": task("doctor")},
+		Scheduled: "survey",
+		Messages: func(_ context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
+			var failed events.SQSEventResponse
+			for _, m := range batch.Records {
+				failed.BatchItemFailures = append(failed.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId + m.Body})
+			}
+			return failed, nil
+		},
+		Events: map[string]func(context.Context, json.RawMessage) error{
+			"Token Rejected": func(_ context.Context, detail json.RawMessage) error { return errors.New("got " + string(detail)) },
+		},
+	}
+}
+
+func TestHandle(t *testing.T) {
+	t.Parallel()
+	for event, want := range map[string]string{
+		`{"version":"2.0","requestContext":{"http":{"method":"GET"}}}`: `http {"version":"2.0","requestContext":{"http":{"method":"GET"}}}`,
+		`{"requestContext":{},"task":"survey"}`:                        `http {"requestContext":{},"task":"survey"}`, // a request can't pass for a task
+		`{"httpMethod":"GET","requestContext":{"stage":"x"}}`:          `http {"httpMethod":"GET","requestContext":{"stage":"x"}}`,
+		`{"task":"survey"}`:            `survey {"task":"survey"}`,
+		`{"task":"doctor","to":"ssm"}`: `doctor {"task":"doctor","to":"ssm"}`,
+		`{"version":"0","detail-type":"Scheduled Event","source":"aws.events","detail":{}}`: `survey {"version":"0","detail-type":"Scheduled Event","source":"aws.events","detail":{}}`,
+	} {
+		got, err := all().Handle(t.Context(), json.RawMessage(event))
+		if got != want || err != nil {
+			t.Errorf("%s: %v, %v", event, got, err)
+		}
+	}
+
+	got, err := all().Handle(t.Context(), json.RawMessage(`{"Records":[{"messageId":"1","body":"a","eventSource":"aws:sqs"},{"messageId":"2","body":"b","eventSource":"aws:sqs"}]}`))
+	encoded, _ := json.Marshal(got)
+	if string(encoded) != `{"batchItemFailures":[{"itemIdentifier":"1a"},{"itemIdentifier":"2b"}]}` || err != nil {
+		t.Errorf("a batch: %s, %v", encoded, err)
+	}
+	_, err = all().Handle(t.Context(), json.RawMessage(`{"detail-type":"Token Rejected","detail":{"appid":""}}`))
+	if err == nil || err.Error() != `got {"appid":""}` {
+		t.Errorf("an event of the bus: %v", err)
+	}
+}
+
+func TestUnclaimedEvents(t *testing.T) {
+	t.Parallel()
+	const hidden = "queryauthcode"
+	for _, event := range []string{
+		`{}`, `null`, `[]`, `"x"`, `7`, ``, `{`,
+		`{"task":"` + hidden + `"}`,
+		`{"task":7}`,
+		`{"requestContext":"` + hidden + `"}`,
+		`{"requestContext":null}`,
+		`{"detail-type":"` + hidden + `","detail":"` + hidden + `"}`,
+		`{"Records":[]}`,
+		`{"Records":"` + hidden + `"}`,
+		`{"Records":[{"eventSource":"aws:s3","body":"` + hidden + `"}]}`,
+		`{"Records":[{"eventSource":"aws:sqs","body":{"authorization_code":"` + hidden + `"}}]}`,
+	} {
+		got, err := all().Handle(t.Context(), json.RawMessage(event))
+		if err == nil {
+			t.Errorf("%s: %v", event, got)
+			continue
+		}
+		for _, shape := range []string{"API Gateway", `{"task": "doctor"}, {"task": "survey"}`, `"Scheduled Event"`, "SQS", `"Token Rejected"`} {
+			if !strings.Contains(err.Error(), shape) {
+				t.Errorf("%s: the error does not name %s: %v", event, shape, err)
+			}
+		}
+		if strings.Contains(err.Error(), hidden) {
+			t.Errorf("%s: the error quotes the event: %v", event, err)
+		}
+	}
+}
+
+// TestWhatIsNotServed: each shape of event finds nobody in a function that does not serve it.
+func TestWhatIsNotServed(t *testing.T) {
+	t.Parallel()
+	only := map[string]trigger.Triggers{
+		"an API Gateway request (payload format 2.0 or 1.0)": {HTTP: all().HTTP},
+		`{"task": "doctor"}`:                    {Tasks: map[string]trigger.Task{"doctor": all().Tasks["doctor"]}},
+		"an SQS batch":                          {Messages: all().Messages},
+		`an EventBridge event "Token Rejected"`: {Events: all().Events},
+	}
+	shapes := map[string]string{
+		"an API Gateway request (payload format 2.0 or 1.0)": `{"requestContext":{}}`,
+		`{"task": "doctor"}`:                    `{"task":"doctor"}`,
+		"an SQS batch":                          `{"Records":[{"eventSource":"aws:sqs"}]}`,
+		`an EventBridge event "Token Rejected"`: `{"detail-type":"Token Rejected","detail":{}}`,
+		"":                                      `{"detail-type":"Scheduled Event"}`,
+	}
+	for served, triggers := range only {
+		for shape, event := range shapes {
+			_, err := triggers.Handle(t.Context(), json.RawMessage(event))
+			unclaimed := err != nil && strings.HasSuffix(err.Error(), "it takes "+served)
+			if unclaimed == (shape == served) {
+				t.Errorf("a function that takes %s, given %s: %v", served, event, err)
+			}
+		}
+	}
+}
