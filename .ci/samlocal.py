@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import ipaddress
 import json
 import os
 import pathlib
@@ -101,8 +102,9 @@ def resource_name(function):
 
 def host():
     """The address of this machine that containers reach by the name host.docker.internal."""
-    gateway = run("docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
-    with contextlib.closing(socket.socket()) as probe:
+    network = json.loads(run("docker", "network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]
+    gateway = network.get("Gateway") or str(next(ipaddress.ip_network(network["Subnet"]).hosts()))
+    with socket.socket() as probe:
         try:
             probe.bind((gateway, 0))
         except OSError:  # the engine runs in a machine of its own, from where that name leads to the loopback address

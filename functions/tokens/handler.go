@@ -9,6 +9,7 @@ import (
 
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/parameter"
 	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
@@ -21,6 +22,10 @@ type handler struct {
 	// stores are where the accounts' tokens can stand, by the names of ACCOUNT_TOKEN_STORE.
 	stores map[string]token.Keeper
 	queue  *queue.Worker
+
+	metrics      *metrics.Recorder
+	manageTokens bool   // for doctor
+	egressIP     string // for doctor
 }
 
 func newHandler(parts bootstrap.Parts, renewer *renewal.Renewer, parameters parameter.Store) *handler {
@@ -28,6 +33,10 @@ func newHandler(parts bootstrap.Parts, renewer *renewal.Renewer, parameters para
 		Renewer: renewer,
 		stores:  map[string]token.Keeper{"secretsmanager": parts.Secrets, "ssm": parameter.NewTokens(parameters)},
 		queue:   queue.NewWorker(sqs.NewFromConfig(parts.AWS), parts.Settings.AuthorizationQueueURL, parts.Log.Logger),
+
+		metrics:      parts.Metrics,
+		manageTokens: parts.Settings.ManageTokens,
+		egressIP:     parts.Settings.EgressIP,
 	}
 }
 
@@ -37,6 +46,7 @@ func (h *handler) triggers() trigger.Triggers {
 			"refresh-tokens":      h.refreshAll,
 			"import-accounts":     h.importAccounts,
 			"move-account-tokens": h.moveAccountTokens,
+			"doctor":              h.doctor,
 		},
 		Scheduled: "refresh-tokens",
 		Messages: func(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {

@@ -9,10 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/token"
@@ -53,12 +52,25 @@ func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error
 	err := r.accounts(work, enough)
 	slices.SortFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
 	h.PublishFailures(ctx, r.result.Failures...)
+	r.measure(ctx)
 	h.Log.InfoContext(ctx, "tokens refreshed", "task", r.result.Task, "refreshed", r.result.Refreshed,
 		"fresh", r.result.Fresh, "failed", r.result.Failed, "failures", r.result.Failures)
 	if err != nil {
 		return nil, err
 	}
 	return r.result, nil
+}
+
+// measure records how the tokens are, in every run, so that alarms can take silence for a fault.
+func (r *run) measure(ctx context.Context) {
+	r.metrics.Put(metrics.Refreshed, float64(r.result.Refreshed))
+	r.metrics.Put(metrics.RefreshFailures, float64(r.result.Failed))
+	if _, stored, err := r.Read(ctx, token.Component); err == nil && !stored.ExpiresAt.IsZero() {
+		r.metrics.Put(metrics.TokenTimeToExpiry, stored.ExpiresAt.Sub(r.Now()).Seconds())
+	}
+	if newest, err := r.Tickets.Load(ctx); err == nil {
+		r.metrics.Put(metrics.TicketAge, newest.Age(r.Now()).Seconds())
+	}
 }
 
 func (r *run) component(ctx context.Context) {
@@ -84,32 +96,40 @@ func (r *run) component(ctx context.Context) {
 }
 
 func (r *run) accounts(ctx context.Context, enough func() bool) error {
-	var group errgroup.Group
-	group.SetLimit(parallel)
-	defer group.Wait()
+	type account struct {
+		token.Holding
+		stored token.Stored
+	}
+	due := make(chan account, parallel) // so that the next page is read while these are refreshed
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer close(due)
+	for range parallel {
+		workers.Go(func() {
+			for a := range due {
+				if enough() {
+					r.account(ctx, a.Holding, a.stored)
+				}
+			}
+		})
+	}
 	for holding, err := range r.Accounts.Accounts(ctx) {
-		if err != nil && holding.AppID == "" {
-			return err
-		}
 		if !enough() {
 			r.Log.WarnContext(ctx, "the time is up; the next run goes on")
 			return nil
 		}
+		if err != nil && holding.AppID == "" {
+			return err
+		}
 		stored, err := r.parse(holding, err)
-		if err != nil {
+		switch {
+		case err != nil:
 			r.failed(ctx, holding.AppID, err)
-			continue
-		}
-		if !r.Due(stored) {
+		case r.Due(stored):
+			due <- account{holding, stored}
+		default:
 			r.count(&r.result.Fresh)
-			continue
 		}
-		group.Go(func() error {
-			if enough() {
-				r.account(ctx, holding, stored)
-			}
-			return nil
-		})
 	}
 	return nil
 }
@@ -218,6 +238,6 @@ func span(ctx context.Context) (work context.Context, done context.CancelFunc, e
 		return ctx, func() {}, func() bool { return true }
 	}
 	kept := min(10*time.Second, time.Until(deadline)/3)
-	work, done = context.WithDeadline(ctx, deadline.Add(-kept/2))
+	work, done = context.WithDeadline(ctx, deadline.Add(-kept/4))
 	return work, done, func() bool { return time.Until(deadline) > kept }
 }

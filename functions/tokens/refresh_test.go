@@ -237,10 +237,10 @@ func TestPlatformFailuresAreToldOnce(t *testing.T) {
 func TestOneFailingAccountKeepsNoOtherFromBeingRefreshed(t *testing.T) {
 	t.Parallel()
 	const (
-		broken  = "wx000000000broken1"
-		refused = "wx0000000refused01"
-		denied  = "wx00000000denied01"
-		wrong   = "wx000000000wrong01"
+		broken  = "wx00000000aabroke1"
+		refused = "wx00000000ccrefus1"
+		denied  = "wx00000000bbdenie1"
+		wrong   = "wx00000000ddwrong1"
 	)
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
@@ -399,12 +399,12 @@ func TestRefreshStopsInTime(t *testing.T) {
 				}
 				s.nearEnd(4 * time.Minute)
 				s.give(component)
-				fault := wechattest.Pass().Delayed(400 * time.Millisecond)
+				fault := wechattest.Pass().Delayed(150 * time.Millisecond)
 				if way == "hanging" {
 					fault = wechattest.Hang()
 				}
 				s.WeChat.Fail(wechattest.PathAuthorizerToken, fault.Always())
-				ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 1800*time.Millisecond)
 				defer cancel()
 				got, err := s.run(ctx, s.tokens)
 				if err != nil || ctx.Err() != nil {
@@ -449,7 +449,7 @@ func TestThrottledWritesAreRepeated(t *testing.T) {
 		s := newScene(t)
 		s.giveAll()
 		s.nearEnd(4 * time.Minute)
-		for range 8 {
+		for range 3 {
 			s.AWS.Fail(s.putOp(), awstest.Throttle(), awstest.Drop(), awstest.DropAfter())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

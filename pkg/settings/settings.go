@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -34,6 +35,10 @@ type Settings struct {
 	TokenCacheTTL         time.Duration
 	DraftCacheTTL         time.Duration
 	LogLevel              slog.Level
+
+	// The template knows these two, and doctor tells them on.
+	ManageTokens bool   // false: a token server of the operator's own writes the token secrets
+	EgressIP     string // the stack's Elastic IP, or empty
 }
 
 // Openable are the accounts whose draft switch may be opened.
@@ -133,6 +138,19 @@ func Read(getenv func(string) string) (Settings, error) {
 			return errors.New("it must be debug, info, warn or error")
 		}
 		return s.LogLevel.UnmarshalText([]byte(v))
+	})
+
+	s.ManageTokens = value("MANAGE_TOKENS", "true", func(v string) error {
+		if v != "true" && v != "false" {
+			return errors.New("it must be true or false")
+		}
+		return nil
+	}) == "true"
+	s.EgressIP = value("EGRESS_IP", "", func(v string) error {
+		if _, err := netip.ParseAddr(v); err != nil {
+			return errors.New("it must be an IP address")
+		}
+		return nil
 	})
 
 	var lines []string

@@ -28,6 +28,7 @@ func TestDefaults(t *testing.T) {
 		TokenCacheTTL:     5 * time.Minute,
 		DraftCacheTTL:     30 * time.Second,
 		LogLevel:          slog.LevelInfo,
+		ManageTokens:      true,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(settings.Openable{})); diff != "" || err != nil {
 		t.Errorf("err %v, diff %s", err, diff)
@@ -83,6 +84,8 @@ func TestUnusableValuesStopTheStartWithOneLine(t *testing.T) {
 		"TOKEN_CACHE_TTL":         {"-1s", "5", "five minutes"},
 		"DRAFT_CACHE_TTL":         {"-30s", "30"},
 		"LOG_LEVEL":               {"loud", "info+2"},
+		"MANAGE_TOKENS":           {"yes", "1"},
+		"EGRESS_IP":               {"203.0.113", "nat"},
 	} {
 		for _, value := range values {
 			_, err := read(t, map[string]string{name: value})
