@@ -8,7 +8,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BUILD_ENV := CGO_ENABLED=0 GOFLAGS="-trimpath -tags=lambda.norpc -ldflags=-s"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint bench invoke sam-build deploy clean
+.PHONY: help run test build lint bench invoke sam-build deploy secrets doctor clean
 
 help: ## show this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -50,6 +50,12 @@ invoke: ## sam local invoke: make invoke FUNCTION=drafts EVENT=list (needs the S
 deploy: sam-build ## sam deploy, guided the first time (ENV=default, dev or prod)
 	@if [ -z "$(ENV)" ] && ! grep -q '^parameter_overrides' samconfig.toml; then sam deploy --guided; \
 	else sam deploy --config-env $(or $(ENV),default); fi
+
+secrets: ## store the platform's secret, from prompts or FILE=platform.json (PREFIX=wechat/draftbox)
+	@go run ./pkg/operator secrets $(if $(PREFIX),-prefix "$(PREFIX)") $(if $(FILE),-file "$(FILE)")
+
+doctor: ## what is well and what isn't, in STACK=name or in the local run
+	@go run ./pkg/operator doctor $(if $(STACK),-stack "$(STACK)")
 
 clean: ## remove what was built
 	rm -rf .build .aws-sam

@@ -112,6 +112,14 @@ def host():
     return gateway
 
 
+def decoded(text):
+    """The value of JSON, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 class Standins:
     """A simulated WeChat and a stand-in for AWS, with nothing in them but the example. Use it in a `with`."""
 
@@ -154,9 +162,9 @@ class Standins:
                          headers={"X-Amz-Target": operation, "Content-Type": "application/x-amz-json-1.1"})
 
     def parameters(self):
-        """The parameters, by what stands after the prefix."""
+        """The parameters, by what stands after the prefix: JSON decoded, other text as it is. There are at most 10."""
         found = self.aws("AmazonSSM.GetParametersByPath", Path="/wechat/draftbox", Recursive=True, WithDecryption=True)
-        return {p["Name"].removeprefix("/wechat/draftbox/"): json.loads(p["Value"]) for p in found["Parameters"]}
+        return {p["Name"].removeprefix("/wechat/draftbox/"): decoded(p["Value"]) for p in found["Parameters"]}
 
     def waiting(self, variable):
         """How many messages stand in the queue of an environment variable."""

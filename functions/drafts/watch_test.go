@@ -10,12 +10,16 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/parameter"
+	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -233,6 +237,15 @@ func TestWatchUnnamedMiniPrograms(t *testing.T) {
 	s.WeChat.RemoveDraft(old)
 	s.WeChat.UploadDraft(wechattest.Draft{UserVersion: "2", Omit: unnamed})
 	s.wants(3, 1, 1, "Draft Uploaded 6", "Draft Removed 5")
+}
+
+func TestWatchDraftListedTwice(t *testing.T) {
+	t.Parallel()
+	s := newWatchScene(t)
+	s.baseline()
+	one := `{"draft_id":7,"create_time":100,"source_miniprogram_appid":"wx7"}`
+	s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(`{"draft_list":[`+one+`,`+one+`]}`))
+	s.wants(1, 1, 2, "Draft Uploaded 7", "Draft Removed 0", "Draft Removed 4")
 }
 
 func TestWatchIDUsedAgain(t *testing.T) {
@@ -603,6 +616,74 @@ func TestWatchOvertaken(t *testing.T) {
 	s.wants(2, 0, 1, "Draft Removed 6")
 }
 
+// Another run, which listed the box earlier, writes between this one's read and write.
+func TestWatchMakesItsChangesToWhatAnotherWrote(t *testing.T) {
+	t.Parallel()
+	const name = "/wechat/draftbox/drafts-seen/0"
+	s := newWatchScene(t)
+	s.baseline()
+	s.upload("wxaaaaaaaaaaaaaaaa", "1")
+	s.WeChat.RemoveDraft(4)
+	unseen := record{DraftID: 3, CreateTime: 1500000000, SourceMiniprogramAppID: "wxbbbbbbbbbbbbbbbb"}
+	s.AWS.Fail("ssm:PutParameter", awstest.Before(func() {
+		s.AWS.SetParameter(name, seenPage(t, s).with([]record{unseen}).encode())
+	}))
+	s.wants(2, 1, 1, "Draft Uploaded 5", "Draft Removed 4")
+	var ids []int64
+	for _, r := range seenPage(t, s).Drafts {
+		ids = append(ids, r.DraftID)
+	}
+	if diff := cmp.Diff([]int64{0, 3, 5}, ids); diff != "" {
+		t.Errorf("drafts that are remembered (-want +got):\n%s", diff)
+	}
+	s.wants(2, 0, 1, "Draft Removed 3")
+}
+
+// seenPage is the first page of what is remembered.
+func seenPage(t *testing.T, s *watchScene) pageContent {
+	t.Helper()
+	name := "/wechat/draftbox/drafts-seen/0"
+	text, version, _ := s.AWS.Parameter(name)
+	content, err := decodePage(parameter.Value{Name: name, Text: secret.New(text), Version: version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func TestCut(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"plain": strings.Repeat("a", 50), "Chinese": strings.Repeat("长", 20), "quotes": strings.Repeat(`"\`, 20),
+		"white space": strings.Repeat("\n\t\r\b\f", 9), "controls": strings.Repeat("\x00\x1f\x7f", 9),
+		"separators": strings.Repeat("\u2028\u2029", 5), "emoji": strings.Repeat("\U0001f600", 9), "web": strings.Repeat("<&>", 12),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			size := func(text string) int {
+				encoded, err := plainjson.Marshal(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return len(encoded) - len(`""`)
+			}
+			for limit := range size(text) + 2 {
+				got := cut(text, limit)
+				if !strings.HasPrefix(text, got) || !utf8.ValidString(got) || size(got) > limit {
+					t.Fatalf("at %d: %q takes %d", limit, got, size(got))
+				}
+				_, next := utf8.DecodeRuneInString(text[len(got):])
+				if longer := text[:len(got)+next]; longer != got && size(longer) <= limit {
+					t.Fatalf("at %d: %q, but %q fits", limit, got, longer)
+				}
+			}
+		})
+	}
+	if got := cut("a", -1); got != "" {
+		t.Errorf("where there is no room at all: %q", got)
+	}
+}
+
 // Two first runs: what came between them has to be told.
 func TestWatchOvertakenInTheBaseline(t *testing.T) {
 	t.Parallel()
@@ -704,7 +785,7 @@ func TestWatchHeedsTheDeadline(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
 	s.AWS.Fail("ssm:GetParametersByPath", awstest.Hang().Sticky())
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := s.drafts.Invoke(ctx, map[string]string{"task": watchTask})
 	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "ssm:GetParametersByPath") {

@@ -62,7 +62,7 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	}
 	switch {
 	case first.state == wechat.SwitchOpen:
-		o.record(ctx, appID, first)
+		o.keepBooks(ctx, appID, first, false)
 		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, nil
 	case first.state != wechat.SwitchClosed:
 		return result{}, &api.Problem{Slug: "bad-upstream-answer",
@@ -84,8 +84,7 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	}
 	switch {
 	case after.state == wechat.SwitchOpen:
-		before := o.record(ctx, appID, after)
-		o.publish(ctx, appID, before)
+		o.keepBooks(ctx, appID, after, true)
 		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, nil
 	case lost:
 		return result{}, &api.Problem{Slug: "wechat-timeout",
@@ -113,23 +112,36 @@ func hasLeft(ctx context.Context, d time.Duration) bool {
 	return !ok || time.Until(deadline) >= d
 }
 
-// record keeps that the switch is open, and returns what was known before. A failure is logged: the switch is open
-// whether it is recorded or not, and the next survey records it.
-func (o opening) record(ctx context.Context, appID string, found checked) (before account.Record) {
-	ctx, cancel := context.WithTimeout(ctx, bookkeeping)
-	defer cancel()
-	before, _, err := o.records.Update(ctx, appID, func(r *account.Record) { r.Found(found.state, found.at) })
-	if err != nil {
-		o.log.WarnContext(ctx, "could not record that the switch is open", "appid", appID, "error", err.Error())
-		return account.New(appID)
+// keepBooks records that the switch is open and, where this opening did that, publishes it. The event comes first: a
+// crash between the two repeats it under the same id, and doesn't lose it. Failures are logged: the switch is open
+// whatever becomes of them, and the next survey records it.
+func (o opening) keepBooks(ctx context.Context, appID string, found checked, opened bool) {
+	step := func(what string, do func(context.Context) error) bool {
+		ctx, cancel := context.WithTimeout(ctx, bookkeeping)
+		defer cancel()
+		err := do(ctx)
+		if err != nil {
+			o.log.WarnContext(ctx, "could not "+what, "appid", appID, "error", err.Error())
+		}
+		return err == nil
 	}
-	return before
-}
-
-func (o opening) publish(ctx context.Context, appID string, before account.Record) {
-	ctx, cancel := context.WithTimeout(ctx, bookkeeping)
-	defer cancel()
-	if err := o.bus.Publish(ctx, before.SwitchChanged(wechat.SwitchClosed, wechat.SwitchOpen)); err != nil {
-		o.log.WarnContext(ctx, "could not publish that the switch was opened", "appid", appID, "error", err.Error())
+	known := account.New(appID)
+	read := step("record that the switch is open", func(ctx context.Context) error {
+		current, err := o.records.Current(ctx, appID)
+		if err == nil {
+			known = current
+		}
+		return err
+	})
+	if opened && known.DraftSwitch != wechat.SwitchOpen { // or else another opening at the same time has told it
+		step("publish that the switch was opened", func(ctx context.Context) error {
+			return o.bus.Publish(ctx, known.SwitchChanged(wechat.SwitchClosed, wechat.SwitchOpen))
+		})
+	}
+	if read {
+		step("record that the switch is open", func(ctx context.Context) error {
+			_, _, err := o.records.Write(ctx, known, func(r *account.Record) { r.Found(found.state, found.at) })
+			return err
+		})
 	}
 }

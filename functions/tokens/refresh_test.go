@@ -137,6 +137,9 @@ func TestComponentFailures(t *testing.T) {
 						test.prepare(s)
 					}
 					got := s.refreshes(0, 0, 1)
+					if len(got.Failures) != 1 {
+						t.FailNow()
+					}
 					if f := got.Failures[0]; f.AppID != "" || f.Errcode != test.errcode || !strings.Contains(f.Action, test.action) {
 						t.Errorf("failure %+v", f)
 					}
@@ -156,6 +159,7 @@ func TestComponentFailures(t *testing.T) {
 				}
 				test.good(s)
 				s.WeChat.Heal("")
+				s.AWS.Heal("")
 				s.refreshes(3, 0, 0)
 				s.alive(component, closed, open)
 			})
@@ -165,8 +169,7 @@ func TestComponentFailures(t *testing.T) {
 
 // removeTicket is a world without a ticket: the platform is new.
 func (s *scene) removeTicket() {
-	s.AWS.Fail("ssm:GetParameter", awstest.Refuse("ParameterNotFound", 400).On(ticketAt), awstest.Refuse("ParameterNotFound", 400).On(ticketAt),
-		awstest.Refuse("ParameterNotFound", 400).On(ticketAt))
+	s.AWS.Fail("ssm:GetParameter", awstest.Refuse("ParameterNotFound", 400).On(ticketAt).Sticky())
 }
 
 // platform changes a key of the platform's secret; an empty value takes it away.
@@ -391,7 +394,7 @@ func TestRefreshStopsInTime(t *testing.T) {
 				t.Parallel()
 				s := newScene(t, store)
 				var accounts []string
-				for i := range 100 {
+				for i := range 220 {
 					appID := fmt.Sprintf("wx%016d", 100+i)
 					s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
 					s.give(appID)
@@ -399,19 +402,19 @@ func TestRefreshStopsInTime(t *testing.T) {
 				}
 				s.nearEnd(4 * time.Minute)
 				s.give(component)
-				fault := wechattest.Pass().Delayed(150 * time.Millisecond)
+				fault := wechattest.Pass().Delayed(100 * time.Millisecond)
 				if way == "hanging" {
 					fault = wechattest.Hang()
 				}
 				s.WeChat.Fail(wechattest.PathAuthorizerToken, fault.Always())
-				ctx, cancel := context.WithTimeout(t.Context(), 1800*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 				defer cancel()
 				got, err := s.run(ctx, s.tokens)
 				if err != nil || ctx.Err() != nil {
 					t.Fatalf("the run: %v, in time: %v", err, ctx.Err() == nil)
 				}
-				if way == "slow" && (got.Refreshed < parallel || got.Refreshed == len(accounts) || got.Failed > 0) {
-					t.Errorf("%d of 100 were refreshed, %d failed", got.Refreshed, got.Failed)
+				if way == "slow" && (got.Refreshed < parallel || got.Refreshed == len(accounts)) {
+					t.Errorf("%d were refreshed, %d failed", got.Refreshed, got.Failed)
 				}
 				if way == "hanging" && (got.Refreshed > 0 || got.Failed != parallel) {
 					t.Errorf("%d were refreshed, %d failed", got.Refreshed, got.Failed)
@@ -421,7 +424,7 @@ func TestRefreshStopsInTime(t *testing.T) {
 				}
 				s.WeChat.Heal("")
 				s.refreshes(len(accounts)-got.Refreshed, 1+got.Refreshed, 0)
-				s.alive(accounts...)
+				s.alive(accounts...) // also where the answer to a fetch came too late
 			})
 		}
 	}

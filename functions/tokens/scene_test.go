@@ -289,3 +289,5 @@ func (s *scene) invoke(event any) {
 		s.t.Fatal(err)
 	}
 }
+
+func rawJSON(text string) json.RawMessage { return json.RawMessage(text) }

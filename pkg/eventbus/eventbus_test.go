@@ -71,7 +71,7 @@ func TestPublishInBatches(t *testing.T) {
 		"ten":                 {10, 10, 1},
 		"eleven":              {11, 10, 2},
 		"many":                {25, 10, 3},
-		"three of 100 KB":     {3, 100 << 10, 2},
+		"six of 100 KB":       {6, 100 << 10, 3},
 		"the largest one":     {1, eventbus.MaxDetail - len(`{"n":0,"text":""}`), 1},
 		"two of the largest":  {2, eventbus.MaxDetail - len(`{"n":0,"text":""}`), 2},
 		"ten of a tenth each": {10, eventbus.MaxDetail/10 - 200, 2},

@@ -24,6 +24,7 @@ type Store struct {
 	prefix string
 	kind   types.ParameterType
 	pace   *rate.Limiter
+	once   bool // the SDK repeats no write
 }
 
 // New makes a store of parameters in clear below prefix, which has no slash at its end.
@@ -84,6 +85,10 @@ func (s Store) put(ctx context.Context, name string, text secret.Value, overwrit
 	out, err := s.client.PutParameter(ctx, &ssm.PutParameterInput{
 		Name: aws.String(s.Name(name)), Value: aws.String(text.Reveal()), Type: s.kind,
 		Overwrite: aws.Bool(overwrite), Tier: types.ParameterTierIntelligentTiering,
+	}, func(o *ssm.Options) {
+		if s.once {
+			o.RetryMaxAttempts = 1
+		}
 	})
 	if err != nil {
 		return 0, awserror.Wrap("ssm:PutParameter", s.Name(name), err)

@@ -14,8 +14,12 @@ import (
 // Tokens reads the accounts' tokens where they stand in SecureString parameters.
 type Tokens struct{ store Store }
 
-// NewTokens makes a reader of the account tokens in store.
-func NewTokens(store Store) Tokens { return Tokens{store.Secure()} }
+// NewTokens makes a reader of the account tokens in store. The SDK repeats no write of them: it would wait by its own
+// rules where AWS throttles, but callers pace themselves.
+func NewTokens(store Store) Tokens {
+	store.once = true
+	return Tokens{store.Secure()}
+}
 
 const tokenFolder = "account-tokens"
 

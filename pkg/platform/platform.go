@@ -32,8 +32,13 @@ func Load(ctx context.Context, secrets token.Secrets) (Platform, error) {
 	if err != nil {
 		return Platform{}, fmt.Errorf("read the platform: %w", err)
 	}
+	return Parse(name, entry.Text)
+}
+
+// Parse reads the text of the secret of that name. Errors are an [*awserror.Malformed].
+func Parse(name string, secretText secret.Value) (Platform, error) {
 	var keys map[string]any
-	if json.Unmarshal([]byte(entry.Text.Reveal()), &keys) != nil || keys == nil {
+	if json.Unmarshal([]byte(secretText.Reveal()), &keys) != nil || keys == nil {
 		return Platform{}, &awserror.Malformed{Resource: name, Detail: "it is no JSON object"}
 	}
 	text := func(key string) string {

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+// ask runs the doctor.
+func (s *scene) ask() diagnosis {
+	s.t.Helper()
+	got, err := s.tokens.Invoke(s.t.Context(), map[string]string{"task": "doctor"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var d diagnosis
+	if err := json.Unmarshal(got, &d); err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+func (d diagnosis) check(t *testing.T, name string) check {
+	t.Helper()
+	for _, c := range d.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("there is no check %q in %v", name, d.Checks)
+	return check{}
+}
+
+func TestDoctorOfAHealthyBundle(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "secretsmanager")
+	s.giveAll()
+	writes := s.writes()
+	d := s.ask()
+	if !d.OK || d.Task != "doctor" || len(d.Checks) != 7 {
+		t.Errorf("got %+v", d)
+	}
+	for _, c := range d.Checks {
+		if !c.OK || c.Detail == "" || c.Action != "" {
+			t.Errorf("got %+v", c)
+		}
+	}
+	if quota := d.check(t, checkQuota).Detail; !strings.Contains(quota, "0 used") {
+		t.Errorf("quota: %s", quota)
+	}
+	if accounts := d.check(t, checkAccounts).Detail; !strings.HasPrefix(accounts, "3 accounts have tokens: 3 well") {
+		t.Errorf("accounts: %s", accounts)
+	}
+	if s.writes() != writes || len(s.AWS.Events()) > 0 || s.WeChat.Calls(wechattest.PathQuota) != 1 || s.WeChat.Calls("") != 1 {
+		t.Error("the doctor only reads, with one call of WeChat")
+	}
+}
+
+func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []struct {
+		name   string
+		plant  func(*scene)
+		check  string
+		detail string // stands in the check's detail
+		who    string // stands in its action
+	}{
+		{"platform secret missing", func(s *scene) {
+			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Refuse("ResourceNotFoundException", 400).On("wechat/draftbox/platform").Sticky())
+		}, checkPlatform, "ResourceNotFoundException", "operator: create wechat/draftbox/platform"},
+		{"platform secret without app secret", func(s *scene) { s.platform("component_appsecret", "") },
+			checkPlatform, "no component_appsecret", "operator: correct what stands in wechat/draftbox/platform"},
+		{"AES key too short", func(s *scene) { s.platform("encoding_aes_key", "short") },
+			checkPlatform, "AES", "operator: copy the value anew"},
+		{"secrets may not be read", func(s *scene) {
+			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Deny().On("wechat/draftbox/platform").Sticky())
+		}, checkPlatform, "AccessDenied", "operator: let the function's role use"},
+		{"no ticket", func(s *scene) { s.removeTicket() }, checkTicket, "no component_verify_ticket", "callback URL"},
+		{"ticket late", func(s *scene) { s.Clock.Forward(40 * time.Minute) }, checkTicket, "is 40m", "callback URL"},
+		{"ticket dead", func(s *scene) { s.Clock.Forward(13 * time.Hour) }, checkTicket, "12 hours", "callback URL"},
+		{"component token malformed", func(s *scene) { s.put(component, `{"access_token": `) }, checkComponent, "malformed", "operator: correct what stands"},
+		{"component token expired", func(s *scene) { s.Clock.Forward(2 * time.Hour); s.ticket() }, checkComponent, "expired at", "refresh-tokens"},
+		{"component token superseded", func(s *scene) {
+			s.WeChat.KickToken(component)
+			s.Clock.Forward(6 * time.Minute)
+		}, checkAccepted, "40001", "token"},
+		{"not whitelisted", func(s *scene) { s.WeChat.RefuseAddress("198.51.100.154") }, checkWhitelist, "198.51.100.154", "whitelist"},
+		{"quota used up", func(s *scene) {
+			s.WeChat.Fail(wechattest.PathQuota, wechattest.Raw(`{"errcode":0,"quota":{"daily_limit":1000,"used":1000,"remain":0}}`))
+		}, checkQuota, "1000 of 1000", "midnight in Beijing"},
+		{"WeChat unreachable", func(s *scene) { s.WeChat.Fail(wechattest.PathQuota, wechattest.Drop().Always()) },
+			checkAccepted, "the connection broke", "way to the internet"},
+		{"an account's token expired", func(s *scene) { s.give(closed, "expires_at", "2020-01-01T00:00:00Z") },
+			checkAccounts, "1 not well (" + closed + ": expired", "refresh-tokens"},
+		{"an account's secret malformed", func(s *scene) { s.put(closed, `{"`) }, checkAccounts, closed, "operator: correct"},
+		{"nothing to renew an account with", func(s *scene) { s.give(closed, "refresh_token", "") },
+			checkAccounts, "nothing is stored to renew it with", "import-accounts"},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, "secretsmanager")
+			s.giveAll()
+			fault.plant(s)
+			d := s.ask()
+			c := d.check(t, fault.check)
+			if d.OK || c.OK || !strings.Contains(c.Detail, fault.detail) || !strings.Contains(c.Action, fault.who) {
+				t.Errorf("ok %v, %+v", d.OK, c)
+			}
+			if len(s.AWS.Events()) > 0 {
+				t.Error("the doctor publishes nothing")
+			}
+		})
+	}
+}
+
+func TestDoctorNamesTenAccountsAtMost(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "ssm")
+	s.giveAll()
+	for i := range 15 {
+		s.put(fmt.Sprintf("wx00000000000001%02d", i), `{"refresh_token": "r"}`)
+	}
+	c := s.ask().check(t, checkAccounts)
+	if c.OK || strings.Count(c.Detail, "no access token was fetched yet") != 10 || !strings.HasPrefix(c.Detail, "18 accounts have tokens: 3 well, 0 not authorised any more, 15 not well") {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestDoctorWithATokenServerOfTheOperators(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "secretsmanager")
+	s.Env["MANAGE_TOKENS"], s.Env["EGRESS_IP"] = "false", "203.0.113.7"
+	s.tokens = s.Start(wire)
+	s.removeTicket()
+	s.give(component)
+	s.give(closed, "refresh_token", "")
+	d := s.ask()
+	if !d.OK || !strings.Contains(d.check(t, checkWhitelist).Detail, "203.0.113.7") {
+		t.Errorf("got %+v", d)
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+)
+
+const doctorTask = `{"task": "doctor"}`
+
+// asker runs the doctor and returns its result.
+type asker func(context.Context) ([]byte, error)
+
+// deployedDoctor asks the function of a stack.
+func deployedDoctor(client *lambda.Client, stack string) asker {
+	return func(ctx context.Context) ([]byte, error) {
+		name := stack + "-tokens"
+		got, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(name), Payload: []byte(doctorTask)})
+		if err != nil {
+			return nil, fmt.Errorf("invoke %s: %w", name, err)
+		}
+		if got.FunctionError != nil {
+			return nil, fmt.Errorf("%s failed: %s", name, got.Payload)
+		}
+		return got.Payload, nil
+	}
+}
+
+// localDoctor asks the function of the local run.
+func localDoctor(address string) asker {
+	return func(ctx context.Context) ([]byte, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/_local/invoke/tokens", bytes.NewReader([]byte(doctorTask)))
+		if err != nil {
+			return nil, err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return nil, fmt.Errorf("ask the local run (is `make run` running?): %w", err)
+		}
+		defer response.Body.Close()
+		result, err := io.ReadAll(response.Body)
+		if err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("the local run answered %d: %s", response.StatusCode, result)
+		}
+		return result, err
+	}
+}
+
+var errNotWell = errors.New("not all is well")
+
+// doctor prints what the doctor found; the error is [errNotWell] where that isn't all well.
+func doctor(ctx context.Context, ask asker, out io.Writer) error {
+	result, err := ask(ctx)
+	if err != nil {
+		return err
+	}
+	var diagnosis struct {
+		OK     bool
+		Checks []struct {
+			Name, Detail, Action string
+			OK                   bool
+		}
+	}
+	if err := json.Unmarshal(result, &diagnosis); err != nil || len(diagnosis.Checks) == 0 {
+		return fmt.Errorf("the doctor's result can't be read: %s", result)
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, c := range diagnosis.Checks {
+		state := "ok"
+		if !c.OK {
+			state = "FAULT"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", state, c.Name, c.Detail)
+		if c.Action != "" {
+			fmt.Fprintf(table, "\t\t→ %s\n", c.Action)
+		}
+	}
+	table.Flush()
+	if !diagnosis.OK {
+		return errNotWell
+	}
+	return nil
+}

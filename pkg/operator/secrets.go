@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"wechat-draftbox/pkg/platform"
+	"wechat-draftbox/pkg/push"
+	"wechat-draftbox/pkg/secret"
+)
+
+// questions are the keys of the platform's secret, and how the platform's settings call them.
+var questions = []struct{ key, question string }{
+	{"component_appid", "component appid (AppID)"},
+	{"component_appsecret", "component app secret (AppSecret)"},
+	{"message_token", "message token (消息校验Token)"},
+	{"encoding_aes_key", "EncodingAESKey (消息加解密Key), 43 characters"},
+	{"previous_encoding_aes_key", "former EncodingAESKey, empty if it never changed"},
+}
+
+// asked has the operator type the values.
+func asked(prompt func(string) (string, error)) func() (map[string]string, error) {
+	return func() (map[string]string, error) {
+		values := make(map[string]string)
+		for _, q := range questions {
+			answer, err := prompt(q.question)
+			if err != nil {
+				return nil, fmt.Errorf("read the %s: %w", q.key, err)
+			}
+			if answer = strings.TrimSpace(answer); answer != "" {
+				values[q.key] = answer
+			}
+		}
+		return values, nil
+	}
+}
+
+// fromFile reads the values from a JSON file.
+func fromFile(name string) func() (map[string]string, error) {
+	return func() (map[string]string, error) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		var values map[string]string
+		if json.Unmarshal(text, &values) != nil { // its error quotes the file
+			return nil, fmt.Errorf("%s is no JSON object of strings", name)
+		}
+		return values, nil
+	}
+}
+
+// storePlatform checks the values as the functions will, and stores them.
+func storePlatform(ctx context.Context, client *secretsmanager.Client, name string, read func() (map[string]string, error), out io.Writer) error {
+	values, err := read()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(values)
+	if err != nil {
+		return errors.New("the values can't be encoded")
+	}
+	p, err := platform.Parse(name, secret.New(string(text)))
+	if err != nil {
+		return err
+	}
+	if _, err := push.NewReceiver(p.AppID, p.MessageToken, p.EncodingAESKey, p.PreviousAESKey); err != nil {
+		return err
+	}
+
+	_, err = client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: aws.String(name), SecretString: aws.String(string(text)),
+		Description: aws.String("What wechat-draftbox knows of the third-party platform"),
+	})
+	var exists *types.ResourceExistsException
+	if errors.As(err, &exists) {
+		_, err = client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: aws.String(name), SecretString: aws.String(string(text))})
+	}
+	if err != nil {
+		return fmt.Errorf("store the secret %s: %w", name, err)
+	}
+	fmt.Fprintf(out, "stored %s for platform %s\n", name, p.AppID)
+	return nil
+}
