@@ -8,7 +8,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BUILD_ENV := CGO_ENABLED=0 GOFLAGS="-trimpath -tags=lambda.norpc -ldflags=-s"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint bench invoke sam-build deploy secrets doctor clean
+.PHONY: help run test build lint bench invoke sam-e2e sam-build deploy secrets doctor clean
 
 help: ## show this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ sam-build: ## sam build, with the settings that a Lambda wants (needs the SAM CL
 invoke: ## sam local invoke: make invoke FUNCTION=drafts EVENT=list (needs the SAM CLI and Docker)
 	@test -n "$(FUNCTION)" -a -n "$(EVENT)" || { echo "usage: make invoke FUNCTION=drafts EVENT=list"; exit 2; }
 	@.ci/sam-invoke "$(FUNCTION)" "events/$(FUNCTION)/$(EVENT).json"
+
+sam-e2e: ## every event and route through the SAM CLI (needs it and Docker)
+	@.ci/sam-e2e
 
 deploy: sam-build ## sam deploy, guided the first time (ENV=default, dev or prod)
 	@if [ -z "$(ENV)" ] && ! grep -q '^parameter_overrides' samconfig.toml; then sam deploy --guided; \

@@ -2,25 +2,22 @@ package main
 
 import (
 	"context"
-	"sync"
 	"time"
 
+	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/kept"
+	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/single"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
 
 // box is the platform's draft box, kept for a while: the call has a daily quota.
 type box struct {
-	client *wechat.Client
-	tokens *token.Source
-	ttl    time.Duration
-	now    func() time.Time
-	fetch  single.Group[struct{}, content]
-
-	mu   sync.Mutex
-	last content
+	contents *kept.Value[content]
+	ttl      time.Duration
+	now      func() time.Time
+	metrics  *metrics.Recorder
 }
 
 // content is what the box held at a time.
@@ -29,49 +26,35 @@ type content struct {
 	fetchedAt time.Time // on the wall clock
 }
 
-func newBox(client *wechat.Client, tokens *token.Source, ttl time.Duration, now func() time.Time) *box {
-	return &box{client: client, tokens: tokens, ttl: ttl, now: now}
-}
-
-// age is how old a content is, by the wall clock.
-func (b *box) age(c content) time.Duration { return b.now().Round(0).Sub(c.fetchedAt) }
-
-// kept is the content of the last fetch, while it may still be used.
-func (b *box) kept() (content, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	age := b.age(b.last)
-	return b.last, age >= 0 && age < b.ttl
-}
-
-// list is the content of the box, at most ttl old.
-func (b *box) list(ctx context.Context) (content, error) {
-	if c, ok := b.kept(); ok {
-		return c, nil
-	}
-	return b.fetch.Do(ctx, struct{}{}, func(ctx context.Context) (content, error) {
-		if c, ok := b.kept(); ok { // a fetch that ended a moment ago
-			return c, nil
+func newBox(parts bootstrap.Parts) *box {
+	tokens := parts.Tokens(parts.Secrets)
+	load := func(ctx context.Context) (content, error) {
+		drafts, err := token.Call(ctx, tokens, token.Component, func(ctx context.Context, t secret.Value) (wechat.DraftList, error) {
+			return parts.WeChat.DraftList(ctx, t)
+		})
+		if err != nil {
+			return content{}, err
 		}
-		return b.load(ctx)
-	})
+		parts.Metrics.Put(metrics.Drafts, float64(len(drafts.Drafts)))
+		return content{drafts, parts.Now().Round(0)}, nil
+	}
+	ttl := parts.Settings.DraftCacheTTL
+	return &box{kept.New(ttl, parts.Now, load), ttl, parts.Now, parts.Metrics}
+}
+
+// list is the content of the box, at most ttl old; wasKept tells whether it was fetched before.
+func (b *box) list(ctx context.Context) (c content, wasKept bool, err error) {
+	if c, ok := b.contents.Kept(); ok {
+		b.metrics.Count(metrics.CacheHits)
+		return c, true, nil
+	}
+	b.metrics.Count(metrics.CacheMisses)
+	c, err = b.contents.Get(ctx)
+	return c, false, err
 }
 
 // listFresh is the content of the box now.
-func (b *box) listFresh(ctx context.Context) (content, error) {
-	return b.fetch.Do(ctx, struct{}{}, b.load)
-}
+func (b *box) listFresh(ctx context.Context) (content, error) { return b.contents.Fresh(ctx) }
 
-func (b *box) load(ctx context.Context) (content, error) {
-	drafts, err := token.Call(ctx, b.tokens, token.Component, func(ctx context.Context, t secret.Value) (wechat.DraftList, error) {
-		return b.client.DraftList(ctx, t)
-	})
-	if err != nil {
-		return content{}, err
-	}
-	c := content{drafts, b.now().Round(0)}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.last = c
-	return c, nil
-}
+// left is for how long a content may still be used.
+func (b *box) left(c content) time.Duration { return b.ttl - b.now().Round(0).Sub(c.fetchedAt) }

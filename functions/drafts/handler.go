@@ -41,11 +41,12 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Answer, error)
 	if err != nil {
 		return nil, err
 	}
-	list := h.box.list
+	var content content
 	if query.Fresh {
-		list = h.box.listFresh
+		content, err = h.box.listFresh(ctx)
+	} else {
+		content, _, err = h.box.list(ctx)
 	}
-	content, err := list(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Answer, error)
 	if err != nil {
 		return nil, fmt.Errorf("encode the drafts: %w", err)
 	}
-	maxAge := h.box.ttl - h.box.age(content)
+	maxAge := h.box.left(content)
 	if query.Fresh { // whoever asks again must not be answered by a cache on the way
 		maxAge = 0
 	}
@@ -74,10 +75,7 @@ func (h *handler) get(ctx context.Context, r *api.Request) (*api.Answer, error) 
 	if err != nil {
 		return nil, api.InvalidRequest("a draft id is a whole number from 0")
 	}
-	content, wasKept := h.box.kept()
-	if !wasKept {
-		content, err = h.box.list(ctx)
-	}
+	content, wasKept, err := h.box.list(ctx)
 	draft, found := content.draft(int64(id))
 	if err == nil && !found && wasKept { // whoever was told of a draft a moment ago must find it
 		content, err = h.box.listFresh(ctx)
@@ -95,7 +93,7 @@ func (h *handler) get(ctx context.Context, r *api.Request) (*api.Answer, error) 
 	}
 	return &api.Answer{
 		Body:  json.RawMessage(encoded),
-		Cache: &api.Cache{MaxAge: h.box.ttl - h.box.age(content), Content: encoded},
+		Cache: &api.Cache{MaxAge: h.box.left(content), Content: encoded},
 	}, nil
 }
 

@@ -12,7 +12,7 @@ import (
 func main() { bootstrap.Run(wire) }
 
 func wire(parts bootstrap.Parts) trigger.Triggers {
-	box := newBox(parts.WeChat, parts.Tokens(parts.Secrets), parts.Settings.DraftCacheTTL, parts.Now)
+	box := newBox(parts)
 	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix)
 	watch := watcher{box, parameters, parts.Bus, parts.Log}
 	return (&handler{box, watch, parts.Log}).triggers()

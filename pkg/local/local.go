@@ -230,23 +230,24 @@ func (l *local) serves(key string) bool {
 	return slices.ContainsFunc(l.bundle.Routes, func(r route) bool { return r.Key() == key })
 }
 
-// handler serves the API, and under /_local/ what only this command has.
+// handler serves the API, and what only this command has: the console at /, and what stands under /_local/ and /_sim/.
 func (l *local) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /_local/invoke/{function}", l.serveInvoke)
+	l.serveConsole(mux)
 	api := newGateway(l.bundle.Routes, l.fleet.invoke)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isLocal(r.URL.Path) && !l.serves(r.Method+" "+r.URL.Path) {
+			mux.ServeHTTP(w, r)
+			return
+		}
 		began := time.Now()
 		seen := &watched{ResponseWriter: w}
-		if strings.HasPrefix(r.URL.Path, "/_local/") {
-			mux.ServeHTTP(seen, r)
-		} else {
-			api.ServeHTTP(seen, r)
-		}
+		api.ServeHTTP(seen, r)
 		l.lock.Lock()
 		defer l.lock.Unlock()
 		fmt.Fprintf(l.log, "%-9s | %s %q %d %v\n", "api", r.Method, r.URL.Path, seen.status, time.Since(began).Round(time.Millisecond))
-	})
+	}))
 }
 
 // watched remembers the status of an answer.

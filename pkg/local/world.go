@@ -44,7 +44,8 @@ func (w *world) serveAWS(l net.Listener, host string) {
 }
 
 func (w *world) serve(l net.Listener, handler http.Handler) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	// A page of another site may not move the stand-ins, wherever they are reached from.
+	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(handler), ReadHeaderTimeout: time.Minute}
 	w.servers = append(w.servers, server)
 	go server.Serve(l)
 }
