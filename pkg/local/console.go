@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"maps"
 	"net"
@@ -131,6 +132,7 @@ type state struct {
 	RefusedIP  string            `json:"refused_ip"`
 	Tokens     []storedToken     `json:"tokens"`
 	TicketFrom *time.Time        `json:"ticket_from"`
+	Accounts   uint32            `json:"accounts_version"` // differs once something else is known of the accounts
 	Events     []shownEvent      `json:"events"` // newest first
 }
 
@@ -270,6 +272,9 @@ func (w *world) stored(n names, s *state) {
 	if json.Unmarshal([]byte(value), &ticket) == nil && ticket.CreateTime > 0 {
 		s.TicketFrom = new(time.Unix(ticket.CreateTime, 0).UTC())
 	}
+	known := fnv.New32()
+	fmt.Fprint(known, w.aws.Parameters(n.parameters+"/accounts/"))
+	s.Accounts = known.Sum32()
 	events := w.aws.Events()
 	for _, e := range slices.Backward(events[max(0, len(events)-shownEvents):]) {
 		s.Events = append(s.Events, shownEvent{e.ID, e.Time.UTC(), e.DetailType, e.Detail})

@@ -252,6 +252,10 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	} else if call.method == http.MethodGet {
+		// Without a body, or with one that it can get again, net/http sends a GET again by itself when a kept
+		// connection breaks. How often a read is sent is for do to count.
+		request.Body = io.NopCloser(strings.NewReader(""))
 	}
 	request.Header.Set("User-Agent", "wechat-draftbox")
 	return request, nil

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/metrics"
+	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/wechat"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+// lane is a function whose requests to AWS and WeChat go through a gate that a test holds.
+type lane struct {
+	handle func(context.Context, json.RawMessage) (any, error)
+
+	mu   sync.Mutex
+	n    int                          // requests since the last run began
+	gate func(n int, serve func())    // nil: open
+	log  func(n int, r *http.Request) // for a look at what goes on
+}
+
+func (s *scene) lane() *lane {
+	l := &lane{}
+	through := func(next http.Handler) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			l.mu.Lock()
+			l.n++
+			n, gate := l.n, l.gate
+			l.mu.Unlock()
+			if gate == nil {
+				next.ServeHTTP(w, r)
+				return
+			}
+			gate(n, func() { next.ServeHTTP(w, r) })
+		}))
+		s.t.Cleanup(func() {
+			server.CloseClientConnections()
+			server.Close()
+		})
+		return server.URL
+	}
+	s.Env["WECHAT_API_BASE_URL"] = through(s.WeChat)
+	read, err := settings.Read(func(name string) string { return s.Env[name] })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	parts := bootstrap.New(read, s.AWS.Config(through(s.AWS)), logging.To(slog.NewJSONHandler(s.Log, nil), slog.LevelDebug),
+		metrics.New(s.Log, "tokens", s.Clock.Now), s.Clock.Now, wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
+	s.t.Cleanup(parts.WeChat.CloseIdleConnections)
+	l.handle = parts.Handler(wire(parts))
+	return l
+}
+
+// run hands an event to the function, with the gate held so.
+func (l *lane) run(ctx context.Context, event any, gate func(n int, serve func())) error {
+	l.mu.Lock()
+	l.n, l.gate = 0, gate
+	l.mu.Unlock()
+	raw, err := json.Marshal(event)
+	if err == nil {
+		_, err = l.handle(ctx, raw)
+	}
+	return err
+}
+
+// work is something that writes the token of an account; prepare is done before it begins.
+type work struct {
+	name  string
+	event func(s *scene, holder string) any
+}
+
+var (
+	refreshing = work{"refresh", func(*scene, string) any { return map[string]string{"task": "refresh-tokens"} }}
+	rejecting  = work{"rejection", func(s *scene, holder string) any { return s.rejected(holder) }}
+	importing  = work{"import", func(*scene, string) any { return map[string]string{"task": "import-accounts"} }}
+	authoring  = work{"authorization", func(s *scene, holder string) any {
+		return batch(authorization(holder, s.WeChat.NewCode(holder), s.Clock.Now().Unix()))
+	}}
+)
+
+// Every way in which the requests of two of the bundle's writers can fall, as far as one of them goes on from where it
+// was to its end while the other stands still: the last token that was fetched is the one that is stored.
+func TestInterleavings(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		holder string
+		left   time.Duration
+		works  []work
+	}{
+		{component, 15 * time.Minute, []work{refreshing, rejecting}},
+		{own, 8 * time.Minute, []work{refreshing, rejecting}}, // so that both force another one
+		{closed, 15 * time.Minute, []work{refreshing, rejecting, authoring}},
+	} {
+		inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+			s := newScene(t)
+			a, b := s.lane(), s.lane()
+			for _, first := range test.works {
+				for _, second := range test.works {
+					for k := 1; ; k++ {
+						held := false
+						for m := 1; ; m++ {
+							s.give(test.holder)
+							s.nearEnd(test.left)
+							if test.holder != component {
+								s.give(component)
+							}
+							var both bool
+							held, both = s.interleave(a, b, first.event(s, test.holder), second.event(s, test.holder), k, m)
+							s.alive(test.holder)
+							if t.Failed() {
+								t.Fatalf("%s stood before its request %d, while %s went to before its request %d", first.name, k, second.name, m)
+							}
+							if !both {
+								break
+							}
+						}
+						if !held {
+							break
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// interleave runs a to before its request k, then b to before its request m, then a to its end, and b to its end. held
+// is whether a got as far as that, both whether b did too.
+func (s *scene) interleave(a, b *lane, eventA, eventB any, k, m int) (held, both bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	aDone, bStands, bDone := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var errB error
+	errA := a.run(ctx, eventA, func(n int, serve func()) {
+		if n == k {
+			held = true
+			go func() {
+				defer close(bDone)
+				errB = b.run(ctx, eventB, func(n int, serve func()) {
+					if n == m {
+						both = true
+						close(bStands)
+						<-aDone
+					}
+					serve()
+				})
+			}()
+			select {
+			case <-bStands:
+			case <-bDone:
+			}
+		}
+		serve()
+	})
+	close(aDone)
+	if held {
+		<-bDone
+	}
+	if errA != nil || errB != nil {
+		s.t.Errorf("runs that met: %v; %v", errA, errB)
+	}
+	return held, both
+}
+
+// A writer that dies at any request loses nothing: the next run ends with tokens that work, at once or when the former
+// refresh token is dead.
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		holder string
+		works  []work
+	}{
+		{component, []work{refreshing, rejecting}},
+		{own, []work{refreshing, rejecting}},
+		{closed, []work{refreshing, rejecting, authoring, importing}},
+	} {
+		inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+			s := newScene(t)
+			for _, what := range test.works {
+				for _, later := range []time.Duration{0, 6 * time.Minute} {
+					for k := 1; ; k++ {
+						died := false
+						for _, served := range []bool{false, true} {
+							s.give(test.holder)
+							s.nearEnd(8 * time.Minute)
+							if test.holder != component {
+								s.give(component)
+							}
+							if what.name == importing.name {
+								s.give(test.holder, "refresh_token", "", "expires_at", "1")
+							}
+							event := what.event(s, test.holder)
+							died = s.crash(s.lane(), event, k, served)
+							s.Clock.Forward(later)
+							s.invokeEvents(event, what)
+							s.refresh()
+							s.alive(test.holder)
+							if t.Failed() {
+								t.Fatalf("%s died at its request %d (served %v), and %v later it went on", what.name, k, served, later)
+							}
+						}
+						if !died {
+							break
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// invokeEvents delivers again what a queue would.
+func (s *scene) invokeEvents(event any, what work) {
+	if what.name == authoring.name {
+		s.invoke(event)
+	}
+}
+
+// crash runs an event until its request k, which is served or not, and none after it. It reports whether the run got as
+// far as that.
+func (s *scene) crash(l *lane, event any, k int, served bool) (died bool) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	l.run(ctx, event, func(n int, serve func()) {
+		if n < k {
+			serve()
+			return
+		}
+		if died = true; n == k && served {
+			serve()
+		}
+		cancel()
+		panic(http.ErrAbortHandler)
+	})
+	return died
+}
+
+// Two runs at once, over and over, with latencies that vary.
+func TestOverlappingRuns(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		lanes := []*lane{s.lane(), s.lane(), s.lane()}
+		for i := range 200 {
+			s.giveAll()
+			s.nearEnd(8 * time.Minute)
+			events := []any{refreshing.event(s, ""), refreshing.event(s, "")}
+			if i%4 == 3 { // and a third
+				events = append(events, []work{rejecting, authoring}[i/4%2].event(s, closed))
+			}
+			var runs sync.WaitGroup
+			for j, event := range events {
+				runs.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					err := lanes[j].run(ctx, event, func(_ int, serve func()) {
+						time.Sleep(rand.N(2 * time.Millisecond))
+						serve()
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			runs.Wait()
+			s.alive(everybody...)
+			if t.Failed() {
+				t.Fatalf("round %d", i)
+			}
+		}
+		s.wantsEvents(authorizedEvents(s)...)
+	})
+}
+
+// authorizedEvents are those that tell of authorisations; every one is told.
+func authorizedEvents(s *scene) (want []string) {
+	for range 25 {
+		want = append(want, "Account Authorized "+closed+" 0")
+	}
+	return want
+}
+
+func batch(bodies ...string) map[string]any {
+	var records []map[string]string
+	for i, body := range bodies {
+		records = append(records, map[string]string{"eventSource": "aws:sqs", "messageId": fmt.Sprint("message-", i), "body": body})
+	}
+	return map[string]any{"Records": records}
+}
+
+func authorization(appID, code string, createTime int64) string {
+	body, _ := json.Marshal(map[string]any{"task": "authorize", "appid": appID, "authorization_code": code, "create_time": createTime})
+	return string(body)
+}
+
+var _ = wechattest.Drop
