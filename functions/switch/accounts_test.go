@@ -220,3 +220,14 @@ func TestAccountsWithoutSSM(t *testing.T) {
 		})
 	}
 }
+
+// What SSM finds wrong with the bundle's own request is no fault of the caller's.
+func TestAccountsThatSSMRefuses(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	world.AWS.Fail("ssm:GetParametersByPath", awstest.Refuse("ValidationException", 400))
+	answer := world.Start(wire).HTTP(t.Context(), "GET", "/accounts", "")
+	if slug, _ := answer.Problem(t); answer.Status != 500 || slug != "misconfigured" {
+		t.Errorf("%d %s", answer.Status, slug)
+	}
+}

@@ -25,9 +25,8 @@ type lane struct {
 	handle func(context.Context, json.RawMessage) (any, error)
 
 	mu   sync.Mutex
-	n    int                          // requests since the last run began
-	gate func(n int, serve func())    // nil: open
-	log  func(n int, r *http.Request) // for a look at what goes on
+	n    int                       // requests since the last run began
+	gate func(n int, serve func()) // nil: open
 }
 
 func (s *scene) lane() *lane {
@@ -74,7 +73,7 @@ func (l *lane) run(ctx context.Context, event any, gate func(n int, serve func()
 	return err
 }
 
-// work is something that writes the token of an account; prepare is done before it begins.
+// work is something that writes the token of an account.
 type work struct {
 	name  string
 	event func(s *scene, holder string) any
@@ -84,7 +83,7 @@ var (
 	refreshing = work{"refresh", func(*scene, string) any { return map[string]string{"task": "refresh-tokens"} }}
 	rejecting  = work{"rejection", func(s *scene, holder string) any { return s.rejected(holder) }}
 	importing  = work{"import", func(*scene, string) any { return map[string]string{"task": "import-accounts"} }}
-	authoring  = work{"authorization", func(s *scene, holder string) any {
+	authorizing  = work{"authorization", func(s *scene, holder string) any {
 		return batch(authorization(holder, s.WeChat.NewCode(holder), s.Clock.Now().Unix()))
 	}}
 )
@@ -94,44 +93,48 @@ var (
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		holder string
-		left   time.Duration
-		works  []work
+		holder        string
+		left          time.Duration
+		first, second work
 	}{
-		{component, 15 * time.Minute, []work{refreshing, rejecting}},
-		{own, 8 * time.Minute, []work{refreshing, rejecting}}, // so that both force another one
-		{closed, 15 * time.Minute, []work{refreshing, rejecting, authoring}},
+		{component, 15 * time.Minute, refreshing, refreshing},
+		{component, 15 * time.Minute, rejecting, refreshing},
+		{own, 8 * time.Minute, refreshing, refreshing}, // so that both force another one
+		{own, 8 * time.Minute, rejecting, rejecting},
+		{closed, 15 * time.Minute, refreshing, refreshing},
+		{closed, 15 * time.Minute, refreshing, authorizing},
+		{closed, 15 * time.Minute, authorizing, refreshing},
+		{closed, 0, importing, refreshing},
+		{closed, 0, refreshing, importing},
 	} {
-		inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-			s := newScene(t)
-			a, b := s.lane(), s.lane()
-			for _, first := range test.works {
-				for _, second := range test.works {
-					for k := 1; ; k++ {
-						held := false
-						for m := 1; ; m++ {
-							s.give(test.holder)
-							s.nearEnd(test.left)
-							if test.holder != component {
-								s.give(component)
-							}
-							var both bool
-							held, both = s.interleave(a, b, first.event(s, test.holder), second.event(s, test.holder), k, m)
-							s.alive(test.holder)
-							if t.Failed() {
-								t.Fatalf("%s stood before its request %d, while %s went to before its request %d", first.name, k, second.name, m)
-							}
-							if !both {
-								break
-							}
+		for _, store := range stores {
+			t.Run(fmt.Sprintf("%s/%s of %q and %s", store, test.first.name, test.holder, test.second.name), func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
+				a, b := s.lane(), s.lane()
+				for k, held := 1, true; held; k++ {
+					for m, both := 1, true; both; m++ {
+						s.give(test.holder)
+						s.nearEnd(test.left)
+						if test.holder != component {
+							s.give(component)
 						}
-						if !held {
-							break
+						if test.left == 0 { // for an import
+							s.give(test.holder, "refresh_token", "", "expires_at", "1")
+						}
+						held, both = s.interleave(a, b, test.first.event(s, test.holder), test.second.event(s, test.holder), k, m)
+						if test.left == 0 {
+							s.refresh() // an import leaves the fetch to it
+						}
+						s.alive(test.holder)
+						if t.Failed() {
+							t.Fatalf("the %s stood before its request %d, while the %s went to before its request %d",
+								test.first.name, k, test.second.name, m)
 						}
 					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -184,7 +187,7 @@ func TestCrashes(t *testing.T) {
 	}{
 		{component, []work{refreshing, rejecting}},
 		{own, []work{refreshing, rejecting}},
-		{closed, []work{refreshing, rejecting, authoring, importing}},
+		{closed, []work{refreshing, rejecting, authorizing, importing}},
 	} {
 		inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
 			s := newScene(t)
@@ -223,7 +226,7 @@ func TestCrashes(t *testing.T) {
 
 // invokeEvents delivers again what a queue would.
 func (s *scene) invokeEvents(event any, what work) {
-	if what.name == authoring.name {
+	if what.name == authorizing.name {
 		s.invoke(event)
 	}
 }
@@ -253,12 +256,12 @@ func TestOverlappingRuns(t *testing.T) {
 	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
 		s := newScene(t)
 		lanes := []*lane{s.lane(), s.lane(), s.lane()}
-		for i := range 200 {
+		for i := range 50 { // and that in each store, with steady and with rotating refresh tokens
 			s.giveAll()
 			s.nearEnd(8 * time.Minute)
 			events := []any{refreshing.event(s, ""), refreshing.event(s, "")}
 			if i%4 == 3 { // and a third
-				events = append(events, []work{rejecting, authoring}[i/4%2].event(s, closed))
+				events = append(events, []work{rejecting, authorizing}[i/4%2].event(s, closed))
 			}
 			var runs sync.WaitGroup
 			for j, event := range events {
@@ -280,16 +283,12 @@ func TestOverlappingRuns(t *testing.T) {
 				t.Fatalf("round %d", i)
 			}
 		}
-		s.wantsEvents(authorizedEvents(s)...)
+		var want []string
+		for range 6 {
+			want = append(want, "Account Authorized "+closed+" 0")
+		}
+		s.wantsEvents(want...)
 	})
-}
-
-// authorizedEvents are those that tell of authorisations; every one is told.
-func authorizedEvents(s *scene) (want []string) {
-	for range 25 {
-		want = append(want, "Account Authorized "+closed+" 0")
-	}
-	return want
 }
 
 func batch(bodies ...string) map[string]any {
@@ -304,5 +303,3 @@ func authorization(appID, code string, createTime int64) string {
 	body, _ := json.Marshal(map[string]any{"task": "authorize", "appid": appID, "authorization_code": code, "create_time": createTime})
 	return string(body)
 }
-
-var _ = wechattest.Drop

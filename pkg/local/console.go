@@ -133,7 +133,7 @@ type state struct {
 	Tokens     []storedToken     `json:"tokens"`
 	TicketFrom *time.Time        `json:"ticket_from"`
 	Accounts   uint32            `json:"accounts_version"` // differs once something else is known of the accounts
-	Events     []shownEvent      `json:"events"` // newest first
+	Events     []shownEvent      `json:"events"`           // newest first
 }
 
 // A place is where something runs.
