@@ -96,7 +96,7 @@ func (w watcher) watch(ctx context.Context) (watched, error) {
 	memory.forget(news.gone)
 	memory.remember(news.fresh())
 	result := watched{Task: watchTask, Drafts: news.standing, Baseline: memory.isBlank()}
-	if true {
+	if !result.Baseline {
 		events, err := news.events()
 		if err != nil {
 			return watched{}, err

@@ -248,6 +248,23 @@ func TestWatchDraftListedTwice(t *testing.T) {
 	s.wants(1, 1, 2, "Draft Uploaded 7", "Draft Removed 0", "Draft Removed 4")
 }
 
+// A draft can't have replaced one that is newer.
+func TestWatchOlderDraftAppears(t *testing.T) {
+	t.Parallel()
+	s := newWatchScene(t)
+	box := func(drafts ...int) wechattest.Fault {
+		var list []string
+		for _, id := range drafts {
+			list = append(list, fmt.Sprintf(`{"draft_id":%d,"create_time":%[1]d,"source_miniprogram_appid":"wx7"}`, id))
+		}
+		return wechattest.Raw(`{"draft_list":[` + strings.Join(list, ",") + `]}`)
+	}
+	s.WeChat.Fail(wechattest.PathDraftList, box(100), box(200, 50), box(50))
+	s.baseline()
+	s.wants(2, 2, 0, "Draft Uploaded 50", "Draft Uploaded 200 for 100")
+	s.wants(1, 0, 1, "Draft Removed 200")
+}
+
 func TestWatchIDUsedAgain(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
@@ -635,6 +652,9 @@ func TestWatchMakesItsChangesToWhatAnotherWrote(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int64{0, 3, 5}, ids); diff != "" {
 		t.Errorf("drafts that are remembered (-want +got):\n%s", diff)
+	}
+	if seenPage(t, s).Keyless {
+		t.Error("the last answer had a draft_list")
 	}
 	s.wants(2, 0, 1, "Draft Removed 3")
 }

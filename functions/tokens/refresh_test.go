@@ -402,12 +402,12 @@ func TestRefreshStopsInTime(t *testing.T) {
 				}
 				s.nearEnd(4 * time.Minute)
 				s.give(component)
-				fault := wechattest.Pass().Delayed(100 * time.Millisecond)
+				fault := wechattest.Pass().Delayed(500 * time.Millisecond)
 				if way == "hanging" {
 					fault = wechattest.Hang()
 				}
 				s.WeChat.Fail(wechattest.PathAuthorizerToken, fault.Always())
-				ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				got, err := s.run(ctx, s.tokens)
 				if err != nil || ctx.Err() != nil {
@@ -423,7 +423,9 @@ func TestRefreshStopsInTime(t *testing.T) {
 					t.Errorf("%d failures, but %d events", got.Failed, n)
 				}
 				s.WeChat.Heal("")
-				s.refreshes(len(accounts)-got.Refreshed, 1+got.Refreshed, 0)
+				if next := s.refresh(); next.Refreshed+next.Fresh != 1+len(accounts) {
+					t.Errorf("the next run: %+v", next)
+				}
 				s.alive(accounts...) // also where the answer to a fetch came too late
 			})
 		}

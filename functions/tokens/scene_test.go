@@ -32,6 +32,7 @@ var stores = []string{"secretsmanager", "ssm"}
 type scene struct {
 	*functiontest.World
 	t      *testing.T
+	store  string // of the accounts' tokens
 	tokens *functiontest.Function
 	told   int // how many events were looked at
 }
@@ -41,7 +42,7 @@ func newScene(t *testing.T, store string, options ...wechattest.Option) *scene {
 	world := functiontest.New(t, options...)
 	world.StorePlatform()
 	world.Env["ACCOUNT_TOKEN_STORE"] = store
-	s := &scene{World: world, t: t, tokens: world.Start(wire)}
+	s := &scene{World: world, t: t, store: store, tokens: world.Start(wire)}
 	s.ticket()
 	return s
 }
@@ -69,7 +70,7 @@ func (s *scene) place(holder string) (name string, secret bool) {
 	switch {
 	case holder == component:
 		return "wechat/draftbox/component-token", true
-	case s.Env["ACCOUNT_TOKEN_STORE"] == "ssm":
+	case s.store == "ssm":
 		return "/wechat/draftbox/account-tokens/" + holder, false
 	}
 	return "wechat/draftbox/accounts/" + holder, true
@@ -253,7 +254,7 @@ func (s *scene) writes() int {
 
 // putOp is the operation that writes an account's token over another one.
 func (s *scene) putOp() string {
-	if s.Env["ACCOUNT_TOKEN_STORE"] == "ssm" {
+	if s.store == "ssm" {
 		return "ssm:PutParameter"
 	}
 	return "secretsmanager:PutSecretValue"

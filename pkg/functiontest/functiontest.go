@@ -44,6 +44,7 @@ type World struct {
 	awsURL string
 	mu     sync.Mutex
 	seen   []string // answers and errors
+	tasks  []string // of events
 }
 
 // Clock is a clock that a test moves.
@@ -109,6 +110,7 @@ func New(t *testing.T, options ...wechattest.Option) *World {
 		wechatServer.Close()
 		awsServer.Close()
 		w.scan()
+		w.recordCalls()
 	})
 	return w
 }
@@ -190,6 +192,7 @@ func (f *Function) Invoke(ctx context.Context, event any) (json.RawMessage, erro
 			f.t.Error(err)
 		}
 	}
+	f.world.invoked(raw)
 	result, err := f.handle(ctx, raw)
 	if err != nil {
 		f.world.saw(err.Error())

@@ -46,6 +46,7 @@ func (l *local) serveConsole(mux *http.ServeMux) {
 	mux.HandleFunc("GET /_local/api", page("api.html"))
 	mux.Handle("GET /_local/console/", http.StripPrefix("/_local/console/", http.FileServerFS(files)))
 	mux.HandleFunc("GET /_local/stream", l.serveStream)
+	mux.HandleFunc("POST /_local/tokens/expire", l.serveEndTokens)
 	mux.HandleFunc("GET /_local/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		fmt.Fprint(w, api.OpenAPI())
@@ -119,6 +120,31 @@ func (l *local) serveStream(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// serveEndTokens lets all tokens run out, as if nobody had looked after them for two hours: WeChat refuses them, and what
+// is stored says so.
+func (l *local) serveEndTokens(w http.ResponseWriter, r *http.Request) {
+	if l.world.wechat == nil || l.world.aws == nil {
+		say(w, http.StatusNotFound, "only the stand-ins' tokens can be ended")
+		return
+	}
+	l.world.wechat.ExpireTokens()
+	names := namesOf(l.bundle.Functions, l.options.getenv)
+	tokens := l.state(r.Context()).Tokens
+	for _, t := range tokens {
+		value, _ := names.token(l.world.aws, t.AppID)
+		var held map[string]any
+		if err := json.Unmarshal([]byte(value), &held); err != nil {
+			say(w, http.StatusInternalServerError, "a stored token can't be read")
+			return
+		}
+		held["expires_at"] = time.Now().UTC().Format(time.RFC3339)
+		ended, _ := json.Marshal(held) // it was JSON before
+		names.storeToken(l.world.aws, t.AppID, string(ended))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, "{\"ended\": %d}\n", len(tokens))
 }
 
 // state is what the console shows beside the answers of the API. No token is in it.
@@ -230,15 +256,15 @@ func (w *world) simulated(ctx context.Context, s *state) {
 
 // stored adds what stands in the stand-in for AWS.
 func (w *world) stored(n names, s *state) {
-	token := func(appID, value string, at time.Time) {
+	for _, appID := range append([]string{""}, slices.Sorted(maps.Keys(s.Names))...) {
+		value, at := n.token(w.aws, appID)
 		var held struct {
-			AccessToken  string `json:"access_token"`
-			ExpiresAt    string `json:"expires_at"`
-			RefreshToken string `json:"refresh_token"`
-			AppSecret    string `json:"appsecret"`
+			AccessToken string `json:"access_token"`
+			ExpiresAt   string `json:"expires_at"`
+			AppSecret   string `json:"appsecret"`
 		}
 		if json.Unmarshal([]byte(value), &held) != nil || held.AccessToken == "" {
-			return
+			continue
 		}
 		kind := "authorizer"
 		switch {
@@ -248,22 +274,6 @@ func (w *world) stored(n names, s *state) {
 			kind = "own"
 		}
 		s.Tokens = append(s.Tokens, storedToken{appID, kind, at, held.ExpiresAt})
-	}
-	secret := func(appID, name string) {
-		for _, version := range w.aws.SecretVersions(name) {
-			if slices.Contains(version.Stages, "AWSCURRENT") {
-				token(appID, version.Value, version.Created.UTC())
-			}
-		}
-	}
-	secret("", n.secrets+"/component-token")
-	for _, appID := range slices.Sorted(maps.Keys(s.Names)) {
-		if n.store == "ssm" {
-			value, _, _ := w.aws.Parameter(n.parameters + "/account-tokens/" + appID)
-			token(appID, value, time.Time{}) // the stand-in tells no date of a parameter
-			continue
-		}
-		secret(appID, n.secrets+"/accounts/"+appID)
 	}
 	var ticket struct {
 		CreateTime int64 `json:"create_time"`

@@ -21,6 +21,7 @@ func (l *local) introduce() {
 		functions = append(functions, f.Name)
 	}
 	write("wechat-draftbox serves its API on %s\n", l.url)
+	write("  console    %s/, and the API to try: %[1]s/_local/api", l.url)
 	write("  functions  %s", strings.Join(functions, ", "))
 	if len(l.missing) > 0 {
 		write("             not here: %s", strings.Join(l.missing, ", "))
@@ -75,7 +76,8 @@ func (l *local) lines() []line {
 		region, l.world.awsURL, namesOf(l.bundle.Functions, l.options.getenv).secrets)
 	add(l.fleet["drafts"] != nil, "any task can be run at once: an event as body, a function in the path",
 		`curl -s -d '{"task": "watch-drafts"}' %s/_local/invoke/drafts`, l.url)
-	add(l.managesTokens(), "end all tokens, and see the bundle fetch new ones", `curl -s -X POST %s/_sim/tokens/expire; curl -s '%s/drafts?fresh=true'`, l.world.wechatURL, l.url)
+	add(l.managesTokens(), "let all tokens run out: the first answer is a refusal, then the bundle has new ones",
+		`curl -s -X POST %[1]s/_local/tokens/expire; curl -s '%[1]s/drafts?fresh=true'; sleep 1; curl -s '%[1]s/drafts?fresh=true'`, l.url)
 	add(simulated, "WeChat refuses this machine's address; an empty refused_ip ends that", `curl -s -d '{"refused_ip": "198.51.100.154"}' %s/_sim/whitelist`, l.world.wechatURL)
 	add(simulated, "what the simulated WeChat holds", "curl -s %s/_sim/state", l.world.wechatURL)
 	return all

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -144,32 +145,61 @@ func (w *world) configure(n names) {
 		"message_token", p.MessageToken,
 		"encoding_aes_key", p.EncodingAESKey,
 	))
-	n.storeAccount(w.aws, wechattest.ExampleOwn, object("appsecret", wechattest.ExampleOwnSecret))
+	n.storeToken(w.aws, wechattest.ExampleOwn, object("appsecret", wechattest.ExampleOwnSecret))
 }
 
 // issueTokens does what a token server does: it stores a token of the component
 // and of each account.
 func (w *world) issueTokens(n names) {
 	expires := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
-	w.aws.SetSecret(n.secrets+"/component-token", object(
-		"access_token", w.wechat.IssueComponentToken(), "expires_at", expires))
+	n.storeToken(w.aws, "", object("access_token", w.wechat.IssueComponentToken(), "expires_at", expires))
 	for _, appID := range []string{
 		wechattest.ExampleClosed, wechattest.ExampleOpen, wechattest.ExampleNotGranted,
 		wechattest.ExampleRevoked, wechattest.ExampleOwn,
 	} {
 		known, _ := w.wechat.Account(appID)
-		n.storeAccount(w.aws, appID, object(
+		n.storeToken(w.aws, appID, object(
 			"access_token", w.wechat.IssueAccountToken(appID), "expires_at", expires,
 			"refresh_token", known.RefreshToken, "appsecret", known.Secret))
 	}
 }
 
-func (n names) storeAccount(to *awstest.Server, appID, value string) {
-	if n.store == "ssm" {
-		to.SetSecureParameter(n.parameters+"/account-tokens/"+appID, value)
+// storeToken stores what belongs to an account, or to the component, whose appid is empty.
+func (n names) storeToken(to *awstest.Server, appID, value string) {
+	if parameter := n.parameter(appID); parameter != "" {
+		to.SetSecureParameter(parameter, value)
 		return
 	}
-	to.SetSecret(n.secrets+"/accounts/"+appID, value)
+	to.SetSecret(n.secret(appID), value)
+}
+
+// token is what storeToken or the bundle stored, and since when; the stand-in tells no date of a parameter.
+func (n names) token(in *awstest.Server, appID string) (value string, since time.Time) {
+	if parameter := n.parameter(appID); parameter != "" {
+		value, _, _ = in.Parameter(parameter)
+		return value, time.Time{}
+	}
+	for _, version := range in.SecretVersions(n.secret(appID)) {
+		if slices.Contains(version.Stages, "AWSCURRENT") {
+			return version.Value, version.Created.UTC()
+		}
+	}
+	return "", time.Time{}
+}
+
+func (n names) secret(appID string) string {
+	if appID == "" {
+		return n.secrets + "/component-token"
+	}
+	return n.secrets + "/accounts/" + appID
+}
+
+// parameter is empty for what stands in a secret.
+func (n names) parameter(appID string) string {
+	if appID == "" || n.store != "ssm" {
+		return ""
+	}
+	return n.parameters + "/account-tokens/" + appID
 }
 
 // object is a JSON object of keys and values; empty values are left out.

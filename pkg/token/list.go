@@ -27,9 +27,7 @@ func (s Secrets) AppIDs(ctx context.Context, next string) (page []string, after 
 		return nil, "", awserror.Wrap("secretsmanager:ListSecrets", folder, err)
 	}
 	for _, listed := range out.SecretList {
-		if appID, below := strings.CutPrefix(aws.ToString(listed.Name), folder); below { // the filter takes case lightly
-			page = append(page, appID)
-		}
+		page = append(page, strings.TrimPrefix(aws.ToString(listed.Name), folder))
 	}
 	return page, aws.ToString(out.NextToken), nil
 }

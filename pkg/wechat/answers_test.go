@@ -37,6 +37,7 @@ func TestDraftListIsReadByItsBytes(t *testing.T) {
 		{"escaped quote, then a raw newline", one("{\"draft_id\":1,\"user_desc\":\"a\\\"\nz\"}"), []string{`{"draft_id":1,"user_desc":"a\"\nz"}`}},
 		{"raw control character in a key", one("{\"draft_id\":1,\"a\x01\":2}"), []string{`{"draft_id":1,"a\u0001":2}`}},
 		{"no UTF-8", one("{\"draft_id\":1,\"user_desc\":\"a\xffz\"}"), []string{`{"draft_id":1,"user_desc":"a` + "\ufffd" + `z"}`}},
+		{"no UTF-8 in an unknown key", one("{\"draft_id\":1,\"x\":{\"y\xff\":\"a\xffz\"}}"), []string{`{"draft_id":1,"x":{"y` + "\ufffd" + `":"a` + "\ufffd" + `z"}}`}},
 		{"numbers as strings", one(`{"draft_id":"4","create_time":"1504790906"}`), []string{`{"draft_id":4,"create_time":1504790906,"created_at":"2017-09-07T13:28:26Z"}`}},
 		{"strings as numbers", one(`{"draft_id":4,"user_version":1.10,"developer":12}`), []string{`{"draft_id":4,"user_version":"1.10","developer":"12"}`}},
 		{"id 0", one(`{"draft_id":0}`), []string{`{"draft_id":0}`}},

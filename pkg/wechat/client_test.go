@@ -165,16 +165,22 @@ func TestALaterBaseURLIsUsedWhileAnEarlierOneCantBeConnectedTo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			wechat, _, _, account := simulated(t)
-			var attempts []Attempt
-			c := newClient(t, []string{first, serve(t, wechat)}, WithObserver(func(a Attempt) { attempts = append(attempts, a) }))
-			if state, err := c.CheckDraftSwitch(t.Context(), account); state != SwitchClosed || err != nil {
-				t.Errorf("check: %q, %v", state, err)
-			}
-			if err := NewSwitchOpener(c).OpenDraftSwitch(t.Context(), account); err != nil || wechat.OpenCalls() != 1 {
-				t.Errorf("open: %v, %d calls", err, wechat.OpenCalls())
-			}
-			if len(attempts) != 2 {
-				t.Errorf("%d attempts, want one for each call", len(attempts))
+			var attempts atomic.Int32
+			c := newClient(t, []string{first, serve(t, wechat)}, WithObserver(func(Attempt) { attempts.Add(1) }))
+			var calls sync.WaitGroup
+			calls.Go(func() {
+				if state, err := c.CheckDraftSwitch(t.Context(), account); state == "" || err != nil {
+					t.Errorf("check: %q, %v", state, err)
+				}
+			})
+			calls.Go(func() {
+				if err := NewSwitchOpener(c).OpenDraftSwitch(t.Context(), account); err != nil || wechat.OpenCalls() != 1 {
+					t.Errorf("open: %v, %d calls", err, wechat.OpenCalls())
+				}
+			})
+			calls.Wait()
+			if n := attempts.Load(); n != 2 {
+				t.Errorf("%d attempts, want one for each call", n)
 			}
 		})
 	}

@@ -18,16 +18,16 @@ const words = {
     authorized: 'authorised', unauthorized: 'authorisation ended', checked: 'checked {0}', never: 'never checked', errcode: 'errcode {0}',
     openTitle: 'Open this account\'s draft switch?', openText: 'WeChat opens it for good: nobody can close it again. To confirm, type the appid.',
     openLabel: 'Appid of the account', openNow: 'Open for good', isState: 'WeChat says: {0}.', changed: 'It was opened now.', unchanged: 'It was open already; nothing was sent.',
-    events: 'Events', noEvents: 'No events yet.', detail: 'Detail',
+    events: 'Events', noEvents: 'No events yet.',
     tokens: 'Tokens', tokensHint: 'The bundle keeps them alive by itself. Values are never shown.', noTokens: 'No tokens yet.',
     kind_component: 'platform', kind_authorizer: 'authorised account', kind_own: 'own account', kind_ticket: 'ticket',
-    expires: 'expires {0}', expired: 'expired {0}', unlimited: 'no expiry', stored: 'fetched {0}', pushed: 'pushed {0}',
+    expires: 'expires {0}', expired: 'expired {0}', unlimited: 'no expiry', stored: 'stored {0}', pushed: 'pushed {0}',
     tasks: 'Run a task now', faults: 'Break something', healed: 'Nothing is broken.', broken: 'Broken: {0}.',
-    busy: 'WeChat is busy', kicked: 'Tokens stop working', whitelist: 'Address not whitelisted', lostAnswer: 'Answers get lost', heal: 'Heal',
-    busyDone: 'Every call now meets errcode -1.', kickedDone: 'All tokens have ended. Reload the drafts: the bundle fetches new ones.',
+    busy: 'WeChat is busy', kicked: 'Tokens run out', whitelist: 'Address not whitelisted', lostAnswer: 'Answers get lost', heal: 'Heal',
+    busyDone: 'Every call now meets errcode -1.', kickedDone: 'All tokens have run out. At the first refusal the bundle fetches new ones.',
     whitelistDone: 'WeChat refuses this machine\'s address.', lostAnswerDone: 'The answer to the next opening and promotion gets lost.',
     needsWeChat: 'Only with the simulated WeChat: the real one is in use.', needsAWS: 'Only with the stand-in for AWS: look into the account itself.',
-    reload: 'Reload', notJSON: 'no answer',
+    notJSON: 'no answer',
   },
   zh: {
     local: '本地运行', tryApi: '试用 API', language: '语言', close: '关闭', body: '返回内容', cancel: '取消',
@@ -45,16 +45,16 @@ const words = {
     authorized: '已授权', unauthorized: '已取消授权', checked: '查询于{0}', never: '尚未查询', errcode: '错误码 {0}',
     openTitle: '确定开启该账号的草稿箱开关？', openText: '开启后永久有效，任何人都无法关闭。请输入该账号的 AppID 以确认。',
     openLabel: '账号 AppID', openNow: '永久开启', isState: '微信返回：{0}。', changed: '本次已开启。', unchanged: '此前已开启，没有发送开启请求。',
-    events: '事件', noEvents: '还没有事件。', detail: '详情',
+    events: '事件', noEvents: '还没有事件。',
     tokens: '令牌', tokensHint: '由系统自动刷新，此处从不显示令牌内容。', noTokens: '还没有令牌。',
     kind_component: '第三方平台', kind_authorizer: '授权账号', kind_own: '自有账号', kind_ticket: '验证票据',
-    expires: '{0}过期', expired: '已于{0}过期', unlimited: '未注明过期时间', stored: '{0}获取', pushed: '{0}推送',
+    expires: '{0}过期', expired: '已于{0}过期', unlimited: '未注明过期时间', stored: '{0}写入', pushed: '{0}推送',
     tasks: '立即执行任务', faults: '制造故障', healed: '一切正常。', broken: '当前故障：{0}。',
-    busy: '微信系统繁忙', kicked: '令牌全部失效', whitelist: 'IP 不在白名单', lostAnswer: '响应丢失', heal: '恢复正常',
-    busyDone: '之后的每次调用都会返回错误码 -1。', kickedDone: '全部令牌已失效。重新加载草稿后，系统会自动获取新令牌。',
+    busy: '微信系统繁忙', kicked: '令牌全部过期', whitelist: 'IP 不在白名单', lostAnswer: '响应丢失', heal: '恢复正常',
+    busyDone: '之后的每次调用都会返回错误码 -1。', kickedDone: '全部令牌已过期。首次被拒绝后，系统会自动获取新令牌。',
     whitelistDone: '微信将拒绝本机 IP 的请求。', lostAnswerDone: '下一次开启开关、添加模板的响应将会丢失。',
     needsWeChat: '仅在使用模拟微信时可用，当前连接的是真实微信。', needsAWS: '仅在使用 AWS 替身时可用，请直接查看 AWS 账户。',
-    reload: '重新加载', notJSON: '没有响应',
+    notJSON: '没有响应',
   },
 };
 
@@ -79,11 +79,13 @@ const button = (text, label, onclick) => {
   return b;
 };
 
-// ago says how far a moment is, in words that change as time goes by.
+// ago says how far a moment is, in words that change as time goes by, and its date when it is long ago.
 function ago(at) {
+  const locale = language === 'zh' ? 'zh-CN' : 'en';
   const seconds = (new Date(at) - Date.now()) / 1000;
-  const [unit, length] = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]].find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1];
-  return new Intl.RelativeTimeFormat(language === 'zh' ? 'zh-CN' : 'en', { numeric: 'auto' }).format(Math.trunc(seconds / length), unit);
+  if (seconds < -30 * 86400) return new Date(at).toLocaleDateString(locale, { dateStyle: 'medium' });
+  const [unit, length] = [['day', 86400], ['hour', 3600], ['minute', 60]].find(([, length]) => Math.abs(seconds) >= 2 * length) ?? ['second', 1];
+  return new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(Math.trunc(seconds / length), unit);
 }
 const times = (pattern, at) => {
   const element = h('time', { dateTime: at, title: new Date(at).toLocaleString(language === 'zh' ? 'zh-CN' : 'en') });
@@ -201,15 +203,16 @@ function showState() {
   $('uploading').hidden = !state.wechat.simulated;
   const opened = new Set([...$('events').querySelectorAll('details[open]')].map((d) => d.parentElement.id));
   fill($('events'), state.events.map((event) => h('li', { id: `event-${event.id}` },
-    h('div', { className: 'what' }, h('strong', {}, event.type), ' ', about(event.detail)), meta(times('{0}', event.time)),
-    h('details', { open: opened.has(`event-${event.id}`) }, h('summary', {}, t('detail')), h('pre', {}, JSON.stringify(event.detail, null, 2))))),
+    h('details', { open: opened.has(`event-${event.id}`) },
+      h('summary', {}, h('strong', {}, event.type), ' ', about(event.detail), ' ', meta(times('{0}', event.time))),
+      h('pre', {}, JSON.stringify(event.detail, null, 2))))),
   t(state.aws.simulated ? 'noEvents' : 'needsAWS'));
 
-  const tokens = state.tokens.map((token) => h('li', {},
-    h('div', { className: 'what' }, h('strong', {}, token.appid ? nameOf(token.appid) : t('kind_component')), ' ', token.appid ? chip(t(`kind_${token.kind}`)) : ''),
-    meta(token.expires_at ? times(() => (new Date(token.expires_at) > Date.now() ? 'expires' : 'expired'), token.expires_at) : t('unlimited'),
-      token.stored_at && times('stored', token.stored_at))));
-  if (state.ticket_from) tokens.push(h('li', {}, h('div', { className: 'what' }, h('strong', {}, t('kind_ticket')), ' ', h('code', {}, 'component_verify_ticket')), meta(times('pushed', state.ticket_from))));
+  const row = (name, mark, ...known) => h('li', {}, h('div', { className: 'what' }, h('strong', {}, name), ' ', mark, h('br'), meta(...known)));
+  const tokens = state.tokens.map((token) => row(token.appid ? nameOf(token.appid) : t('kind_component'), token.appid ? chip(t(`kind_${token.kind}`)) : '',
+    token.expires_at ? times(() => (new Date(token.expires_at) > Date.now() ? 'expires' : 'expired'), token.expires_at) : t('unlimited'),
+    token.stored_at && times('stored', token.stored_at)));
+  if (state.ticket_from) tokens.push(row(t('kind_ticket'), h('code', {}, 'component_verify_ticket'), times('pushed', state.ticket_from)));
   fill($('tokens'), tokens, t(state.aws.simulated ? 'noTokens' : 'needsAWS'));
 
   $('tasks').replaceChildren(...state.tasks.map(({ function: name, task }) => button(task, '', async () => {
@@ -274,7 +277,7 @@ $('upload').onsubmit = async (submitted) => {
 
 const faults = {
   busy: [['POST', '/_sim/faults', { path: '', kind: 'refuse', errcode: -1, times: -1 }]],
-  kicked: [['POST', '/_sim/tokens/expire', {}]],
+  kicked: [['POST', '/_local/tokens/expire']],
   whitelist: [['POST', '/_sim/whitelist', { refused_ip: '198.51.100.154' }]],
   lostAnswer: [['POST', '/_sim/faults', { path: '/cgi-bin/draft/switch', kind: 'drop', after: true, only: 'open' }],
     ['POST', '/_sim/faults', { path: '/wxa/addtotemplate', kind: 'drop', after: true }]],
@@ -316,7 +319,7 @@ const stream = new EventSource('/_local/stream');
 stream.onmessage = ({ data }) => {
   state = JSON.parse(data);
   showState();
-  const now = JSON.stringify([state.drafts, state.accounts_version, state.names, state.tokens, state.events[0]?.id]);
+  const now = JSON.stringify([state.drafts, state.accounts_version, state.names, state.tokens, state.events.find((event) => !event.type.startsWith('Token'))?.id]);
   if (now !== seen) {
     seen = now;
     loadAll();

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+// imports runs import-accounts and compares its result.
+func (s *scene) imports(accounts, added, updated, failed int) {
+	s.t.Helper()
+	raw, err := s.tokens.Invoke(s.t.Context(), map[string]string{"task": "import-accounts"})
+	want := fmt.Sprintf(`{"task":"import-accounts","accounts":%d,"added":%d,"updated":%d,"failed":%d}`, accounts, added, updated, failed)
+	if err != nil || string(raw) != want {
+		s.t.Errorf("import-accounts: %s (%v), want %s", raw, err, want)
+	}
+}
+
+func TestImportSetsUpWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	const game, unexchanged = "wx00000000000game1", "wx00000unexchanged"
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		s.alone("")
+		s.give(component)
+		s.WeChat.AddAccount(wechattest.Account{AppID: game, RefreshToken: "refreshtoken@@@game", Authorized: true, MiniProgram: true})
+		s.WeChat.AddAccount(wechattest.Account{AppID: unexchanged, Authorized: true})
+		var accounts []string
+		for i := range 20 {
+			appID := fmt.Sprintf("wx%016d", 100+i)
+			s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
+			accounts = append(accounts, appID)
+		}
+		s.put(accounts[0], `{"access_token":"a token server's","expires_at":1,"note":"stays"}`) // no refresh token
+		s.give(accounts[1])                                                                     // no parameter
+		s.give(accounts[2])
+		left := fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":5}`, accounts[2])
+		s.AWS.SetParameter("/wechat/draftbox/accounts/"+accounts[2], left)
+
+		s.imports(21, 17, 2, 1)
+		if text, _ := s.text(game); text != "" || s.record(game) != nil {
+			t.Error("a mini program was imported")
+		}
+		if text, _ := s.text(unexchanged); text != "" || s.record(unexchanged) != nil {
+			t.Error("an account without refresh token was imported")
+		}
+		if keys := s.stored(accounts[0]); keys["note"] != "stays" || keys["access_token"] != "a token server's" || keys["refresh_token"] == nil {
+			t.Errorf("filled in: %v", keys)
+		}
+		if diff := cmp.Diff(map[string]any{"appid": accounts[9], "status": "authorized", "draft_switch": "unknown"}, s.record(accounts[9])); diff != "" {
+			t.Errorf("parameter (-want +got):\n%s", diff)
+		}
+		if text, _, _ := s.AWS.Parameter("/wechat/draftbox/accounts/" + accounts[2]); text != left {
+			t.Errorf("a parameter that was there was changed to %s", text)
+		}
+
+		writes := s.writes()
+		s.imports(21, 0, 0, 1)
+		if n := s.writes() - writes; n > 0 {
+			t.Errorf("%d writes the second time", n)
+		}
+		s.refreshes(18, 3, 0)
+		s.alive(accounts[0], accounts[1], accounts[9], accounts[19])
+		s.imports(21, 0, 0, 1)
+	})
+}
+
+func TestImportGoesOnAfterFailures(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "secretsmanager")
+	s.give(component)
+	s.put(open, `{"access_token": "cut sho`)
+	s.AWS.Fail("secretsmanager:CreateSecret", awstest.Deny().On("wechat/draftbox/accounts/"+closed))
+	s.WeChat.Fail(wechattest.PathAuthorizerInfo, wechattest.Refuse(45009).Always()) // then it counts as an Official Account
+	s.imports(3, 1, 0, 2)
+	s.put(open, `{"access_token": "bare"}`)
+	s.imports(3, 1, 1, 0)
+
+	s.WeChat.Fail(wechattest.PathAuthorizerList, wechattest.Refuse(61004))
+	if _, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "import-accounts"}); err == nil || !strings.Contains(err.Error(), "61004") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// moves runs move-account-tokens and compares its result.
+func (s *scene) moves(to string, moved, present, failed int) {
+	s.t.Helper()
+	raw, err := s.tokens.Invoke(s.t.Context(), map[string]string{"task": "move-account-tokens", "to": to})
+	want := fmt.Sprintf(`{"task":"move-account-tokens","to":%q,"moved":%d,"present":%d,"failed":%d}`, to, moved, present, failed)
+	if err != nil || string(raw) != want {
+		s.t.Errorf("move-account-tokens: %s (%v), want %s", raw, err, want)
+	}
+}
+
+// in is the same world with the accounts' tokens in another store.
+func (s *scene) in(store string) *scene {
+	s.Env["ACCOUNT_TOKEN_STORE"] = store
+	return &scene{World: s.World, t: s.t, store: store, tokens: s.Start(wire)}
+}
+
+func TestMoveCopiesBothWays(t *testing.T) {
+	t.Parallel()
+	for _, from := range stores {
+		to := stores[0]
+		if from == to {
+			to = stores[1]
+		}
+		t.Run(to, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, from)
+			there := s.in(to)
+			s.give(component)
+			var accounts []string
+			for i := range 45 {
+				appID := fmt.Sprintf("wx%016d", 100+i)
+				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
+				s.give(appID, "note", "stays")
+				accounts = append(accounts, appID)
+			}
+			later, earlier, broken := accounts[0], accounts[1], accounts[2]
+			there.give(later, "expires_at", s.Clock.Now().Add(3*time.Hour).Format(time.RFC3339))
+			s.give(earlier)
+			there.put(earlier, `{"access_token":"old","expires_at":1}`)
+			s.put(broken, `{"access_token": "cut sho`)
+			before, _ := there.text(later)
+
+			s.moves(to, 43, 1, 1)
+			for _, appID := range accounts[3:] {
+				if original, _ := s.text(appID); !sameText(there, appID, original) {
+					t.Errorf("%s was not copied as it stood", appID)
+				}
+			}
+			if !sameText(there, later, before) {
+				t.Error("a later token was overwritten")
+			}
+			if original, _ := s.text(earlier); !sameText(there, earlier, original) {
+				t.Error("an earlier token was not overwritten")
+			}
+			writes := s.writes()
+			s.moves(to, 0, 44, 1)
+			if n := s.writes() - writes; n > 0 {
+				t.Errorf("%d writes the second time", n)
+			}
+
+			s.put(broken, "a-bare-token")
+			s.moves(to, 1, 44, 0)
+			there.alive(accounts[3:]...)
+			there.nearEnd(15 * time.Minute)
+			if got := there.refresh(); got.Failed > 0 || got.Refreshed < 40 {
+				t.Errorf("refreshed there: %+v", got)
+			}
+			there.alive(accounts[3:]...)
+		})
+	}
+}
+
+func sameText(s *scene, holder, want string) bool {
+	got, _ := s.text(holder)
+	return got == want
+}
+
+func TestMoveNeedsToKnowWhere(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "ssm")
+	for _, event := range []string{`{"task":"move-account-tokens"}`, `{"task":"move-account-tokens","to":"dynamodb"}`, `{"task":"move-account-tokens","to":1}`} {
+		if _, err := s.tokens.Invoke(t.Context(), json.RawMessage(event)); err == nil || !strings.Contains(err.Error(), `"ssm" or "secretsmanager"`) {
+			t.Errorf("%s: %v", event, err)
+		}
+	}
+	s.AWS.Fail("secretsmanager:BatchGetSecretValue", awstest.Deny())
+	if _, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "move-account-tokens", "to": "ssm"}); err == nil {
+		t.Error("tokens that could not be listed count as moved")
+	}
+}
+
+// The account's token is refreshed at any moment of a move, where it stood or where it goes: what stands in the new
+// store at the end is the newest token.
+func TestMoveWhileTokensAreRefreshed(t *testing.T) {
+	t.Parallel()
+	for _, from := range stores {
+		to := stores[0]
+		if from == to {
+			to = stores[1]
+		}
+		for _, refreshedIn := range stores {
+			t.Run(fmt.Sprintf("to %s, refreshed in %s", to, refreshedIn), func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, from, wechattest.WithRotatingRefreshTokens())
+				s.alone(closed)
+				there, here := s.in(to), s.in(refreshedIn)
+				mover := s.lane()
+				for k, held := 1, true; held; k++ {
+					s.give(closed)
+					s.nearEnd(15 * time.Minute)
+					s.give(component)
+					held = false
+					err := mover.run(t.Context(), map[string]string{"task": "move-account-tokens", "to": to}, func(n int, serve func()) {
+						if n == k {
+							held = true
+							here.refresh()
+						}
+						serve()
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if text, _ := here.text(closed); refreshedIn == to && text == "" {
+						continue // nothing had been copied yet
+					}
+					there.refresh()
+					there.alive(closed)
+					if t.Failed() {
+						t.Fatalf("it was refreshed before request %d of the move", k)
+					}
+				}
+			})
+		}
+	}
+}
