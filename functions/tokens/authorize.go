@@ -33,7 +33,9 @@ func (h *handler) authorize(ctx context.Context, body string) error {
 		!settings.IsAppID(message.AppID) || message.Code == "" {
 		return errors.New("the message is no authorization")
 	}
-	err := h.Exchange(ctx, renewal.Authorization{
+	work, done, _ := span(ctx)
+	defer done()
+	err := h.Exchange(work, renewal.Authorization{
 		AppID: message.AppID, Code: secret.New(message.Code), CreateTime: message.CreateTime,
 	})
 	var refusal *wechat.Error

@@ -23,7 +23,9 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	if json.Unmarshal(detail, &d) != nil {
 		return errors.New("the detail of Token Rejected can't be read")
 	}
-	entry, stored, err := h.Read(ctx, d.AppID)
+	work, done, _ := span(ctx)
+	defer done()
+	entry, stored, err := h.Read(work, d.AppID)
 	var malformed *awserror.Malformed
 	switch {
 	case err != nil && !errors.As(err, &malformed):
@@ -42,12 +44,12 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 		return nil
 	}
 	if d.AppID == token.Component {
-		err = h.RenewComponent(ctx, entry, stored)
+		err = h.RenewComponent(work, entry, stored)
 	} else {
-		if record, err := h.Records.Get(ctx, d.AppID); err == nil && record.Status == account.Unauthorized && stored.AppSecret.IsZero() {
+		if record, err := h.Records.Get(work, d.AppID); err == nil && record.Status == account.Unauthorized && stored.AppSecret.IsZero() {
 			return nil
 		}
-		_, err = h.renew(ctx, d.AppID, entry, stored, h.Authorizers(), stored.Access)
+		_, err = h.renew(work, d.AppID, entry, stored, h.Authorizers(), stored.Access)
 	}
 	if err != nil {
 		h.Log.WarnContext(ctx, "a rejected token could not be renewed", "appid", d.AppID, "error", err.Error())

@@ -96,13 +96,18 @@ func ProblemOf(err error, now time.Time) *Problem {
 	var refusal *wechat.Error
 	var failure *wechat.Failure
 	var unknown *token.UnknownAccount
+	var expired *token.Expired
 	var malformed *awserror.Malformed
 	var aws *awserror.Error
 	switch {
 	case errors.As(err, &problem):
 		return problem
 	case errors.As(err, &refusal):
-		return refused(refusal, now)
+		problem = refused(refusal, now)
+		if errors.As(err, &expired) {
+			problem.Detail = expired.Error()
+		}
+		return problem
 	case errors.As(err, &failure):
 		return failed(failure)
 	case errors.As(err, &unknown):

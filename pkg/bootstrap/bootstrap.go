@@ -68,10 +68,19 @@ func Run(function func(Parts) trigger.Triggers) {
 	lambda.Start(parts.Handler(function(parts)))
 }
 
+// answering is how long before its deadline an invocation is called off, so that it can still say so: Lambda ends it
+// by ending the process, with whatever else that does, and tells nobody why.
+const answering = 500 * time.Millisecond
+
 // Handler is what Lambda calls: the triggers, and the metrics of each invocation written at its end.
 func (p Parts) Handler(triggers trigger.Triggers) func(context.Context, json.RawMessage) (any, error) {
 	return func(ctx context.Context, event json.RawMessage) (any, error) {
 		defer p.Metrics.Flush()
+		if ends, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, ends.Add(-min(answering, time.Until(ends)/10)))
+			defer cancel()
+		}
 		return triggers.Handle(ctx, event)
 	}
 }

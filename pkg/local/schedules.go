@@ -47,8 +47,9 @@ func faster(period time.Duration, speed float64) time.Duration {
 }
 
 // firstTokens brings the simulated WeChat to push a ticket, fetches the
-// component's token with it and imports the accounts, as a new operator does.
-// Without it the first drafts would be there when refresh-tokens ran twice.
+// component's token with it, imports the accounts and fetches their tokens, as a
+// new operator does. Without it the first drafts would be there when
+// refresh-tokens ran twice.
 func (l *local) firstTokens(ctx context.Context) {
 	l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`)) // asks for a ticket
 	for range 100 {
@@ -56,6 +57,7 @@ func (l *local) firstTokens(ctx context.Context) {
 			if push.Accepted() {
 				l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`))
 				l.task(ctx, "tokens", []byte(`{"task": "import-accounts"}`))
+				l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`)) // of the accounts, before the survey asks for them
 				return
 			}
 		}

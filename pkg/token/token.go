@@ -58,6 +58,16 @@ type UnknownAccount struct{ AppID string }
 
 func (u *UnknownAccount) Error() string { return "no token is stored for account " + u.AppID }
 
+// Expired is the error for a stored token whose time is over: it counts as refused, although nobody asked WeChat.
+type Expired struct{ Name string }
+
+func (e *Expired) Error() string { return "the access token in " + e.Name + " has expired" }
+
+// Unwrap is WeChat's refusal of such a token.
+func (e *Expired) Unwrap() error {
+	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: "the stored access token has expired"}
+}
+
 // Rejections is told of tokens that WeChat refused and that stand in the store unchanged, so that somebody
 // fetches new ones.
 type Rejections interface {
@@ -118,7 +128,7 @@ func Call[T any](ctx context.Context, source *Source, holder string, call func(c
 			}
 		}
 	} else {
-		refusal = &wechat.Error{Call: source.store.Name(holder), Code: codeExpired, Message: "the stored access token has expired"}
+		refusal = &Expired{source.store.Name(holder)}
 	}
 	var e *wechat.Error
 	if errors.As(refusal, &e) {

@@ -79,11 +79,14 @@ func (c *Client) StableToken(ctx context.Context, appID string, appSecret secret
 	return grant(answer, path, "access_token", "")
 }
 
+// longestLife is a day; WeChat's tokens live two hours, and a life of years is a slip that nobody would notice.
+const longestLife = 24 * 60 * 60
+
 func grant(answer fields, path, access, refresh string) (Grant, error) {
 	token, _ := answer.text(access)
 	seconds, ok := answer.number("expires_in")
-	if token == "" || !ok || seconds <= 0 {
-		return Grant{}, &Failure{Call: path, Cause: Unusable, Detail: "the answer has no " + access + " or no expires_in", Sent: true}
+	if token == "" || !ok || seconds <= 0 || seconds > longestLife {
+		return Grant{}, &Failure{Call: path, Cause: Unusable, Detail: "the answer has no " + access + " or no expires_in that can be", Sent: true}
 	}
 	renewed, _ := answer.text(refresh)
 	return Grant{secret.New(token), time.Duration(seconds) * time.Second, secret.New(renewed)}, nil
