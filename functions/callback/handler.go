@@ -93,7 +93,9 @@ func (h *handler) take(ctx context.Context, p push.Push) error {
 func (h *handler) authorized(ctx context.Context, p push.Push) error {
 	a := renewal.Authorization{AppID: p.AuthorizerAppID, Code: p.AuthorizationCode, CreateTime: p.CreateTime}
 	if h.queue != nil {
-		record, err := h.Records.Get(ctx, a.AppID)
+		asking, cancel := context.WithTimeout(ctx, longest/4) // the rest is for the code, whatever SSM does
+		record, err := h.Records.Get(asking, a.AppID)
+		cancel()
 		if err == nil && (record.StatusAt > a.CreateTime || record.StatusAt == a.CreateTime && record.Status == account.Authorized) {
 			return nil // a newer push said something else, or this one came before and its code was exchanged
 		}

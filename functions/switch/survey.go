@@ -14,6 +14,7 @@ import (
 
 	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/parameter"
 	"wechat-draftbox/pkg/pause"
 	"wechat-draftbox/pkg/settings"
@@ -32,6 +33,8 @@ type survey struct {
 	inspector
 	tokens tokenStore
 	queue  queue // where it has a URL, the checks are left to its messages
+	// metrics are told what was known when the survey began: with a queue, the answers come in other invocations.
+	metrics *metrics.Recorder
 }
 
 // tokenStore is where the accounts' tokens stand. It tells which accounts have one.
@@ -49,7 +52,7 @@ func newSurvey(parts bootstrap.Parts, check checker, parameters parameter.Store,
 		check: check, bus: parts.Bus, log: parts.Log, wait: pause.For,
 		records: account.NewRecords(parameters.Paced(rate.NewLimiter(writesPerSecond, 1))),
 	}
-	return survey{i, tokens, queue{i, sqs.NewFromConfig(parts.AWS), parts.Settings.SwitchQueueURL}}
+	return survey{i, tokens, queue{i, sqs.NewFromConfig(parts.AWS), parts.Settings.SwitchQueueURL}, parts.Metrics}
 }
 
 // surveyed is the result of a survey, of accounts that are authorised.
@@ -60,13 +63,15 @@ type surveyed struct {
 	Queued    int    `json:"queued"`
 	Checked   int    `json:"checked"`
 	Failed    int    `json:"failed"`
+
+	states map[wechat.SwitchState]int // as they were known before
 }
 
 // run is the task. It ends before its time is up; the next run goes on with what is left.
 func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	working, cancel := earlier(ctx, 2*time.Second)
 	defer cancel()
-	result := surveyed{Task: surveyTask}
+	result := surveyed{Task: surveyTask, states: make(map[wechat.SwitchState]int)}
 	accounts, listed := make(chan account.Record), make(chan error, 1)
 	go func() {
 		defer close(accounts)
@@ -85,12 +90,16 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.metrics.Put(metrics.AccountsOpen, float64(result.states[wechat.SwitchOpen]))
+	s.metrics.Put(metrics.AccountsClosed, float64(result.states[wechat.SwitchClosed]))
+	s.metrics.Put(metrics.AccountsUnknown, float64(result.states[wechat.SwitchUnknown]))
 	return result, nil
 }
 
 // asks counts an account and reports whether its switch is to be asked for.
 func (r *surveyed) asks(record account.Record) bool {
 	r.Accounts++
+	r.states[record.DraftSwitch]++
 	if record.DraftSwitch == wechat.SwitchOpen {
 		r.KnownOpen++
 		return false

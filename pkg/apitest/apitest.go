@@ -98,7 +98,7 @@ func (c *checker) promised(request *http.Request, status int) (*openapi3.Respons
 				return c.doc.Components.Responses[name], nil
 			}
 		}
-		return c.doc.Components.Responses["Problem"], nil
+		return c.doc.Components.Responses["OtherProblem"], nil
 	}
 	responses := route.Operation.Responses
 	if promised := responses.Value(strconv.Itoa(status)); promised != nil {

@@ -29,7 +29,7 @@ func (w *World) recordCalls() {
 		w.t.Error(err)
 		return
 	}
-	line := worldCalls{Function: filepath.Base(folder), Env: w.Env, Tasks: w.tasks, Calls: [][2]string{}}
+	line := worldCalls{Function: filepath.Base(folder), Env: w.Env, Tasks: append([]string{}, w.tasks...), Calls: [][2]string{}}
 	for _, call := range w.AWS.Recorded() {
 		if pair := [2]string{call.Operation, call.Resource}; !slices.Contains(line.Calls, pair) {
 			line.Calls = append(line.Calls, pair)

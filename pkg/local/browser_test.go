@@ -156,7 +156,7 @@ func TestConsole(t *testing.T) {
 	})
 	closed, notGranted := "#account-"+wechattest.ExampleClosed, "#account-"+wechattest.ExampleNotGranted
 
-	b.do(chromedp.EmulateViewport(1400, 1160), chromedp.Navigate(l.url))
+	b.do(chromedp.EmulateViewport(1400, 1200), chromedp.Navigate(l.url))
 	b.dark(false)
 	b.see("#draft-4", "11", "111111", "LXXXXX", "wx6XXXXXXXXXXXXXXX", "XXX")
 	b.see("#draft-0", "VVV", "AAS")

@@ -90,6 +90,8 @@ const address = "198.51.100.154"
 // elsewhere is where a redirect leads: nobody may follow it, for the query holds a token.
 const elsewhere = "/elsewhere"
 
+const refusedConnection = "connection refused"
+
 var faultsOfWeChat = []fault{
 	{name: "none"},
 	{name: "errcode -1, busy", service: "wechat", slug: "wechat-busy", errcode: -1, again: true, lost: true, cause: atWeChat(wechattest.Refuse(-1))},
@@ -126,13 +128,13 @@ var faultsOfWeChat = []fault{
 	odd("no errcode", func(body []byte) []byte {
 		return bytes.Replace(replaced(`"errcode":0,"errmsg":"ok",`, "")(body), []byte(`"errcode":0,"errmsg":"ok"`), nil, 1)
 	}),
-	{name: "a slow drip that ends in time", service: "wechat", acted: true, cause: atWeChat(wechattest.Drip(time.Millisecond))},
+	{name: "a slow drip that ends in time", service: "wechat", acted: true, cause: atWeChat(wechattest.Drip(100 * time.Microsecond))},
 	silent("a slow drip without end", wechattest.Drip(time.Second), true),
 	silent("no answer", wechattest.Hang(), false),
 	broken("dropped before it was done", wechattest.Drop(), false),
 	broken("dropped after it was done", wechattest.Drop().After(), true),
 	broken("reset", wechattest.Reset(), false),
-	{name: "connection refused", service: "wechat", slug: "wechat-unreachable", again: true, cause: func(w *world, _ trigger) { w.toWeChat.down() }},
+	{name: refusedConnection, service: "wechat", slug: "wechat-unreachable", again: true, cause: func(w *world, _ trigger) { w.toWeChat.down() }},
 	{name: "busy once", service: "wechat", lost: true, cause: once(wechattest.Refuse(-1))},
 	{name: "dropped once", service: "wechat", lost: true, cause: once(wechattest.Drop())},
 	{name: "connections closed during a freeze", service: "wechat", acted: true, meddle: func(w *world) { w.toWeChat.hangUp(); w.toAWS.hangUp() }},
@@ -212,7 +214,7 @@ func cut(text string) string { return strings.TrimSuffix(text, "}") }
 func (w *world) heal(f fault) {
 	w.wechat.Heal("")
 	w.aws.Heal("")
-	if f.name == "connection refused" {
+	if f.name == refusedConnection {
 		w.toWeChat.up()
 	}
 	for name, text := range w.spoilt {

@@ -1,0 +1,612 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/wechattest"
+)
+
+const (
+	closed   = wechattest.ExampleClosed
+	newcomer = "wx00000000newcomer"
+	ticketAt = "/wechat/draftbox/component-verify-ticket"
+	records  = "/wechat/draftbox/accounts/"
+)
+
+// scene is a world with a platform and a function that receives its pushes.
+type scene struct {
+	*functiontest.World
+	t        *testing.T
+	queue    string // empty: codes are exchanged before the answer
+	callback *functiontest.Function
+}
+
+func newScene(t *testing.T, queue bool, options ...wechattest.Option) *scene {
+	t.Helper()
+	s := &scene{World: functiontest.New(t, options...), t: t}
+	s.StorePlatform()
+	if queue {
+		s.queue = s.AWS.CreateQueue("authorizations")
+		s.Env["AUTHORIZATION_QUEUE_URL"] = s.queue
+	} else {
+		s.StoreComponentToken()
+	}
+	s.callback = s.Start(wire)
+	return s
+}
+
+// now is what pushes' times are told from, in whole seconds.
+func (s *scene) now() time.Time { return s.Clock.Now().Truncate(time.Second) }
+
+// send sends a push, encrypted for a platform.
+func (s *scene) send(p wechattest.Platform, xml []byte) functiontest.Response {
+	s.t.Helper()
+	query, body := wechattest.EncryptPush(p, xml, "1413192605", "100000001", []byte("1234567890abcdef"))
+	return s.callback.HTTP(s.t.Context(), "POST", "/wechat/callback?"+query.Encode(), string(body))
+}
+
+// push sends a push as WeChat does, and returns its answer.
+func (s *scene) push(infoType string, at time.Time, more ...string) functiontest.Response {
+	s.t.Helper()
+	return s.send(s.WeChat.Platform(), wechattest.InfoXML(s.WeChat.Platform().AppID, infoType, at, more...))
+}
+
+func (s *scene) ticket(text string, at time.Time) functiontest.Response {
+	s.t.Helper()
+	return s.push("component_verify_ticket", at, "ComponentVerifyTicket", text)
+}
+
+func (s *scene) authorized(infoType, appID, code string, at time.Time) functiontest.Response {
+	s.t.Helper()
+	return s.push(infoType, at, "AuthorizerAppid", appID, "AuthorizationCode", code, "AuthorizationCodeExpiredTime", "in a while", "PreAuthCode", "preauthcode@@@1")
+}
+
+// wantsSuccess checks that an answer is what WeChat wants.
+func wantsSuccess(t *testing.T, r functiontest.Response) {
+	t.Helper()
+	if r.Status != 200 || r.Body != "success" || r.Header["Content-Type"] != "text/plain" {
+		t.Errorf("answer %d %q %q", r.Status, r.Header["Content-Type"], r.Body)
+	}
+}
+
+func wantsProblem(t *testing.T, r functiontest.Response, status int, slug string) {
+	t.Helper()
+	if got, body := r.Problem(t); r.Status != status || got != slug {
+		t.Errorf("answer %d %s, want %d %s: %v", r.Status, got, status, slug, body)
+	}
+}
+
+// state is all that AWS holds.
+func (s *scene) state() map[string]any {
+	state := map[string]any{"parameters": s.AWS.Parameters("/"), "events": len(s.AWS.Events())}
+	for _, name := range []string{"component-token", "platform", "accounts/" + closed, "accounts/" + newcomer} {
+		for _, v := range s.AWS.SecretVersions("wechat/draftbox/" + name) {
+			state[name+" "+v.ID] = v.Value
+		}
+	}
+	if s.queue != "" {
+		state["queue"] = s.AWS.Messages(s.queue)
+	}
+	return state
+}
+
+// changesNothing checks that what f does leaves AWS as it is.
+func (s *scene) changesNothing(f func()) {
+	s.t.Helper()
+	before := s.state()
+	f()
+	s.changesNothingSince(before)
+}
+
+func (s *scene) changesNothingSince(before map[string]any) {
+	s.t.Helper()
+	if diff := cmp.Diff(before, s.state()); diff != "" {
+		s.t.Errorf("something was changed (-before +after):\n%s", diff)
+	}
+}
+
+func (s *scene) wantsTicket(text string, at time.Time) {
+	s.t.Helper()
+	got, _, _ := s.AWS.Parameter(ticketAt)
+	if want := fmt.Sprintf(`{"ticket":%q,"create_time":%d}`, text, at.Unix()); got != want {
+		s.t.Errorf("the ticket is %s, want %s", got, want)
+	}
+}
+
+func (s *scene) record(appID string) (keys map[string]any) {
+	s.t.Helper()
+	text, _, ok := s.AWS.Parameter(records + appID)
+	if ok && json.Unmarshal([]byte(text), &keys) != nil {
+		s.t.Fatalf("parameter %s", text)
+	}
+	return keys
+}
+
+// events are the detail-types and appids of those that were published.
+func (s *scene) events() (all []string) {
+	for _, e := range s.AWS.Events() {
+		var detail struct{ ID, AppID string }
+		if json.Unmarshal(e.Detail, &detail) != nil || detail.ID == "" && e.DetailType != "Token Refresh Failed" {
+			s.t.Errorf("event %s", e.Detail)
+		}
+		all = append(all, e.DetailType+" "+detail.AppID)
+	}
+	return all
+}
+
+func (s *scene) wantsEvents(want ...string) {
+	s.t.Helper()
+	if diff := cmp.Diff(want, s.events()); diff != "" {
+		s.t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestTicketIsStoredUnlessANewerOneIsThere(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, true)
+	at := s.now()
+	wantsSuccess(t, s.ticket("ticket@@@1", at))
+	s.wantsTicket("ticket@@@1", at)
+	wantsSuccess(t, s.ticket("ticket@@@2", at.Add(time.Second)))
+	s.wantsTicket("ticket@@@2", at.Add(time.Second))
+	s.changesNothing(func() {
+		wantsSuccess(t, s.ticket("ticket@@@older", at))
+		wantsSuccess(t, s.ticket("ticket@@@other", at.Add(time.Second)))
+		wantsSuccess(t, s.ticket("ticket@@@2", at.Add(time.Second)))
+	})
+	began := time.Now()
+	for i := range 10 {
+		wantsSuccess(t, s.ticket(fmt.Sprint("ticket@@@", i), at.Add(time.Minute+time.Duration(i)*time.Second)))
+	}
+	if took := time.Since(began) / 10; took > time.Second {
+		t.Errorf("a push took %v", took)
+	}
+	// One that can't be read gives way.
+	s.AWS.SetSecureParameter(ticketAt, "nonsense")
+	wantsSuccess(t, s.ticket("ticket@@@1", at))
+	s.wantsTicket("ticket@@@1", at)
+	s.wantsEvents()
+}
+
+// Pushes come out of order and at once, to several instances, and answers of AWS are lost: the newest ticket stays.
+func TestNewestTicketWins(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		s := newScene(t, true)
+		instances := []*functiontest.Function{s.callback, s.Start(wire), s.Start(wire)}
+		s.AWS.Fail("ssm:PutParameter", awstest.DropAfter(), awstest.Delay(3*time.Millisecond), awstest.DropAfter())
+		at := s.now()
+		var pushes sync.WaitGroup
+		const n = 12
+		for i, age := range rand.Perm(n) {
+			pushes.Go(func() {
+				created := at.Add(-time.Duration(age) * time.Second)
+				query, body := wechattest.EncryptPush(s.WeChat.Platform(), wechattest.InfoXML(s.WeChat.Platform().AppID, "component_verify_ticket", created,
+					"ComponentVerifyTicket", fmt.Sprint("ticket@@@", age)), "1", "1", make([]byte, 16))
+				r := instances[i%3].HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), string(body))
+				wantsSuccess(t, r)
+			})
+		}
+		pushes.Wait()
+		s.wantsTicket("ticket@@@0", at)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func TestAuthorizationGoesToTheQueue(t *testing.T) {
+	t.Parallel()
+	for _, infoType := range []string{"authorized", "updateauthorized"} {
+		s := newScene(t, true)
+		code, at := s.WeChat.NewCode(closed), s.now()
+		wantsSuccess(t, s.authorized(infoType, closed, code, at))
+		messages := s.AWS.Messages(s.queue)
+		want := fmt.Sprintf(`{"task":"authorize","appid":%q,"authorization_code":%q,"create_time":%d}`, closed, code, at.Unix())
+		if len(messages) != 1 || messages[0].Body != want {
+			t.Errorf("messages %v, want one: %s", messages, want)
+		}
+		if len(s.AWS.Parameters("/")) > 0 || s.WeChat.Calls("") > 0 {
+			t.Error("more was done than to hand the code on")
+		}
+		s.wantsEvents()
+
+		// A push that is older than what is known, and one whose code was exchanged already.
+		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"authorized","status_at":%d}`, closed, at.Unix()))
+		s.changesNothing(func() {
+			wantsSuccess(t, s.authorized(infoType, closed, code, at))
+			wantsSuccess(t, s.authorized(infoType, closed, code, at.Add(-time.Second)))
+		})
+		// But one that came in the second in which the account left.
+		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":%d}`, closed, at.Unix()))
+		wantsSuccess(t, s.authorized(infoType, closed, code, at))
+		if n := len(s.AWS.Messages(s.queue)); n != 2 {
+			t.Errorf("%d messages", n)
+		}
+	}
+}
+
+func TestAuthorizationIsExchangedWithoutQueue(t *testing.T) {
+	t.Parallel()
+	for _, store := range []string{"secretsmanager", "ssm"} {
+		s := newScene(t, false)
+		s.Env["ACCOUNT_TOKEN_STORE"] = store
+		s.callback = s.Start(wire)
+		code, at := s.WeChat.NewCode(newcomer), s.now()
+		wantsSuccess(t, s.authorized("authorized", newcomer, code, at))
+		text, _, _ := s.AWS.Secret("wechat/draftbox/accounts/" + newcomer)
+		if store == "ssm" {
+			text, _, _ = s.AWS.Parameter("/wechat/draftbox/account-tokens/" + newcomer)
+		}
+		a, _ := s.WeChat.Account(newcomer)
+		if !strings.Contains(text, s.WeChat.LiveToken(newcomer)) || !strings.Contains(text, a.RefreshToken) {
+			t.Errorf("stored in %s: %s", store, text)
+		}
+		if s.record(newcomer)["status"] != "authorized" {
+			t.Errorf("parameter %v", s.record(newcomer))
+		}
+		s.wantsEvents("Account Authorized " + newcomer)
+		// WeChat pushes it twice: the tokens stay.
+		token := s.WeChat.LiveToken(newcomer)
+		wantsSuccess(t, s.authorized("authorized", newcomer, code, at))
+		if s.WeChat.LiveToken(newcomer) != token {
+			t.Error("the token was fetched again")
+		}
+		for name, value := range s.AWS.Parameters("/") {
+			if strings.Contains(value, code) {
+				t.Errorf("the code stands in %s", name)
+			}
+		}
+	}
+}
+
+// What isn't stored when WeChat has waited for four seconds comes again, and then its code was used.
+func TestExchangeThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(*scene){
+		"WeChat hangs":                func(s *scene) { s.WeChat.Fail("", wechattest.Hang().Always()) },
+		"WeChat answers into nowhere": func(s *scene) { s.WeChat.Fail("", wechattest.Hang().After().Always()) },
+		"AWS hangs":                   func(s *scene) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Hang().Sticky()) },
+		"EventBridge hangs":           func(s *scene) { s.AWS.Fail("events:PutEvents", awstest.Hang().Sticky()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, false)
+			code, at := s.WeChat.NewCode(newcomer), s.now()
+			prepare(s)
+			began := time.Now()
+			r := s.authorized("authorized", newcomer, code, at)
+			if took := time.Since(began); took < 3500*time.Millisecond || took > 4800*time.Millisecond {
+				t.Errorf("it took %v", took)
+			}
+			wantsProblem(t, r, 503, "aws-unavailable")
+			s.wantsEvents()
+			s.WeChat.Heal("")
+			s.AWS.Heal("")
+			wantsSuccess(t, s.authorized("authorized", newcomer, code, at))
+			text, _, _ := s.AWS.Secret("wechat/draftbox/accounts/" + newcomer)
+			a, _ := s.WeChat.Account(newcomer)
+			if !strings.Contains(text, s.WeChat.LiveToken(newcomer)) || a.RefreshToken == "" || !strings.Contains(text, a.RefreshToken) {
+				t.Error("the account has no working tokens")
+			}
+			s.wantsEvents("Account Authorized " + newcomer)
+		})
+	}
+}
+
+func TestExchangeThatIsRefused(t *testing.T) {
+	t.Parallel()
+	for errcode, final := range map[int]bool{-1: false, 61004: false, 45009: false, 61009: true, 48001: true} {
+		s := newScene(t, false)
+		s.WeChat.Fail(wechattest.PathQueryAuth, wechattest.Refuse(errcode).Always())
+		s.WeChat.AddAccount(wechattest.Account{AppID: newcomer, Authorized: true})
+		r := s.authorized("authorized", newcomer, s.WeChat.NewCode(newcomer), s.now())
+		if final { // another push of it would not help
+			wantsSuccess(t, r)
+			s.wantsEvents("Token Refresh Failed " + newcomer)
+		} else {
+			wantsProblem(t, r, 503, "aws-unavailable")
+			s.wantsEvents()
+		}
+		if s.record(newcomer) != nil {
+			t.Error("an account without tokens counts as authorised")
+		}
+	}
+}
+
+func TestUnauthorized(t *testing.T) {
+	t.Parallel()
+	for _, queue := range []bool{true, false} {
+		s := newScene(t, queue)
+		at := s.now()
+		s.AWS.OnEvent(func(awstest.Event) {
+			if s.record(closed)["status"] != "unauthorized" {
+				t.Error("the event came before the account was marked")
+			}
+		})
+		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"authorized","status_at":%d,"draft_switch":"open"}`, closed, at.Unix()-60))
+		wantsSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
+		want := map[string]any{"appid": closed, "status": "unauthorized", "status_at": float64(at.Unix()), "draft_switch": "open"}
+		if diff := cmp.Diff(want, s.record(closed)); diff != "" {
+			t.Errorf("parameter (-want +got):\n%s", diff)
+		}
+		s.wantsEvents("Account Unauthorized " + closed)
+		s.changesNothing(func() {
+			wantsSuccess(t, s.push("unauthorized", at.Add(-time.Second), "AuthorizerAppid", closed))
+			wantsSuccess(t, s.authorized("authorized", closed, s.WeChat.NewCode(closed), at.Add(-time.Second)))
+		})
+		// The same push again is told again, under the same id.
+		wantsSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
+		if events := s.AWS.Events(); len(events) != 2 || !bytes.Equal(events[0].Detail, events[1].Detail) {
+			t.Errorf("events %v", s.events())
+		}
+		wantsSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", newcomer))
+		if s.record(newcomer)["status"] != "unauthorized" {
+			t.Error("an account that nothing was known of is not marked")
+		}
+	}
+}
+
+func TestWhatCannotBeStoredComesAgain(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"secretsmanager:GetSecretValue", "ssm:GetParameter", "ssm:PutParameter", "sqs:SendMessage", "events:PutEvents"} {
+		for name, fault := range map[string]awstest.Fault{"throttled": awstest.Throttle(), "failing": awstest.Refuse("InternalServerError", 500),
+			"cut off": awstest.Drop(), "denied": awstest.Deny()} {
+			t.Run(op+" "+name, func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, true)
+				at := s.now()
+				pushes := map[string]func() functiontest.Response{
+					"ticket":       func() functiontest.Response { return s.ticket("ticket@@@1", at) },
+					"authorized":   func() functiontest.Response { return s.authorized("authorized", closed, "queryauthcode@@@1", at) },
+					"unauthorized": func() functiontest.Response { return s.push("unauthorized", at, "AuthorizerAppid", newcomer) },
+				}
+				meets := map[string][]string{"secretsmanager:GetSecretValue": {"ticket", "authorized", "unauthorized"},
+					"ssm:GetParameter": {"ticket", "unauthorized"}, "ssm:PutParameter": {"ticket", "unauthorized"},
+					"sqs:SendMessage": {"authorized"}, "events:PutEvents": {"unauthorized"}}[op]
+				s.AWS.Fail(op, fault.Sticky())
+				for _, kind := range meets {
+					began := time.Now()
+					r := pushes[kind]()
+					if r.Status != 503 && !(op == "secretsmanager:GetSecretValue" && name == "denied" && r.Status == 500) {
+						t.Errorf("%s: answer %d %s", kind, r.Status, r.Body)
+					}
+					if took := time.Since(began); took > 4500*time.Millisecond {
+						t.Errorf("%s took %v", kind, took)
+					}
+				}
+				s.AWS.Heal("")
+				for _, kind := range meets {
+					wantsSuccess(t, pushes[kind]())
+				}
+			})
+		}
+	}
+}
+
+func TestOtherPushes(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, true)
+	s.changesNothing(func() {
+		wantsSuccess(t, s.push("notify_third_fasteregister", s.now(), "appid", newcomer, "status", "0"))
+		wantsSuccess(t, s.push("", s.now()))
+	})
+	if len(s.Log.Lines("notify_third_fasteregister")) != 1 {
+		t.Error("the name of an unknown push is not in the log")
+	}
+}
+
+func TestBodyInBase64AndPayloadFormat1(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, true)
+	p := s.WeChat.Platform()
+	for i, version := range []string{"2.0", "1.0"} {
+		for j, encoded := range []bool{false, true} {
+			at := s.now().Add(time.Duration(2*i+j) * time.Second)
+			text := fmt.Sprint("ticket@@@", i, j)
+			query, raw := wechattest.EncryptPush(p, wechattest.InfoXML(p.AppID, "component_verify_ticket", at, "ComponentVerifyTicket", text), "1", "2", make([]byte, 16))
+			body := string(raw)
+			if encoded {
+				body = base64.StdEncoding.EncodeToString(raw)
+			}
+			event := map[string]any{"version": version, "body": body, "isBase64Encoded": encoded, "headers": map[string]string{"content-type": "text/xml"}}
+			if version == "2.0" {
+				event["rawPath"], event["rawQueryString"] = "/wechat/callback", query.Encode()
+				event["requestContext"] = map[string]any{"http": map[string]string{"method": "POST", "path": "/wechat/callback"}, "requestId": "r"}
+			} else {
+				flat := map[string]string{}
+				for k := range query {
+					flat[k] = query.Get(k)
+				}
+				event["path"], event["httpMethod"], event["queryStringParameters"], event["multiValueQueryStringParameters"] = "/wechat/callback", "POST", flat, query
+				event["requestContext"] = map[string]any{"httpMethod": "POST", "path": "/wechat/callback", "requestId": "r"}
+			}
+			answer, err := s.callback.Invoke(t.Context(), event)
+			if err != nil || !strings.Contains(string(answer), `"body":"success"`) {
+				t.Errorf("format %s, base64 %v: %s (%v)", version, encoded, answer, err)
+			}
+			s.wantsTicket(text, at)
+		}
+	}
+}
+
+// Pushes of WeChat's own pages, through the whole function.
+func TestVectors(t *testing.T) {
+	t.Parallel()
+	aes43 := strings.Repeat("A", 43)
+	for _, v := range []struct {
+		name, appID, token, key, timestamp, nonce, signature, addressee string
+	}{
+		{"event", "wx134c8103faa5a59e", "AAAAA", aes43, "1715943329", "1590219412", "6c12a4205838198b8fa631b3220723bb07f1015c", "<ToUserName><![CDATA[gh_97417a04a28d]]></ToUserName>"},
+		{"sample", "wx5823bf96d3bd56c7", "QDG6eK", "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", "1409659813", "1372623149", "477715d11cdb4164915debcba66cb864d751f3e6", "<ToUserName>wx5823bf96d3bd56c7</ToUserName>"},
+		{"ticket", "wx134c8103faa5a59e", "AAAAA", aes43, "1413192605", "100000001", "21a69ed9cd38ded7002b425a29c76e29039389fb", "<AppId>wx134c8103faa5a59e</AppId>"},
+	} {
+		for _, former := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, former key %v", v.name, former), func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, true)
+				platform := map[string]string{"component_appid": v.appID, "component_appsecret": "s", "message_token": v.token, "encoding_aes_key": v.key}
+				if former {
+					platform["encoding_aes_key"], platform["previous_encoding_aes_key"] = s.WeChat.Platform().EncodingAESKey, v.key
+				}
+				text, _ := json.Marshal(platform)
+				s.AWS.SetSecret("wechat/draftbox/platform", string(text))
+				encrypt, err := os.ReadFile("../../pkg/push/testdata/" + v.name + ".encrypt")
+				if err != nil {
+					t.Fatal(err)
+				}
+				send := func(signature, encrypt string) functiontest.Response {
+					query := url.Values{"timestamp": {v.timestamp}, "nonce": {v.nonce}, "msg_signature": {signature}, "encrypt_type": {"aes"}}
+					return s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), "<xml>"+v.addressee+"<Encrypt><![CDATA["+encrypt+"]]></Encrypt></xml>")
+				}
+				s.changesNothing(func() {
+					for i := range v.signature { // every byte
+						forged := []byte(v.signature)
+						forged[i] ^= 1
+						wantsProblem(t, send(string(forged), string(encrypt)), 403, "bad-signature")
+					}
+					for i := 0; i < len(encrypt); i += 7 {
+						forged := slices.Clone(encrypt)
+						if forged[i] ^= 1; forged[i] != '\n' {
+							wantsProblem(t, send(v.signature, string(forged)), 403, "bad-signature")
+						}
+					}
+				})
+				wantsSuccess(t, send(v.signature, string(encrypt)))
+				if v.name == "ticket" {
+					s.wantsTicket("some_verify_ticket", time.Unix(1413192605, 0))
+				} else if len(s.AWS.Parameters("/")) > 0 {
+					t.Error("something was stored")
+				}
+			})
+		}
+	}
+}
+
+func TestForgedMixedUpAndMalformedPushesChangeNothing(t *testing.T) {
+	t.Parallel()
+	for _, queue := range []bool{true, false} {
+		s := newScene(t, queue)
+		p := s.WeChat.Platform()
+		at := s.now()
+		wantsSuccess(t, s.ticket("ticket@@@good", at.Add(-time.Hour)))
+		info := func(infoType string, more ...string) []byte {
+			return wechattest.InfoXML(p.AppID, infoType, at, more...)
+		}
+		otherToken, otherKey, otherID := p, p, p
+		otherToken.MessageToken, otherKey.EncodingAESKey, otherID.AppID = "another", strings.Repeat("B", 43), "wx0123456789abcdef"
+		ticket := info("component_verify_ticket", "ComponentVerifyTicket", "ticket@@@new")
+		s.changesNothing(func() {
+			wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", ""), 403, "bad-signature")
+			wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", string(ticket)), 403, "bad-signature")
+			wantsProblem(t, s.send(otherToken, ticket), 403, "bad-signature")
+			wantsProblem(t, s.send(otherKey, ticket), 400, "invalid-request")
+			wantsProblem(t, s.send(otherID, ticket), 400, "invalid-request")
+			wantsProblem(t, s.send(p, wechattest.InfoXML(otherID.AppID, "component_verify_ticket", at, "ComponentVerifyTicket", "ticket@@@new")), 400, "invalid-request")
+			for _, xml := range [][]byte{ticket[1:], ticket[:len(ticket)-3], []byte("{}"), nil,
+				info("component_verify_ticket"), info("unauthorized"), info("authorized", "AuthorizerAppid", closed),
+				info("authorized", "AuthorizationCode", "queryauthcode@@@1"),
+				info("unauthorized", "AuthorizerAppid", "wx1"), info("unauthorized", "AuthorizerAppid", "../../component-token"),
+				info("authorized", "AuthorizerAppid", "wx00000000newcome/", "AuthorizationCode", "queryauthcode@@@1"),
+				bytes.Replace(info("unauthorized", "AuthorizerAppid", closed), fmt.Append(nil, at.Unix()), []byte("soon"), 1),
+			} {
+				wantsProblem(t, s.send(p, xml), 400, "invalid-request")
+			}
+			for _, method := range []string{"GET", "PUT"} {
+				query, body := wechattest.EncryptPush(p, ticket, "1", "1", make([]byte, 16))
+				wantsProblem(t, s.callback.HTTP(t.Context(), method, "/wechat/callback?"+query.Encode(), string(body)), 405, "method-not-allowed")
+			}
+			// A replay of a push, in which only the outside is changed.
+			query, body := wechattest.EncryptPush(p, ticket, "1", "1", make([]byte, 16))
+			query.Set("timestamp", "2")
+			wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), string(body)), 403, "bad-signature")
+		})
+		if s.WeChat.Calls("") > 0 {
+			t.Error("WeChat was called")
+		}
+	}
+}
+
+func TestSizeLimit(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, true)
+	p := s.WeChat.Platform()
+	query, body := wechattest.EncryptPush(p, wechattest.InfoXML(p.AppID, "component_verify_ticket", s.now(), "ComponentVerifyTicket", "ticket@@@1"), "1", "1", make([]byte, 16))
+	pad := func(n int) string {
+		return strings.Replace(string(body), "</xml>", strings.Repeat(" ", n-len(body))+"</xml>", 1)
+	}
+	s.changesNothing(func() {
+		wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), pad(64<<10+1)), 413, "too-large")
+		wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", strings.Repeat("<", 1<<20)), 413, "too-large")
+	})
+	wantsSuccess(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), pad(64<<10)))
+}
+
+func TestPlatformThatIsNotSetUp(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"missing": "", "no JSON": "{", "no token": `{"component_appid":"wx0123456789abcdef","component_appsecret":"s","encoding_aes_key":"k"}`,
+		"short key": `{"component_appid":"wx0123456789abcdef","component_appsecret":"s","message_token":"t","encoding_aes_key":"k"}`} {
+		world := functiontest.New(t)
+		if text != "" {
+			world.AWS.SetSecret("wechat/draftbox/platform", text)
+		}
+		r := world.Start(wire).HTTP(t.Context(), "POST", "/wechat/callback", "<xml/>")
+		if slug, _ := r.Problem(t); slug != "misconfigured" {
+			t.Errorf("%s: %s", name, r.Body)
+		}
+	}
+}
+
+// The sample events do what their names say.
+func TestSampleEvents(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../events/callback/*.json")
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%v (%v)", files, err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, true)
+			event, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := s.callback.Invoke(t.Context(), json.RawMessage(event))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := `"statusCode":200`
+			if name == "forged" {
+				want = `"statusCode":403`
+			}
+			if !strings.Contains(string(answer), want) {
+				t.Errorf("answer %s", answer)
+			}
+			_, _, ticket := s.AWS.Parameter(ticketAt)
+			got := fmt.Sprintf("ticket %v, %d messages, events %v", ticket, len(s.AWS.Messages(s.queue)), s.events())
+			wants := map[string]string{"ticket": "ticket true, 0 messages, events []", "ticket-base64": "ticket true, 0 messages, events []",
+				"authorized": "ticket false, 1 messages, events []", "unauthorized": "ticket false, 0 messages, events [Account Unauthorized " + closed + "]"}
+			if want, listed := wants[name]; listed && got != want || !listed && got != "ticket false, 0 messages, events []" {
+				t.Errorf("after %s: %s", name, got)
+			}
+		})
+	}
+}
