@@ -603,7 +603,7 @@ func TestSampleEvents(t *testing.T) {
 			_, _, ticket := s.AWS.Parameter(ticketAt)
 			got := fmt.Sprintf("ticket %v, %d messages, events %v", ticket, len(s.AWS.Messages(s.queue)), s.events())
 			wants := map[string]string{"ticket": "ticket true, 0 messages, events []", "ticket-base64": "ticket true, 0 messages, events []",
-				"authorized": "ticket false, 1 messages, events []", "unauthorized": "ticket false, 0 messages, events [Account Unauthorized " + closed + "]"}
+				"authorized": "ticket false, 1 messages, events []", "unauthorized": "ticket false, 0 messages, events [Account Unauthorized " + wechattest.ExampleOpen + "]"}
 			if want, listed := wants[name]; listed && got != want || !listed && got != "ticket false, 0 messages, events []" {
 				t.Errorf("after %s: %s", name, got)
 			}
