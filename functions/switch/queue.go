@@ -46,7 +46,7 @@ type queue struct {
 }
 
 // enqueue sends a message for each account.
-func (s survey) enqueue(ctx context.Context, listed <-chan account.Record, result *surveyed) error {
+func (s survey) enqueue(ctx context.Context, listed <-chan account.Record, result *tally) error {
 	var batch []string
 	send := func() error {
 		sent, err := s.queue.send(ctx, batch)

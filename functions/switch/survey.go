@@ -63,15 +63,19 @@ type surveyed struct {
 	Queued    int    `json:"queued"`
 	Checked   int    `json:"checked"`
 	Failed    int    `json:"failed"`
+}
 
-	states map[wechat.SwitchState]int // as they were known before
+// tally is a survey under way: its result, and the states that were known when it began.
+type tally struct {
+	surveyed
+	states map[wechat.SwitchState]int
 }
 
 // run is the task. It ends before its time is up; the next run goes on with what is left.
 func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	working, cancel := earlier(ctx, 2*time.Second)
 	defer cancel()
-	result := surveyed{Task: surveyTask, states: make(map[wechat.SwitchState]int)}
+	result := tally{surveyed{Task: surveyTask}, make(map[wechat.SwitchState]int)}
 	accounts, listed := make(chan account.Record), make(chan error, 1)
 	go func() {
 		defer close(accounts)
@@ -93,15 +97,15 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	s.metrics.Put(metrics.AccountsOpen, float64(result.states[wechat.SwitchOpen]))
 	s.metrics.Put(metrics.AccountsClosed, float64(result.states[wechat.SwitchClosed]))
 	s.metrics.Put(metrics.AccountsUnknown, float64(result.states[wechat.SwitchUnknown]))
-	return result, nil
+	return result.surveyed, nil
 }
 
 // asks counts an account and reports whether its switch is to be asked for.
-func (r *surveyed) asks(record account.Record) bool {
-	r.Accounts++
-	r.states[record.DraftSwitch]++
+func (t *tally) asks(record account.Record) bool {
+	t.Accounts++
+	t.states[record.DraftSwitch]++
 	if record.DraftSwitch == wechat.SwitchOpen {
-		r.KnownOpen++
+		t.KnownOpen++
 		return false
 	}
 	return true
@@ -169,7 +173,7 @@ func each[T any](ctx context.Context, i inspector, read func(ctx context.Context
 //
 // Accounts whose quota for the minute is used up are held back until the others are done. When as many are held back
 // as are in flight, it isn't the quota of single accounts any more, and nothing is sent until the minute is over.
-func (s survey) checkAll(ctx context.Context, listed <-chan account.Record, result *surveyed) {
+func (s survey) checkAll(ctx context.Context, listed <-chan account.Record, result *tally) {
 	starting, cancel := earlier(ctx, 10*time.Second) // what is under way has that long to end
 	defer cancel()
 	type outcome struct {
