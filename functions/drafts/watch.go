@@ -46,7 +46,7 @@ type watched struct {
 
 // run does the task watch-drafts.
 func (w watcher) run(ctx context.Context, _ json.RawMessage) (any, error) {
-	ctx, cancel := context.WithDeadline(ctx, watchDeadline(ctx, time.Now()))
+	ctx, cancel := context.WithTimeout(ctx, longestWatch)
 	defer cancel()
 	for try := 1; ; try++ {
 		result, err := w.watch(ctx)
@@ -60,17 +60,6 @@ func (w watcher) run(ctx context.Context, _ json.RawMessage) (any, error) {
 			"uploaded", result.Uploaded, "removed", result.Removed, "baseline", result.Baseline)
 		return result, nil
 	}
-}
-
-// watchDeadline leaves a moment to say what went wrong before Lambda ends the invocation.
-func watchDeadline(ctx context.Context, now time.Time) time.Time {
-	end := now.Add(longestWatch)
-	if ends, ok := ctx.Deadline(); ok {
-		if ends = ends.Add(-min(time.Second, ends.Sub(now)/10)); ends.Before(end) {
-			return ends
-		}
-	}
-	return end
 }
 
 func (w watcher) watch(ctx context.Context) (watched, error) {

@@ -73,11 +73,9 @@ func (h handler) post(ctx context.Context, r *api.Request) (*api.Answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	var body struct {
-		Confirm string `json:"confirm"`
-	}
+	var body map[string]any // a struct would take "CONFIRM" for "confirm"
 	done := result{outcome: "failed"}
-	if r.DecodeBody(&body) != nil || body.Confirm != id {
+	if r.DecodeBody(&body) != nil || body["confirm"] != id {
 		err = &api.Problem{Slug: "confirmation-required",
 			Detail: "opening a draft switch can't be undone, so the body has to repeat the account's appid as confirm"}
 	} else {

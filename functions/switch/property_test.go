@@ -190,7 +190,11 @@ func (g *generator) body() (body, confirmed string) {
 	case 12:
 		return strconv.Quote(id), ""
 	}
-	return g.text(), ""
+	text := g.text()
+	if text == object("confirm", openable) {
+		return text, openable
+	}
+	return text, ""
 }
 
 // path is a path, and the account whose switch it names.

@@ -38,7 +38,7 @@ type Routes []Route
 
 // Serve answers an API Gateway event. The result encodes to the form that API Gateway expects.
 func (routes Routes) Serve(ctx context.Context, log *slog.Logger, event json.RawMessage) (any, error) {
-	ctx, cancel := context.WithDeadline(ctx, deadline(ctx, time.Now()))
+	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 
 	request, err := parse(event)
@@ -67,18 +67,6 @@ func (routes Routes) Serve(ctx context.Context, log *slog.Logger, event json.Raw
 			Detail: "the answer would be larger than API Gateway passes on", Action: "Ask for less with the query parameter limit."})
 	}
 	return json.RawMessage(encoded), nil
-}
-
-// deadline leaves a moment for the answer before Lambda ends the invocation.
-func deadline(ctx context.Context, now time.Time) time.Time {
-	end := now.Add(longest)
-	if ends, ok := ctx.Deadline(); ok {
-		margin := min(500*time.Millisecond, ends.Sub(now)/10)
-		if ends = ends.Add(-margin); ends.Before(end) {
-			return ends
-		}
-	}
-	return end
 }
 
 func (routes Routes) answer(ctx context.Context, request *Request) (*Answer, error) {
