@@ -39,7 +39,9 @@ func TestNothingElseOpens(t *testing.T) {
 			tryEvents(t, &generator{rand.New(rand.NewPCG(uint64(seed), 0))})
 		})
 	}
-	t.Cleanup(func() { fmt.Printf("property: %d events, and only the confirmed ones opened a switch: %t\n", events, !t.Failed()) })
+	t.Cleanup(func() {
+		fmt.Printf("property: %d events, and only the confirmed ones opened a switch: %t\n", events, !t.Failed())
+	})
 }
 
 func tryEvents(t *testing.T, g *generator) {
