@@ -464,11 +464,15 @@ func TestOneDeadlineForAll(t *testing.T) {
 }
 
 // frozen starts a server whose connections turn out to be dead when they are used again, as after Lambda has frozen an
-// instance. It answers a first request after something came from hold. dead counts the requests that came in vain.
-func frozen(t *testing.T, hold <-chan struct{}) (base string, dead *atomic.Int32) {
+// instance. It answers the first requests once so many have come that each has a connection of its own. dead counts the
+// requests that came in vain.
+func frozen(t *testing.T, connections int) (base string, dead *atomic.Int32) {
 	t.Helper()
 	type used struct{}
 	dead = new(atomic.Int32)
+	var first sync.WaitGroup
+	first.Add(connections)
+	var arrived atomic.Int32
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(used{}).(*atomic.Bool).Swap(true) {
 			dead.Add(1)
@@ -477,7 +481,10 @@ func frozen(t *testing.T, hold <-chan struct{}) (base string, dead *atomic.Int32
 			conn.Close()
 			return
 		}
-		<-hold
+		if arrived.Add(1) <= int32(connections) {
+			first.Done()
+			first.Wait()
+		}
 		io.WriteString(w, `{"errcode":0,"is_open":1}`)
 	}))
 	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
@@ -491,17 +498,13 @@ func frozen(t *testing.T, hold <-chan struct{}) (base string, dead *atomic.Int32
 func TestDeadConnectionsAfterAFreeze(t *testing.T) {
 	t.Parallel()
 	const connections = 8
-	hold, tries := make(chan struct{}), make(chan error, 100)
-	base, dead := frozen(t, hold)
+	tries := make(chan error, 100)
+	base, dead := frozen(t, connections)
 	c := newClient(t, []string{base}, WithObserver(func(a Attempt) { tries <- a.Err }))
 	var warm sync.WaitGroup
 	for range connections {
 		warm.Go(func() { c.CheckDraftSwitch(t.Context(), awkward) })
 	}
-	for range connections {
-		hold <- struct{}{}
-	}
-	close(hold)
 	warm.Wait()
 	for range connections {
 		<-tries
