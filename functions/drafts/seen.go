@@ -13,6 +13,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"wechat-draftbox/pkg/awserror"
@@ -300,11 +301,19 @@ func (m *memory) overwrite(ctx context.Context, p *page) error {
 	}
 }
 
+// packers are used again: each has half a megabyte of tables, and filling pages takes hundreds of tries.
+var packers = sync.Pool{New: func() any {
+	pack, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a known one
+	return pack
+}}
+
 // encode writes a page: gzip of its JSON, in base64. The same content always gives the same text.
 func (c pageContent) encode() string {
 	text, _ := plainjson.Marshal(c) // nothing in it can't be encoded
 	var out bytes.Buffer
-	pack := gzip.NewWriter(&out)
+	pack := packers.Get().(*gzip.Writer)
+	defer packers.Put(pack)
+	pack.Reset(&out)
 	pack.Write(text) // a buffer takes everything
 	pack.Close()
 	return base64.StdEncoding.EncodeToString(out.Bytes())

@@ -313,7 +313,7 @@ func commit(i int) string {
 // hostile is a version of 2,000 characters that can't be compressed.
 func hostile(i int) string {
 	var text []rune
-	for n := 0; len(text) < 2000; n++ {
+	for n := 0; len(text) < 500; n++ {
 		for _, b := range sha256.Sum256(fmt.Append(nil, i, n)) {
 			switch {
 			case b < 32:
@@ -323,7 +323,7 @@ func hostile(i int) string {
 			}
 		}
 	}
-	return string(text[:2000])
+	return string(text[:500])
 }
 
 func program(i int) string {
