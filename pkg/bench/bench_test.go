@@ -20,6 +20,21 @@ func TestSurveyChecksEveryAccount(t *testing.T) {
 	}
 }
 
+func TestRefreshRenewsEveryToken(t *testing.T) {
+	t.Parallel()
+	b := &bench{latency: 5 * time.Millisecond, binaries: binaries{t.TempDir()}}
+	for _, store := range []tokenStore{secretsManager, parameterStore} {
+		rows, err := refresh(t.Context(), b, 60, store, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took, memory := rows[0], rows[1]
+		if took.value <= 0 || took.limit != 60/float64(store.writes) || memory.value <= 0 {
+			t.Errorf("%v", rows)
+		}
+	}
+}
+
 // A minimal Lambda with fewer clients than drafts would start faster than it may.
 func TestTheMinimalLambdaLinksTheClientsOfDrafts(t *testing.T) {
 	t.Parallel()

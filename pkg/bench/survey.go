@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -20,12 +21,17 @@ func survey(ctx context.Context, b *bench, accounts int) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWorld(b.latency, 0)
+	w, err := newWorld(b.latency, 0, awstest.WithThrottling())
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	w.addAccounts(accounts)
+	checked := time.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339)
+	w.addAccounts(accounts, func(appID string) {
+		w.aws.SetSecret("wechat/draftbox/accounts/"+appID, encode(stored(w.wechat.IssueAccountToken(appID), 2*time.Hour)))
+		w.aws.SetParameter("/wechat/draftbox/accounts/"+appID, fmt.Sprintf(
+			`{"appid":%q,"status":"authorized","draft_switch":"closed","checked_at":%q}`, appID, checked))
+	})
 	instance, err := start(ctx, binary, w.env...)
 	if err != nil {
 		return nil, err
@@ -52,14 +58,13 @@ func survey(ctx context.Context, b *bench, accounts int) ([]row, error) {
 	}, nil
 }
 
-// addAccounts adds accounts with a closed switch, each with its token and with what the last survey wrote.
-func (w *world) addAccounts(n int) {
-	checked := time.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339)
+// addAccounts adds authorised accounts with a closed switch, and has each of them stored.
+func (w *world) addAccounts(n int, store func(appID string)) {
 	for i := range n {
 		appID := fmt.Sprintf("wx%016x", i)
-		w.wechat.AddAccount(wechattest.Account{AppID: appID, Authorized: true, Granted: true, RefreshToken: "refresh-" + appID})
-		w.aws.SetSecret("wechat/draftbox/accounts/"+appID, stored(w.wechat.IssueAccountToken(appID)))
-		w.aws.SetParameter("/wechat/draftbox/accounts/"+appID, fmt.Sprintf(
-			`{"appid":%q,"status":"authorized","draft_switch":"closed","checked_at":%q}`, appID, checked))
+		w.wechat.AddAccount(wechattest.Account{AppID: appID, Authorized: true, Granted: true, RefreshToken: refreshToken(appID)})
+		store(appID)
 	}
 }
+
+func refreshToken(appID string) string { return "refresh-" + appID }

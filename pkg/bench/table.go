@@ -17,7 +17,7 @@ type row struct {
 	value   float64
 	minimal []float64 // the same quantity of the two minimal Lambdas; none where they have nothing like it
 	limit   float64   // what it is held against where there is no minimal Lambda; 0: nothing
-	atMost  []float64 // the highest ratios to them; none: told for information
+	atMost  []float64 // the highest ratios to them, in their order; where it ends, they are told for information
 }
 
 // ratios are those of the value to each quantity that it is held against.

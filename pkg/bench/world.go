@@ -21,9 +21,9 @@ type world struct {
 
 const componentToken = "wechat/draftbox/component-token"
 
-// newWorld starts a WeChat whose draft box holds so many drafts, and the stand-in for AWS with its token.
-func newWorld(latency time.Duration, drafts int) (*world, error) {
-	w := &world{wechat: wechattest.New(wechattest.WithLatency(latency)), aws: awstest.New(awstest.WithThrottling())}
+// newWorld starts a WeChat whose draft box holds so many drafts, and the stand-in for AWS with the platform's secrets.
+func newWorld(latency time.Duration, drafts int, options ...awstest.Option) (*world, error) {
+	w := &world{wechat: wechattest.New(wechattest.WithLatency(latency)), aws: awstest.New(options...)}
 	for i := range drafts {
 		w.wechat.UploadDraft(wechattest.Draft{
 			CreateTime:             1_700_000_000 + int64(i),
@@ -34,7 +34,11 @@ func newWorld(latency time.Duration, drafts int) (*world, error) {
 			Developer:              "开发者甲_A",
 		})
 	}
-	w.aws.SetSecret(componentToken, stored(w.wechat.IssueComponentToken()))
+	p := w.wechat.Platform()
+	w.aws.SetSecret("wechat/draftbox/platform", encode(map[string]string{
+		"component_appid": p.AppID, "component_appsecret": p.AppSecret, "message_token": p.MessageToken, "encoding_aes_key": p.EncodingAESKey,
+	}))
+	w.aws.SetSecret(componentToken, encode(stored(w.wechat.IssueComponentToken(), 2*time.Hour)))
 
 	var wechatURL, awsURL string
 	var err error
@@ -58,10 +62,12 @@ func (w *world) close() {
 }
 
 // stored is a token as it stands in a secret.
-func stored(token string) string {
-	text, _ := json.Marshal(map[string]string{ // strings always encode
-		"access_token": token, "expires_at": time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339),
-	})
+func stored(token string, life time.Duration) map[string]string {
+	return map[string]string{"access_token": token, "expires_at": time.Now().Add(life).UTC().Format(time.RFC3339)}
+}
+
+func encode(keys map[string]string) string {
+	text, _ := json.Marshal(keys) // strings always encode
 	return string(text)
 }
 
