@@ -3,10 +3,12 @@ package ticket_test
 import (
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"wechat-draftbox/pkg/awstest"
@@ -22,7 +24,10 @@ func newest(t *testing.T) (*awstest.Server, ticket.Newest) {
 	aws := awstest.New()
 	server := httptest.NewServer(aws)
 	t.Cleanup(server.Close)
-	return aws, ticket.In(parameter.New(ssm.NewFromConfig(aws.Config(server.URL)), "/p"))
+	client := ssm.NewFromConfig(aws.Config(server.URL), func(o *ssm.Options) {
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
+	})
+	return aws, ticket.In(parameter.New(client, "/p"))
 }
 
 func made(at int64) ticket.Ticket {
@@ -33,34 +38,39 @@ func put(aws *awstest.Server, at int64) {
 	aws.SetSecureParameter(name, fmt.Sprintf(`{"ticket":"ticket@@@%d","create_time":%d}`, at, at))
 }
 
-// Whatever comes between the read and the write, and whether answers are lost or not, the newest ticket stays.
+// Whatever others store between the read and the write, or between a write whose answer was lost and its repeat, the
+// newest ticket stays.
 func TestNewestStaysWhateverComesBetween(t *testing.T) {
 	t.Parallel()
-	for between := range map[string][]int64{"older": {1}, "newer": {9}, "both": {9, 1}, "newer ones": {8, 9}} {
-		for _, first := range []bool{false, true} { // nothing was there
+	for _, others := range [][]int64{nil, {1}, {9}, {8, 9}, {9, 9}} {
+		for _, stored := range []int64{0, 2, 5, 7} {
 			for _, lost := range []bool{false, true} {
-				others := map[string][]int64{"older": {1}, "newer": {9}, "both": {1, 9}, "newer ones": {8, 9}}[between]
-				aws, tickets := newest(t)
-				if !first {
-					put(aws, 2)
-				}
-				aws.Fail("ssm:PutParameter", awstest.Before(func() {
-					for _, at := range others {
-						put(aws, at)
+				t.Run(fmt.Sprintf("%v over %d, lost %t", others, stored, lost), func(t *testing.T) {
+					t.Parallel()
+					aws, tickets := newest(t)
+					if stored > 0 {
+						put(aws, stored)
 					}
-				}))
-				if lost {
-					aws.Heal("")
-					aws.Fail("ssm:GetParameter", awstest.Fault{}, awstest.Fault{})
-					aws.Heal("")
-					// The write is done and its answer lost; the SDK writes again.
-					aws.Fail("ssm:PutParameter", awstest.DropAfter())
-					aws.Fail("ssm:GetParameter", awstest.Before(func() {}))
-				}
-				if err := tickets.Store(t.Context(), made(5)); err != nil {
-					t.Fatal(err)
-				}
-				_ = others
+					meanwhile := awstest.Before(func() {
+						for _, at := range others {
+							put(aws, at)
+						}
+					})
+					if lost {
+						aws.Fail("ssm:PutParameter", awstest.DropAfter())
+					}
+					aws.Fail("ssm:PutParameter", meanwhile)
+					if err := tickets.Store(t.Context(), made(5)); err != nil {
+						t.Fatal(err)
+					}
+					want := max(5, stored)
+					if stored < 5 { // or else nothing is written, and nothing comes between
+						want = slices.Max(append(others, want))
+					}
+					if got, err := tickets.Load(t.Context()); err != nil || got.CreateTime != want {
+						t.Errorf("the ticket of %d stays (%v), want that of %d", got.CreateTime, err, want)
+					}
+				})
 			}
 		}
 	}
