@@ -58,14 +58,25 @@ type UnknownAccount struct{ AppID string }
 
 func (u *UnknownAccount) Error() string { return "no token is stored for account " + u.AppID }
 
-// Expired is the error for a stored token whose time is over: it counts as refused, although nobody asked WeChat.
-type Expired struct{ Name string }
+// Expired is the error for a stored token whose time is over, or that has yet to be fetched: it counts as refused,
+// although nobody asked WeChat.
+type Expired struct {
+	Name    string // of what should hold the token
+	Missing bool   // it was never fetched
+}
 
-func (e *Expired) Error() string { return "the access token in " + e.Name + " has expired" }
+func (e *Expired) Error() string { return e.Name + ": " + e.reason() }
+
+func (e *Expired) reason() string {
+	if e.Missing {
+		return "no access token has been fetched yet"
+	}
+	return "the stored access token has expired"
+}
 
 // Unwrap is WeChat's refusal of such a token.
 func (e *Expired) Unwrap() error {
-	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: "the stored access token has expired"}
+	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: e.reason()}
 }
 
 // Rejections is told of tokens that WeChat refused and that stand in the store unchanged, so that somebody
@@ -128,7 +139,7 @@ func Call[T any](ctx context.Context, source *Source, holder string, call func(c
 			}
 		}
 	} else {
-		refusal = &Expired{source.store.Name(holder)}
+		refusal = &Expired{source.store.Name(holder), token.Access.IsZero()}
 	}
 	var e *wechat.Error
 	if errors.As(refusal, &e) {
