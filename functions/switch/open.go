@@ -9,7 +9,6 @@ import (
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -73,7 +72,7 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 			Detail: "too little time is left to open the switch and see what came of it, so nothing was sent to open it"}
 	}
 
-	err = o.send(ctx, appID)
+	err = token.Write(ctx, o.check.tokens, appID, o.opener.OpenDraftSwitch)
 	lost := wechat.IsLost(err) && !wechat.IsRetired(err)
 	if err != nil && !lost {
 		return result{}, err
@@ -93,19 +92,6 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 			Action: "Ask for the state of the switch in a minute; if it is still closed, open it again."}
 	}
 	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, nil
-}
-
-// send sends the opening call, and leaves half of the time for the check that follows.
-func (o opening) send(ctx context.Context, appID string) error {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	_, err := token.Call(ctx, o.check.tokens, appID, func(ctx context.Context, t secret.Value) (struct{}, error) {
-		return struct{}{}, o.opener.OpenDraftSwitch(ctx, t)
-	})
-	return err
 }
 
 func hasLeft(ctx context.Context, d time.Duration) bool {
