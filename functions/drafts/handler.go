@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"wechat-draftbox/pkg/api"
@@ -71,15 +70,15 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Answer, error)
 
 // get answers GET /drafts/{draft_id}.
 func (h *handler) get(ctx context.Context, r *api.Request) (*api.Answer, error) {
-	id, err := strconv.ParseUint(r.Params["draft_id"], 10, 63)
+	id, err := r.Number("draft_id")
 	if err != nil {
-		return nil, api.InvalidRequest("a draft id is a whole number from 0")
+		return nil, err
 	}
 	content, wasKept, err := h.box.list(ctx)
-	draft, found := content.draft(int64(id))
+	draft, found := content.draft(id)
 	if err == nil && !found && wasKept { // whoever was told of a draft a moment ago must find it
 		content, err = h.box.listFresh(ctx)
-		draft, found = content.draft(int64(id))
+		draft, found = content.draft(id)
 	}
 	if err != nil {
 		return nil, err

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
-	"strings"
 	"time"
 
 	"wechat-draftbox/pkg/account"
@@ -120,26 +122,28 @@ func (a accounts) page(ctx context.Context, q accountsQuery) (page []entry, next
 	return page, writeNext(next), nil
 }
 
-// The next of an answer is SSM's token in letters that need no escaping in a query, behind a mark that tells it from
-// any other text.
-const nextMark = "accounts:"
-
 var errNext = errors.New("the next of the former page, as it is")
 
+// writeNext makes the next of an answer of SSM's token: in letters that need no escaping in a query, and behind a sum
+// that tells it from any other text, since what SSM makes of one that it didn't give is not sure to be a clear refusal.
 func writeNext(token string) string {
 	if token == "" {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(nextMark + token))
+	return base64.RawURLEncoding.EncodeToString(append(sumOf(token), token...))
 }
 
 func readNext(v string) (token string, err error) {
-	text, err := base64.RawURLEncoding.DecodeString(v)
-	token, marked := strings.CutPrefix(string(text), nextMark)
-	if err != nil || !marked || token == "" {
+	const size = crc32.Size
+	text, err := base64.RawURLEncoding.Strict().DecodeString(v)
+	if err != nil || len(text) <= size || !bytes.Equal(text[:size], sumOf(string(text[size:]))) {
 		return "", errNext
 	}
-	return token, nil
+	return string(text[size:]), nil
+}
+
+func sumOf(token string) []byte {
+	return binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(token)))
 }
 
 // isBadToken reports whether SSM refused a token.

@@ -170,8 +170,8 @@ func TestAccountsRefuses(t *testing.T) {
 		"draft_switch=OPEN", "draft_switch=", "draft_switch=opening", "status=revoked", "status=",
 		"appid=wx0000000000000001", "cursor=" + good, "Limit=1",
 		"next=", "next=10", "next=" + good + "x", "next=" + good[:len(good)-1], "next=%00", "next=" + url.QueryEscape("../../"),
-		"next=" + encode("/wechat/draftbox/account-tokens/"), "next=" + encode(nextMark), "next=" + encode(nextMark+"AAAA"),
-		"next=" + encode(nextMark+"\x00\xff"), "next=" + encode(nextMark+strings.Repeat("A", 10_000)),
+		"next=" + encode("/wechat/draftbox/account-tokens/"), "next=" + encode("\x00\x00\x00\x00"), "next=" + encode("sum:AAAA"),
+		"next=" + writeNext("AAAA"), "next=" + writeNext("\x00\xff"), "next=" + writeNext(strings.Repeat("A", 10_000)),
 		"next=" + good + "&next=" + good,
 	} {
 		answer := f.HTTP(t.Context(), "GET", "/accounts?"+query, "")
@@ -190,6 +190,33 @@ func TestAccountsRefuses(t *testing.T) {
 	}
 	if answer := f.HTTP(t.Context(), "DELETE", "/accounts", ""); answer.Status != 405 || answer.Header["Allow"] != "GET" {
 		t.Errorf("DELETE: %d %v", answer.Status, answer.Header)
+	}
+}
+
+// What SSM answers to a token that it didn't give is its own affair, and may be a failure.
+func TestAForgedNextNeverGetsToSSM(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	recordSome(world, 30)
+	f := world.Start(wire)
+	good := *getAccounts(t, f, "limit=10").Next
+	before := world.AWS.Calls("ssm:*")
+	for i := range good {
+		other := "A"
+		if good[i] == 'A' {
+			other = "B"
+		}
+		for _, forged := range []string{good[:i], good[:i] + other + good[i+1:], good[:i] + good[i+1:], good[:i] + other + good[i:]} {
+			if forged == "" || forged == good {
+				continue
+			}
+			if answer := f.HTTP(t.Context(), "GET", "/accounts?next="+forged, ""); answer.Status != 400 {
+				t.Errorf("%s for %s: %d", forged, good, answer.Status)
+			}
+		}
+	}
+	if n := world.AWS.Calls("ssm:*") - before; n > 0 {
+		t.Errorf("%d calls of SSM", n)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -56,13 +55,14 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	if !o.openable.Allows(appID) {
 		return result{}, &api.Problem{Slug: "opening-not-allowed", Detail: "OPENABLE_ACCOUNTS does not name " + appID}
 	}
+	known := o.before(ctx, appID)
 	first, err := o.check.check(ctx, appID)
 	if err != nil {
 		return result{}, err
 	}
 	switch {
 	case first.state == wechat.SwitchOpen:
-		o.keepBooks(ctx, appID, first, false)
+		o.keepBooks(ctx, known, first, false)
 		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, nil
 	case first.state != wechat.SwitchClosed:
 		return result{}, &api.Problem{Slug: "bad-upstream-answer",
@@ -72,7 +72,7 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 			Detail: "too little time is left to open the switch and see what came of it, so nothing was sent to open it"}
 	}
 
-	err = o.send(ctx, appID)
+	err = token.Write(ctx, o.check.tokens, appID, o.opener.OpenDraftSwitch)
 	lost := wechat.IsLost(err) && !wechat.IsRetired(err)
 	if err != nil && !lost {
 		return result{}, err
@@ -84,7 +84,7 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	}
 	switch {
 	case after.state == wechat.SwitchOpen:
-		o.keepBooks(ctx, appID, after, true)
+		o.keepBooks(ctx, known, after, true)
 		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, nil
 	case lost:
 		return result{}, &api.Problem{Slug: "wechat-timeout",
@@ -94,54 +94,45 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, nil
 }
 
-// send sends the opening call, and leaves half of the time for the check that follows.
-func (o opening) send(ctx context.Context, appID string) error {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	_, err := token.Call(ctx, o.check.tokens, appID, func(ctx context.Context, t secret.Value) (struct{}, error) {
-		return struct{}{}, o.opener.OpenDraftSwitch(ctx, t)
-	})
-	return err
-}
-
 func hasLeft(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) >= d
 }
 
-// keepBooks records that the switch is open and, where this opening did that, publishes it. The event comes first: a
-// crash between the two repeats it under the same id, and doesn't lose it. Failures are logged: the switch is open
-// whatever becomes of them, and the next survey records it.
-func (o opening) keepBooks(ctx context.Context, appID string, found checked, opened bool) {
-	step := func(what string, do func(context.Context) error) bool {
-		ctx, cancel := context.WithTimeout(ctx, bookkeeping)
-		defer cancel()
-		err := do(ctx)
-		if err != nil {
-			o.log.WarnContext(ctx, "could not "+what, "appid", appID, "error", err.Error())
-		}
-		return err == nil
-	}
+// before is what was known of the account before anybody asked or told WeChat anything. All who open a switch at once
+// know the same, and so publish one event under one id.
+func (o opening) before(ctx context.Context, appID string) account.Record {
 	known := account.New(appID)
-	read := step("record that the switch is open", func(ctx context.Context) error {
+	o.step(ctx, appID, "read what is known of the account", func(ctx context.Context) error {
 		current, err := o.records.Current(ctx, appID)
 		if err == nil {
 			known = current
 		}
 		return err
 	})
-	if opened && known.DraftSwitch != wechat.SwitchOpen { // or else another opening at the same time has told it
-		step("publish that the switch was opened", func(ctx context.Context) error {
+	return known
+}
+
+// keepBooks records that the switch is open and, where this opening did that, publishes it. The event comes first: a
+// crash between the two repeats it under the same id, and doesn't lose it.
+func (o opening) keepBooks(ctx context.Context, known account.Record, found checked, opened bool) {
+	if opened {
+		o.step(ctx, known.AppID, "publish that the switch was opened", func(ctx context.Context) error {
 			return o.bus.Publish(ctx, known.SwitchChanged(wechat.SwitchClosed, wechat.SwitchOpen))
 		})
 	}
-	if read {
-		step("record that the switch is open", func(ctx context.Context) error {
-			_, _, err := o.records.Write(ctx, known, func(r *account.Record) { r.Found(found.state, found.at) })
-			return err
-		})
+	o.step(ctx, known.AppID, "record that the switch is open", func(ctx context.Context) error {
+		_, _, err := o.records.Update(ctx, known.AppID, func(r *account.Record) { r.Found(found.state, found.at) })
+		return err
+	})
+}
+
+// step is one step of keeping books. Its failure is logged: the switch is open whatever becomes of it, and the next
+// survey records that.
+func (o opening) step(ctx context.Context, appID, what string, do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, bookkeeping)
+	defer cancel()
+	if err := do(ctx); err != nil {
+		o.log.WarnContext(ctx, "could not "+what, "appid", appID, "error", err.Error())
 	}
 }

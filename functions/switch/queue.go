@@ -4,22 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
-	"golang.org/x/sync/errgroup"
 
 	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -38,9 +38,10 @@ type message struct {
 	AppID string `json:"appid"`
 }
 
-// queue checks accounts message by message.
-type queue struct {
+// checkQueue checks accounts message by message.
+type checkQueue struct {
 	inspector
+	worker *queue.Worker
 	client *sqs.Client
 	url    string
 }
@@ -76,7 +77,7 @@ func (s survey) enqueue(ctx context.Context, listed <-chan account.Record, resul
 
 // send sends a batch of messages and returns how many the queue took. Those that it didn't take are sent again by
 // themselves.
-func (q queue) send(ctx context.Context, appIDs []string) (sent int, err error) {
+func (q checkQueue) send(ctx context.Context, appIDs []string) (sent int, err error) {
 	var entries []types.SendMessageBatchRequestEntry
 	for i, appID := range appIDs {
 		body, err := plainjson.Marshal(message{messageTask, appID})
@@ -111,53 +112,31 @@ func (q queue) send(ctx context.Context, appIDs []string) (sent int, err error) 
 }
 
 // receive handles a batch of messages. Those in its answer come again.
-func (q queue) receive(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
-	messages := make(map[string][]events.SQSMessage) // of an account; there may be duplicates
-	for _, m := range batch.Records {
-		var asked message
-		if json.Unmarshal([]byte(m.Body), &asked) != nil || asked.Task != messageTask || !settings.IsAppID(asked.AppID) {
-			q.log.WarnContext(ctx, "dropped a message that asks for no account's switch", "message_id", m.MessageId)
-			continue
-		}
-		messages[asked.AppID] = append(messages[asked.AppID], m)
-	}
-
-	working, cancel := earlier(ctx, 2*time.Second)
+func (q checkQueue) receive(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
+	working, cancel := earlier(ctx, 2*time.Second) // what is left is for postponing messages
 	defer cancel()
-	var mu sync.Mutex
-	answer := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
-	var delays []types.ChangeMessageVisibilityBatchRequestEntry
-	var group errgroup.Group
-	group.SetLimit(atOnce)
-	for appID, asked := range messages {
-		group.Go(func() error {
-			err := q.checkOne(working, appID)
-			if err == nil {
-				return nil
-			}
-			q.report(ctx, appID, err)
-			if !worthRepeating(err) {
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, m := range asked {
-				answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
-				delays = append(delays, types.ChangeMessageVisibilityBatchRequestEntry{
-					Id: aws.String(strconv.Itoa(len(delays))), ReceiptHandle: aws.String(m.ReceiptHandle),
-					VisibilityTimeout: int32(q.delay(m, err) / time.Second),
-				})
-			}
-			return nil
-		})
+	return q.worker.Work(ctx, batch, atOnce, func(_ context.Context, m events.SQSMessage) error { return q.work(working, m) }), nil
+}
+
+// work checks the account that a message asks for.
+func (q checkQueue) work(ctx context.Context, m events.SQSMessage) error {
+	var asked message
+	if json.Unmarshal([]byte(m.Body), &asked) != nil || asked.Task != messageTask || !settings.IsAppID(asked.AppID) {
+		return errors.New("the message asks for no account's switch")
 	}
-	group.Wait()
-	q.postpone(ctx, delays)
-	return answer, nil
+	err := q.checkOne(ctx, asked.AppID)
+	if err == nil {
+		return nil
+	}
+	if worthRepeating(err) {
+		return &queue.Again{Err: fmt.Errorf("check %s: %w", asked.AppID, err), After: q.delay(m, err)}
+	}
+	q.report(ctx, asked.AppID, err)
+	return nil
 }
 
 // checkOne checks an account, unless that isn't asked for any more.
-func (q queue) checkOne(ctx context.Context, appID string) error {
+func (q checkQueue) checkOne(ctx context.Context, appID string) error {
 	var record account.Record
 	err := q.patiently(ctx, func() (err error) {
 		record, err = q.records.Current(ctx, appID)
@@ -178,25 +157,8 @@ func worthRepeating(err error) bool {
 
 // delay is how long to leave a message alone: a minute the first time, longer each time it comes, and not before what
 // WeChat refused for is over.
-func (q queue) delay(m events.SQSMessage, err error) time.Duration {
+func (q checkQueue) delay(m events.SQSMessage, err error) time.Duration {
 	received, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	wait := max(time.Duration(max(received, 1))*time.Minute, api.ProblemOf(err, q.check.now()).RetryAfter)
 	return min(wait+rand.N(30*time.Second), longestDelay)
-}
-
-// postpone sets when messages come again. Those that it fails for come at the queue's own time.
-func (q queue) postpone(ctx context.Context, delays []types.ChangeMessageVisibilityBatchRequestEntry) {
-	if q.url == "" {
-		return
-	}
-	for batch := range slices.Chunk(delays, batchSize) {
-		out, err := q.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{
-			QueueUrl: aws.String(q.url), Entries: batch,
-		})
-		if err = awserror.Wrap("sqs:ChangeMessageVisibilityBatch", q.url, err); err != nil {
-			q.log.WarnContext(ctx, "could not postpone messages", "count", len(batch), "error", err.Error())
-		} else if len(out.Failed) > 0 {
-			q.log.WarnContext(ctx, "could not postpone messages", "count", len(out.Failed), "error", aws.ToString(out.Failed[0].Code))
-		}
-	}
 }

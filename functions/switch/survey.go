@@ -17,6 +17,7 @@ import (
 	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/parameter"
 	"wechat-draftbox/pkg/pause"
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -32,7 +33,7 @@ const (
 type survey struct {
 	inspector
 	tokens tokenStore
-	queue  queue // where it has a URL, the checks are left to its messages
+	queue  checkQueue // where it has a URL, the checks are left to its messages
 	// metrics are told what was known when the survey began: with a queue, the answers come in other invocations.
 	metrics *metrics.Recorder
 }
@@ -52,7 +53,8 @@ func newSurvey(parts bootstrap.Parts, check checker, parameters parameter.Store,
 		check: check, bus: parts.Bus, log: parts.Log, wait: pause.For,
 		records: account.NewRecords(parameters.Paced(rate.NewLimiter(writesPerSecond, 1))),
 	}
-	return survey{i, tokens, queue{i, sqs.NewFromConfig(parts.AWS), parts.Settings.SwitchQueueURL}, parts.Metrics}
+	client, url := sqs.NewFromConfig(parts.AWS), parts.Settings.SwitchQueueURL
+	return survey{i, tokens, checkQueue{i, queue.NewWorker(client, url, parts.Log.Logger), client, url}, parts.Metrics}
 }
 
 // surveyed is the result of a survey, of accounts that are authorised.

@@ -48,7 +48,7 @@ func (h handler) triggers() trigger.Triggers {
 
 // promoteOne answers POST /drafts/{draft_id}/template.
 func (h handler) promoteOne(ctx context.Context, r *api.Request) (*api.Answer, error) {
-	id, err := number(r, "draft_id")
+	id, err := r.Number("draft_id")
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (h handler) list(ctx context.Context, r *api.Request) (*api.Answer, error) 
 
 // delete answers DELETE /templates/{template_id}. Each attempt leaves one audit line.
 func (h handler) delete(ctx context.Context, r *api.Request) (*api.Answer, error) {
-	id, err := number(r, "template_id")
+	id, err := r.Number("template_id")
 	if err != nil {
 		return nil, err
 	}
@@ -192,13 +192,4 @@ func (h handler) remove(ctx context.Context, id int64) error {
 	return &api.Problem{Slug: "wechat-timeout",
 		Detail: "the answer to the deletion was lost, and the library could not be seen without the template; the deletion was not repeated",
 		Action: "List the templates in a minute; if it is still there, delete it again."}
-}
-
-// number reads an id from the path.
-func number(r *api.Request, name string) (int64, error) {
-	id, err := strconv.ParseUint(r.Params[name], 10, 63)
-	if err != nil {
-		return 0, api.InvalidRequest(name + " has to be a whole number from 0")
-	}
-	return int64(id), nil
 }

@@ -46,16 +46,9 @@ func (l library) delete(ctx context.Context, templateID int64) error {
 	})
 }
 
-// write makes a call that changes the library, and leaves half of the time for a look at what came of it.
+// write makes a call that changes the library.
 func (l library) write(ctx context.Context, call func(context.Context, secret.Value) error) error {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	_, err := token.Call(ctx, l.tokens, token.Component, func(ctx context.Context, t secret.Value) (struct{}, error) {
-		return struct{}{}, call(ctx, t)
-	})
+	err := token.Write(ctx, l.tokens, token.Component, call)
 	if wechat.IsLost(err) {
 		l.log.WarnContext(ctx, "the answer to a write was lost", "error", err.Error())
 	}

@@ -50,7 +50,9 @@ func (h *handler) triggers() trigger.Triggers {
 		},
 		Scheduled: "refresh-tokens",
 		Messages: func(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
-			return h.queue.Work(ctx, batch, parallelAuthorizations, h.authorize), nil
+			return h.queue.Work(ctx, batch, parallelAuthorizations, func(ctx context.Context, m events.SQSMessage) error {
+				return h.authorize(ctx, m.Body)
+			}), nil
 		},
 		Events: map[string]func(context.Context, json.RawMessage) error{
 			eventbus.TokenRejected: h.rejected,

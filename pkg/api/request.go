@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -120,6 +121,15 @@ func parse(raw json.RawMessage) (*Request, error) {
 		r.Body = decoded
 	}
 	return r, err
+}
+
+// Number reads a draft's or template's id from the path.
+func (r *Request) Number(name string) (int64, error) {
+	n, err := strconv.ParseUint(r.Params[name], 10, 63)
+	if err != nil {
+		return 0, InvalidRequest(name + " has to be a whole number from 0")
+	}
+	return int64(n), nil
 }
 
 func first(texts ...string) string {

@@ -28,6 +28,8 @@ const (
 	MaxDetail = maxRequest - envelope
 
 	tries = 3
+	// longestNotice is how long a caller's answer is held up by telling that its token was rejected.
+	longestNotice = 3 * time.Second
 )
 
 // The detail-types that the bundle publishes.
@@ -125,6 +127,8 @@ func (b *Bus) put(ctx context.Context, batch []types.PutEventsRequestEntry) erro
 // TokenRejected publishes that WeChat refused the stored token of an account, or of the component where appID is
 // empty. A failure is logged: the caller has a refusal to report as it is.
 func (b *Bus) TokenRejected(ctx context.Context, appID string, errcode int, version string) {
+	ctx, cancel := context.WithTimeout(ctx, longestNotice)
+	defer cancel()
 	err := b.Publish(ctx, Event{TokenRejected, struct {
 		AppID     string `json:"appid"`
 		Errcode   int    `json:"errcode"`

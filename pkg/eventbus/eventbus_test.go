@@ -2,10 +2,13 @@ package eventbus_test
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/google/go-cmp/cmp"
@@ -159,6 +162,28 @@ func TestTokenRejected(t *testing.T) {
 	bus.TokenRejected(t.Context(), "wx0000000000000001", 40001, "v1")
 	if len(aws.Events()) != 1 || !strings.Contains(log.String(), "wx0000000000000001") || !strings.Contains(log.String(), "AccessDenied") {
 		t.Errorf("after a failure the log says %q", &log)
+	}
+}
+
+// deadlineOf notes how long a request may take, and fails it.
+type deadlineOf struct{ left time.Duration }
+
+func (d *deadlineOf) Do(r *http.Request) (*http.Response, error) {
+	if at, ok := r.Context().Deadline(); ok {
+		d.left = time.Until(at)
+	}
+	return nil, errors.New("no way out")
+}
+
+func TestTokenRejectedHoldsUpNobodyForLong(t *testing.T) {
+	t.Parallel()
+	var got deadlineOf
+	config := awstest.New().Config("http://127.0.0.1")
+	config.HTTPClient, config.RetryMaxAttempts = &got, 1
+	bus := eventbus.New(eventbridge.NewFromConfig(config), "drafts", slog.New(slog.DiscardHandler))
+	bus.TokenRejected(t.Context(), "", 40001, "v1")
+	if got.left <= 0 || got.left > 3*time.Second {
+		t.Errorf("it may take %v", got.left)
 	}
 }
 

@@ -4,6 +4,7 @@ package logging
 import (
 	"context"
 	"log/slog"
+	"os"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
@@ -11,12 +12,16 @@ import (
 // Log is a function's log.
 type Log struct {
 	*slog.Logger
-	// Audit is for lines that are written at every level: who did what can't be undone.
+	// Audit is for lines that are written at every level, and always in JSON: who did what can't be undone.
 	Audit *slog.Logger
 }
 
 // New makes a log of the records at level and above, in the format that Lambda asks for.
-func New(level slog.Level) Log { return newLog(lambdacontext.NewLogHandler(), level) }
+func New(level slog.Level) Log {
+	log := newLog(lambdacontext.NewLogHandler(), level)
+	log.Audit = slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: lambdacontext.ReplaceAttr}))
+	return log
+}
 
 // Discard is a log that is thrown away.
 func Discard() Log { return Log{slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)} }

@@ -3,7 +3,9 @@ package logging_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +44,32 @@ func TestLevels(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%v: %s", level, diff)
 		}
+	}
+}
+
+// Whoever keeps account of these lines reads them by program. Here, as where an operator asks Lambda for text, other lines
+// are no JSON. It isn't parallel, since it takes over standard output.
+func TestAuditLinesAreJSON(t *testing.T) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout := os.Stdout
+	os.Stdout = in
+	log := logging.New(slog.LevelError)
+	os.Stdout = stdout
+	log.Error("text")
+	log.Audit.Info("opened", "audit", "draft-switch-open")
+	in.Close()
+	written, err := io.ReadAll(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, audit, _ := bytes.Cut(written, []byte("\n"))
+	var record map[string]string
+	if err := json.Unmarshal(audit, &record); err != nil || record["message"] != "opened" || record["audit"] != "draft-switch-open" ||
+		record["timestamp"] == "" || json.Valid(text) {
+		t.Errorf("%s", written)
 	}
 }
 

@@ -5,16 +5,22 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"golang.org/x/sync/errgroup"
 
 	"wechat-draftbox/pkg/awserror"
 )
+
+// batchSize is how many messages SQS takes in one call.
+const batchSize = 10
 
 // Again is an error that another try of the message may mend.
 type Again struct {
@@ -39,19 +45,15 @@ func NewWorker(client *sqs.Client, url string, log *slog.Logger) *Worker {
 
 // Work calls work for each message, for at most parallel at once. Messages whose error is an [*Again] are reported as
 // failed, so that SQS hands them out again; others are done, whatever became of them. No error quotes a message.
-func (w *Worker) Work(ctx context.Context, batch events.SQSEvent, parallel int, work func(ctx context.Context, body string) error) events.SQSEventResponse {
-	failed := make([]bool, len(batch.Records))
+func (w *Worker) Work(ctx context.Context, batch events.SQSEvent, parallel int, work func(context.Context, events.SQSMessage) error) events.SQSEventResponse {
+	again := make([]*Again, len(batch.Records))
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for i, message := range batch.Records {
 		group.Go(func() error {
-			err := work(ctx, message.Body)
-			var again *Again
-			if failed[i] = errors.As(err, &again); failed[i] {
-				w.postpone(ctx, message, again.After)
-			}
-			if err != nil {
-				w.log.WarnContext(ctx, "a message failed", "message_id", message.MessageId, "comes_again", failed[i], "error", err.Error())
+			if err := work(ctx, message); err != nil {
+				w.log.WarnContext(ctx, "a message failed", "message_id", message.MessageId,
+					"comes_again", errors.As(err, &again[i]), "error", err.Error())
 			}
 			return nil
 		})
@@ -59,26 +61,34 @@ func (w *Worker) Work(ctx context.Context, batch events.SQSEvent, parallel int, 
 	group.Wait()
 
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
+	var delays []types.ChangeMessageVisibilityBatchRequestEntry
 	for i, message := range batch.Records {
-		if failed[i] {
-			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: message.MessageId})
+		if again[i] == nil {
+			continue
+		}
+		response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: message.MessageId})
+		delays = append(delays, types.ChangeMessageVisibilityBatchRequestEntry{
+			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: aws.String(message.ReceiptHandle),
+			VisibilityTimeout: int32(again[i].After / time.Second),
+		})
+	}
+	if w.url != "" {
+		for some := range slices.Chunk(delays, batchSize) {
+			w.postpone(ctx, some)
 		}
 	}
 	return response
 }
 
-// postpone has the message come again after a time. Otherwise it would come after the queue's visibility timeout,
-// which has to be six times the function's and is much longer. Where that fails, it comes then.
-func (w *Worker) postpone(ctx context.Context, message events.SQSMessage, after time.Duration) {
-	if w.url == "" || message.ReceiptHandle == "" {
-		return
-	}
-	_, err := w.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
-		QueueUrl: aws.String(w.url), ReceiptHandle: aws.String(message.ReceiptHandle),
-		VisibilityTimeout: int32(after / time.Second),
+// postpone has messages come again after a time. Otherwise they would come after the queue's visibility timeout, which
+// has to be six times the function's and is much longer. Where that fails, they come then.
+func (w *Worker) postpone(ctx context.Context, delays []types.ChangeMessageVisibilityBatchRequestEntry) {
+	out, err := w.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{
+		QueueUrl: aws.String(w.url), Entries: delays,
 	})
-	if err != nil {
-		w.log.WarnContext(ctx, "could not postpone a message", "message_id", message.MessageId,
-			"error", awserror.Wrap("sqs:ChangeMessageVisibility", w.url[strings.LastIndexByte(w.url, '/')+1:], err).Error())
+	if err = awserror.Wrap("sqs:ChangeMessageVisibilityBatch", w.url[strings.LastIndexByte(w.url, '/')+1:], err); err != nil {
+		w.log.WarnContext(ctx, "could not postpone messages", "count", len(delays), "error", err.Error())
+	} else if len(out.Failed) > 0 {
+		w.log.WarnContext(ctx, "could not postpone messages", "count", len(out.Failed), "error", aws.ToString(out.Failed[0].Code))
 	}
 }

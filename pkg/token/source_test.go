@@ -148,7 +148,7 @@ func TestATokenIsNotUsedPastItsExpiry(t *testing.T) {
 	version := w.aws.SetSecret(account, expiring("late", w.now().Add(-time.Second)))
 	_, err := token.Call(t.Context(), w.Source, appID, c.call)
 	var refusal *wechat.Error
-	if !errors.As(err, &refusal) || refusal.Code != 42001 || !wechat.IsRefusedToken(err) {
+	if !errors.As(err, &refusal) || refusal.Code != 42001 || !wechat.IsRefusedToken(err) || !strings.Contains(err.Error(), "has expired") {
 		t.Errorf("got %v", err)
 	}
 	if diff := cmp.Diff([]rejection{{appID, 42001, version}}, w.rejected); diff != "" {
@@ -173,7 +173,7 @@ func TestATokenThatHasYetToBeFetchedCountsAsRefused(t *testing.T) {
 	version := w.aws.SetSecret(account, `{"refresh_token":"r"}`)
 	var c calls
 	_, err := token.Call(t.Context(), w.Source, appID, c.call)
-	if !wechat.IsRefusedToken(err) || len(c.got) != 0 {
+	if !wechat.IsRefusedToken(err) || len(c.got) != 0 || !strings.Contains(err.Error(), "no access token has been fetched yet") {
 		t.Errorf("%v after %v", err, c.got)
 	}
 	if diff := cmp.Diff([]rejection{{appID, 42001, version}}, w.rejected); diff != "" {

@@ -58,14 +58,25 @@ type UnknownAccount struct{ AppID string }
 
 func (u *UnknownAccount) Error() string { return "no token is stored for account " + u.AppID }
 
-// Expired is the error for a stored token whose time is over: it counts as refused, although nobody asked WeChat.
-type Expired struct{ Name string }
+// Expired is the error for a stored token whose time is over, or that has yet to be fetched: it counts as refused,
+// although nobody asked WeChat.
+type Expired struct {
+	Name    string // of what should hold the token
+	Missing bool   // it was never fetched
+}
 
-func (e *Expired) Error() string { return "the access token in " + e.Name + " has expired" }
+func (e *Expired) Error() string { return e.Name + ": " + e.reason() }
+
+func (e *Expired) reason() string {
+	if e.Missing {
+		return "no access token has been fetched yet"
+	}
+	return "the stored access token has expired"
+}
 
 // Unwrap is WeChat's refusal of such a token.
 func (e *Expired) Unwrap() error {
-	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: "the stored access token has expired"}
+	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: e.reason()}
 }
 
 // Rejections is told of tokens that WeChat refused and that stand in the store unchanged, so that somebody
@@ -128,13 +139,27 @@ func Call[T any](ctx context.Context, source *Source, holder string, call func(c
 			}
 		}
 	} else {
-		refusal = &Expired{source.store.Name(holder)}
+		refusal = &Expired{source.store.Name(holder), token.Access.IsZero()}
 	}
 	var e *wechat.Error
 	if errors.As(refusal, &e) {
 		source.rejections.TokenRejected(ctx, holder, e.Code, fresh.Version)
 	}
 	return none, refusal
+}
+
+// Write is [Call] for a call that changes something. It gets half of the time that is left; the other half is for a look
+// at what came of it.
+func Write(ctx context.Context, source *Source, holder string, call func(context.Context, secret.Value) error) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	_, err := Call(ctx, source, holder, func(ctx context.Context, t secret.Value) (struct{}, error) {
+		return struct{}{}, call(ctx, t)
+	})
+	return err
 }
 
 const codeExpired = 42001

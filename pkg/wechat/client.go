@@ -137,7 +137,14 @@ func (c *Client) do(ctx context.Context, call call) (fields, error) {
 		if kept == nil || !errors.As(err, &failure) || failure.Cause != Unreachable {
 			kept = err
 		}
-		if try == tries || !helpsToRepeat(err) || !pause.For(ctx, c.backoff(try)) {
+		if try == tries || !helpsToRepeat(err) {
+			return nil, kept
+		}
+		wait := c.backoff(try)
+		if deadline, ok := ctx.Deadline(); ok {
+			wait = min(wait, time.Until(deadline)/4) // what is left is for the tries
+		}
+		if !pause.For(ctx, wait) {
 			return nil, kept
 		}
 		client = c.fresh
