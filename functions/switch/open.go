@@ -62,12 +62,14 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	}
 	switch {
 	case first.state == wechat.SwitchOpen:
-		o.keepBooks(ctx, appID, first, false)
+		o.record(ctx, appID, first)
 		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, nil
 	case first.state != wechat.SwitchClosed:
 		return result{}, &api.Problem{Slug: "bad-upstream-answer",
 			Detail: "WeChat did not say whether the switch is open, so nothing was sent to open it"}
-	case !hasLeft(ctx, enough):
+	}
+	before := o.known(ctx, appID)
+	if !hasLeft(ctx, enough) {
 		return result{}, &api.Problem{Slug: "wechat-timeout",
 			Detail: "too little time is left to open the switch and see what came of it, so nothing was sent to open it"}
 	}
@@ -84,7 +86,10 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	}
 	switch {
 	case after.state == wechat.SwitchOpen:
-		o.keepBooks(ctx, appID, after, true)
+		if !toldAlready(before, first) {
+			o.publish(ctx, before)
+		}
+		o.record(ctx, appID, after)
 		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, nil
 	case lost:
 		return result{}, &api.Problem{Slug: "wechat-timeout",
@@ -112,36 +117,47 @@ func hasLeft(ctx context.Context, d time.Duration) bool {
 	return !ok || time.Until(deadline) >= d
 }
 
-// keepBooks records that the switch is open and, where this opening did that, publishes it. The event comes first: a
-// crash between the two repeats it under the same id, and doesn't lose it. Failures are logged: the switch is open
-// whatever becomes of them, and the next survey records it.
-func (o opening) keepBooks(ctx context.Context, appID string, found checked, opened bool) {
-	step := func(what string, do func(context.Context) error) bool {
-		ctx, cancel := context.WithTimeout(ctx, bookkeeping)
-		defer cancel()
-		err := do(ctx)
-		if err != nil {
-			o.log.WarnContext(ctx, "could not "+what, "appid", appID, "error", err.Error())
-		}
-		return err == nil
-	}
+// What follows keeps the books about an opening. Failures are logged: the switch is open whatever becomes of them, and
+// the next survey records it. The event comes before the record: a crash between the two repeats it under the same id,
+// and doesn't lose it.
+
+// known is what is known of the account before it is opened. Afterwards, another request that found the switch open may
+// have recorded that, and it could not be told who opened it.
+func (o opening) known(ctx context.Context, appID string) account.Record {
 	known := account.New(appID)
-	read := step("record that the switch is open", func(ctx context.Context) error {
+	o.step(ctx, appID, "read what is known of the account", func(ctx context.Context) error {
 		current, err := o.records.Current(ctx, appID)
 		if err == nil {
 			known = current
 		}
 		return err
 	})
-	if opened && known.DraftSwitch != wechat.SwitchOpen { // or else another opening at the same time has told it
-		step("publish that the switch was opened", func(ctx context.Context) error {
-			return o.bus.Publish(ctx, known.SwitchChanged(wechat.SwitchClosed, wechat.SwitchOpen))
-		})
-	}
-	if read {
-		step("record that the switch is open", func(ctx context.Context) error {
-			_, _, err := o.records.Write(ctx, known, func(r *account.Record) { r.Found(found.state, found.at) })
-			return err
-		})
+	return known
+}
+
+// toldAlready reports whether the switch was recorded as open although the first check, made before, saw it closed:
+// another opening came between the two, and tells of itself.
+func toldAlready(known account.Record, first checked) bool {
+	return known.DraftSwitch == wechat.SwitchOpen && !known.CheckedAt.Before(first.at.Truncate(time.Second))
+}
+
+func (o opening) publish(ctx context.Context, known account.Record) {
+	o.step(ctx, known.AppID, "publish that the switch was opened", func(ctx context.Context) error {
+		return o.bus.Publish(ctx, known.SwitchChanged(wechat.SwitchClosed, wechat.SwitchOpen))
+	})
+}
+
+func (o opening) record(ctx context.Context, appID string, found checked) {
+	o.step(ctx, appID, "record that the switch is open", func(ctx context.Context) error {
+		_, _, err := o.records.Update(ctx, appID, func(r *account.Record) { r.Found(found.state, found.at) })
+		return err
+	})
+}
+
+func (o opening) step(ctx context.Context, appID, what string, do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, bookkeeping)
+	defer cancel()
+	if err := do(ctx); err != nil {
+		o.log.WarnContext(ctx, "could not "+what, "appid", appID, "error", err.Error())
 	}
 }
