@@ -222,8 +222,12 @@ func (w *world) freeze(meanwhile func()) {
 	}
 }
 
-// leaks looks for secrets where none may be: in answers, output, events and parameters in clear.
+// leaks looks for secrets where none may be: in answers, output, events and parameters in clear. With -v it shows the
+// first two.
 func (w *world) leaks() (found []string) {
+	if testing.Verbose() {
+		fmt.Fprintln(w.t.Output(), w.said.String()+strings.Join(w.answers, "\n"))
+	}
 	places := map[string]string{"the output": w.said.String(), "an answer": strings.Join(w.answers, "\n")}
 	for _, e := range w.aws.Events() {
 		places["the event "+e.DetailType] += string(e.Detail)
