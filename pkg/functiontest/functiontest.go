@@ -2,13 +2,14 @@
 // against a simulated WeChat and a stand-in for AWS.
 //
 // Every test that uses it is a scan for leaks too: at its end, no answer, error, log line or event may hold a secret
-// that the simulated WeChat knows of.
+// that the simulated WeChat knows of. With -v, a test shows all of them.
 package functiontest
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -149,6 +150,9 @@ func (w *World) scan() {
 		w.saw(string(event.Detail))
 	}
 	w.saw(w.Log.text.String())
+	if testing.Verbose() {
+		fmt.Fprintln(w.t.Output(), strings.Join(w.seen, "\n"))
+	}
 	for _, s := range w.WeChat.Secrets() {
 		for _, text := range w.seen {
 			if strings.Contains(text, s) || strings.Contains(text, url.QueryEscape(s)) {

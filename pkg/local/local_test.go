@@ -61,7 +61,7 @@ func startLocal(t *testing.T, template string, change func(*options)) (*local, *
 	t.Cleanup(func() {
 		cancel()
 		l.close()
-		if t.Failed() {
+		if t.Failed() || testing.Verbose() {
 			t.Logf("the terminal:\n%s", screen)
 		}
 	})

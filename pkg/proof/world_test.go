@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -37,8 +38,9 @@ const (
 	// deadline is what Lambda allows an invocation here. A write wants to have five seconds left, after a read that lost a
 	// third of the time to a dead connection.
 	deadline = 10 * time.Second
-	// atOnce is how many cells run at once: those that hang wait for their deadline and nothing else.
-	atOnce = "32"
+	// atOnce is how many cells run at once: those that hang wait for their deadline and nothing else. A process that the
+	// race detector watches wants more of the machine.
+	atOnce, atOnceRacing = "32", "8"
 
 	closed     = wechattest.ExampleClosed
 	open       = wechattest.ExampleOpen
@@ -57,6 +59,9 @@ var binaries string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	flag.Set("test.parallel", atOnce)
+	if os.Getenv("PROOF_RACE") != "" {
+		flag.Set("test.parallel", atOnceRacing)
+	}
 	os.Exit(run(m))
 }
 
@@ -217,8 +222,12 @@ func (w *world) freeze(meanwhile func()) {
 	}
 }
 
-// leaks looks for secrets where none may be: in answers, output, events and parameters in clear.
+// leaks looks for secrets where none may be: in answers, output, events and parameters in clear. With -v it shows the
+// first two.
 func (w *world) leaks() (found []string) {
+	if testing.Verbose() {
+		fmt.Fprintln(w.t.Output(), w.said.String()+strings.Join(w.answers, "\n"))
+	}
 	places := map[string]string{"the output": w.said.String(), "an answer": strings.Join(w.answers, "\n")}
 	for _, e := range w.aws.Events() {
 		places["the event "+e.DetailType] += string(e.Detail)
@@ -281,11 +290,32 @@ type upstream struct {
 }
 
 func listen(t *testing.T, handler http.Handler) *upstream {
-	u := &upstream{t: t, address: "127.0.0.1:0", handler: handler, conns: map[*conn]bool{}}
+	u := &upstream{t: t, address: reserve(t), handler: handler, conns: map[*conn]bool{}}
 	u.up()
 	u.url = "http://" + u.address
 	t.Cleanup(u.down)
 	return u
+}
+
+// reserve gives an address that stays free for this test, which another one would be given while the server is down.
+func reserve(t *testing.T) string {
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(socket) })
+	// A socket that is bound and doesn't listen keeps its port from everybody but those who ask for it by its number.
+	if err := errors.Join(
+		syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1),
+		syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}),
+	); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := syscall.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
 }
 
 // up serves, at the same address as before.
@@ -294,7 +324,6 @@ func (u *upstream) up() {
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	u.address = l.Addr().String()
 	u.server = &http.Server{Handler: u.handler}
 	go u.server.Serve(listener{l, u})
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"wechat-draftbox/pkg/runtimeapi"
 )
 
@@ -33,9 +35,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "build the probe: %v\n%s", err, out)
 		os.Exit(1)
 	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
 }
 
 type said struct {

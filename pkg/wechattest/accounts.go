@@ -41,11 +41,7 @@ func (s *Server) AddAccount(a Account) {
 }
 
 func (s *Server) addAccount(a Account) *account {
-	for _, v := range []string{a.Secret, a.RefreshToken} {
-		if v != "" {
-			s.secrets = append(s.secrets, v)
-		}
-	}
+	s.remember(a.Secret, a.RefreshToken)
 	added := &account{Account: a, authorizedAt: s.now()}
 	if old := s.accountByID[a.AppID]; old != nil {
 		*old = *added

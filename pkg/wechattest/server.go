@@ -132,7 +132,7 @@ func New(opts ...Option) *Server {
 		o(s)
 	}
 	s.admin = s.Admin()
-	s.secrets = append(s.secrets, s.platform.AppSecret, s.platform.MessageToken, s.platform.EncodingAESKey)
+	s.remember(s.platform.AppSecret, s.platform.MessageToken, s.platform.EncodingAESKey)
 	if s.example {
 		s.loadExample()
 	}
@@ -184,14 +184,6 @@ func (s *Server) Calls(path string) int {
 		total += n
 	}
 	return total
-}
-
-// Secrets returns every token, refresh token, ticket, authorization code, app secret and key that this server ever
-// knew, for tests that look for leaks.
-func (s *Server) Secrets() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string(nil), s.secrets...)
 }
 
 // maxBody is what the server reads of a request: far more than any of its calls needs.

@@ -82,7 +82,7 @@ func (s *Server) secret(prefix string, n int) string {
 		v += rand.Text()
 	}
 	v = v[:len(prefix)+n]
-	s.secrets = append(s.secrets, v)
+	s.remember(v)
 	return v
 }
 
