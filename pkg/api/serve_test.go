@@ -30,7 +30,7 @@ type response struct {
 // serve serves an event. Whatever the event, the answer has a form that API Gateway understands.
 func serve(t *testing.T, ctx context.Context, routes api.Routes, event string) response {
 	t.Helper()
-	result, err := routes.Serve(ctx, logging.Discard().Logger, json.RawMessage(event))
+	result, err := routes.Serve(ctx, slog.New(slog.DiscardHandler), json.RawMessage(event))
 	if err != nil {
 		t.Fatalf("%s: %v", event, err)
 	}

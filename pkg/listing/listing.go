@@ -60,9 +60,10 @@ func Parse(values url.Values, extra map[string]func(string) error) (Query, error
 	return q, api.ReadQuery(values, parameters)
 }
 
-// parseTime reads RFC 3339 or Unix seconds. A plus sign that wasn't escaped in the query arrives as a space.
+// parseTime reads RFC 3339, which allows t and z too, or Unix seconds. A plus sign that wasn't escaped in the query
+// arrives as a space.
 func parseTime(v string) (time.Time, error) {
-	if at, err := time.Parse(time.RFC3339, strings.ReplaceAll(v, " ", "+")); err == nil {
+	if at, err := time.Parse(time.RFC3339, strings.ToUpper(strings.ReplaceAll(v, " ", "+"))); err == nil {
 		return at, nil
 	}
 	seconds, err := strconv.ParseInt(v, 10, 64)

@@ -23,9 +23,6 @@ func New(level slog.Level) Log {
 	return log
 }
 
-// Discard is a log that is thrown away.
-func Discard() Log { return Log{slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)} }
-
 // To makes a log that writes through h.
 func To(h slog.Handler, level slog.Level) Log { return newLog(h, level) }
 

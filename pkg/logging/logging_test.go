@@ -72,13 +72,3 @@ func TestAuditLinesAreJSON(t *testing.T) {
 		t.Errorf("%s", written)
 	}
 }
-
-func TestDiscard(t *testing.T) {
-	t.Parallel()
-	log := logging.Discard()
-	log.Error("x")
-	log.Audit.Error("x")
-	if log.Enabled(t.Context(), slog.LevelError) {
-		t.Error("a log that is thrown away is enabled")
-	}
-}

@@ -407,20 +407,3 @@ func TestABinarySecret(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
-
-func TestByHolder(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	server := httptest.NewServer(w.aws)
-	defer server.Close()
-	client := secretsmanager.NewFromConfig(w.aws.Config(server.URL))
-	w.aws.SetSecret("a/component-token", "of the platform")
-	w.aws.SetSecret("b/accounts/"+appID, "of the account")
-	both := token.ByHolder{Platform: token.NewSecrets(client, "a"), Accounts: token.NewSecrets(client, "b")}
-	for holder, want := range map[string]string{token.Component: "of the platform", appID: "of the account"} {
-		got, err := both.Load(t.Context(), holder)
-		if err != nil || got.Text.Reveal() != want || got.Version == "" || got.Since.IsZero() {
-			t.Errorf("%s: %+v, %v", both.Name(holder), got, err)
-		}
-	}
-}

@@ -35,24 +35,6 @@ type Store interface {
 	Name(holder string) string
 }
 
-// ByHolder takes the component's token from one store and the accounts' from another.
-type ByHolder struct{ Platform, Accounts Store }
-
-// Load implements [Store].
-func (b ByHolder) Load(ctx context.Context, holder string) (Entry, error) {
-	return b.of(holder).Load(ctx, holder)
-}
-
-// Name implements [Store].
-func (b ByHolder) Name(holder string) string { return b.of(holder).Name(holder) }
-
-func (b ByHolder) of(holder string) Store {
-	if holder == Component {
-		return b.Platform
-	}
-	return b.Accounts
-}
-
 // UnknownAccount is the error for an account that no token is stored for.
 type UnknownAccount struct{ AppID string }
 

@@ -29,37 +29,22 @@ func decode(body []byte) (fields, error) {
 
 // escapeControls escapes raw control characters inside JSON strings, which encoding/json refuses.
 func escapeControls(body []byte) []byte {
-	inString, escaped, clean := false, false, true
-	for _, b := range body {
-		switch {
-		case escaped:
-			escaped = false
-		case b == '"':
-			inString = !inString
-		case inString && b == '\\':
-			escaped = true
-		}
-		if inString && b < 0x20 {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return body
-	}
-
 	const hex = "0123456789abcdef"
-	out := make([]byte, 0, len(body)+64)
-	inString, escaped = false, false
-	for _, b := range body {
-		switch {
-		case escaped && b < 0x20: // a backslash before a raw control character means nothing: keep both, escaped
-			out = append(out, '\\')
-			fallthrough
-		case inString && b < 0x20:
+	var out []byte // nil as long as nothing had to be escaped, which is nearly always
+	inString, escaped := false, false
+	for i, b := range body {
+		if inString && b < 0x20 {
+			if out == nil {
+				out = append(make([]byte, 0, len(body)+64), body[:i]...)
+			}
+			if escaped { // a backslash before a raw control character means nothing: keep both, escaped
+				out = append(out, '\\')
+			}
 			out = append(out, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
 			escaped = false
 			continue
+		}
+		switch {
 		case escaped:
 			escaped = false
 		case b == '"':
@@ -67,7 +52,12 @@ func escapeControls(body []byte) []byte {
 		case inString && b == '\\':
 			escaped = true
 		}
-		out = append(out, b)
+		if out != nil {
+			out = append(out, b)
+		}
+	}
+	if out == nil {
+		return body
 	}
 	return out
 }
