@@ -371,7 +371,7 @@ func TestBatchEndsInTime(t *testing.T) {
 	for i, m := range world.AWS.Messages(url) {
 		batch = append(batch, events.SQSMessage{MessageId: fmt.Sprint(i), Body: m.Body, ReceiptHandle: "lost", EventSource: "aws:sqs"})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	result, err := f.Invoke(ctx, events.SQSEvent{Records: batch})
 	if err != nil || ctx.Err() != nil {

@@ -466,9 +466,9 @@ func TestSurveyOfAnswersWithoutState(t *testing.T) {
 func TestSurveyEndsInTime(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t, wechattest.WithLatency(50*time.Millisecond))
-	closed(world, appIDs(world, 1500, false))
+	closed(world, appIDs(world, 3000, false))
 	f := world.Start(wire)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
 	result, err := f.Invoke(ctx, map[string]string{"task": "check-switches"})
 	if err != nil || ctx.Err() != nil {
@@ -476,7 +476,7 @@ func TestSurveyEndsInTime(t *testing.T) {
 	}
 	var got surveyed
 	json.Unmarshal(result, &got)
-	if got.Checked == 0 || got.Checked >= 1500 || got.Failed != 0 {
+	if got.Checked == 0 || got.Checked >= 3000 || got.Failed != 0 {
 		t.Errorf("result %+v", got)
 	}
 	if n := len(asked(world)); n != got.Checked { // what has begun is brought to its end
