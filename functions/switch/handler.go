@@ -74,7 +74,7 @@ func (h handler) post(ctx context.Context, r *api.Request) (*api.Answer, error) 
 		return nil, err
 	}
 	var body map[string]any // a struct would take "CONFIRM" for "confirm"
-	done := result{outcome: "failed"}
+	var done result
 	if r.DecodeBody(&body) != nil || body["confirm"] != id {
 		err = &api.Problem{Slug: "confirmation-required",
 			Detail: "opening a draft switch can't be undone, so the body has to repeat the account's appid as confirm"}
