@@ -8,7 +8,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BUILD_ENV := CGO_ENABLED=0 GOFLAGS="-trimpath -tags=lambda.norpc -ldflags=-s"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint bench invoke sam-e2e sam-build deploy secrets doctor clean
+.PHONY: help run test build lint bench load invoke sam-e2e sam-build deploy secrets doctor clean
 
 help: ## show this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ lint: ## gofmt, go vet, staticcheck, and cfn-lint where it is installed
 
 bench: ## measure the built functions against a minimal Lambda
 	@go run ./pkg/bench
+
+load: ## thousands of requests to the local API and the built functions (loopback only)
+	@go run ./pkg/bench load
 
 sam-build: ## sam build, with the settings that a Lambda wants (needs the SAM CLI)
 	$(BUILD_ENV) sam build

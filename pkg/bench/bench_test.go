@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,5 +125,37 @@ func TestQuantile(t *testing.T) {
 	}
 	if diff := cmp.Diff([]float64{5, 1, 4, 2, 3}, values); diff != "" {
 		t.Errorf("the values were changed: %s", diff)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	l := &load{latency: 5 * time.Millisecond, crowd: 40, root: "../..", binaries: binaries{t.TempDir()}}
+	var out, told strings.Builder
+	if err := errors.Join(l.share(t.Context(), &out, &told, ""), l.function(t.Context(), &out, "drafts", "list", 20)); err != nil {
+		t.Error(err)
+	}
+	if rows := strings.Count(out.String(), " | 0 | "); rows != 2 { // without errors
+		t.Errorf("%d rows of 2:\n%s", rows, &out)
+	}
+	if !strings.Contains(told.String(), "reads of the token: 1, fetches of the list: 1\n") {
+		t.Errorf("nothing was shared:\n%s", &told)
+	}
+}
+
+// Calls that fail are counted, and make the load fail.
+func TestLoadTellsOfErrors(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	call := func(context.Context) error {
+		if calls.Add(1)%4 == 0 {
+			return errors.New("no")
+		}
+		return nil
+	}
+	var out strings.Builder
+	err := (&load{}).drive(t.Context(), &out, "work", 40, 3, call, func() float64 { return 7 })
+	if err == nil || calls.Load() != 40 || !strings.Contains(out.String(), "| work | 40 | 3 | 10 | ") || !strings.Contains(out.String(), "| 7 → 7 → 7 → 7 → 7 |") {
+		t.Errorf("%v, after %d calls:\n%s", err, calls.Load(), &out)
 	}
 }

@@ -149,15 +149,23 @@ func warm(ctx context.Context, b *bench, drafts int) ([]row, error) {
 }
 
 // peakMemory is the most memory that a process has held, in MB.
-func peakMemory(pid int) (float64, error) {
+func peakMemory(pid int) (float64, error) { return memory(pid, "VmHWM:") }
+
+// memoryNow is what a process holds, in MB; 0 where that can't be told.
+func memoryNow(pid int) float64 {
+	held, _ := memory(pid, "VmRSS:")
+	return held
+}
+
+func memory(pid int, key string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("read the memory of a process, which only Linux tells: %w", err)
 	}
 	var kB float64
-	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	_, after, _ := strings.Cut(string(status), key)
 	if _, err := fmt.Sscan(after, &kB); err != nil {
-		return 0, fmt.Errorf("read the memory of a process: no VmHWM in its status: %w", err)
+		return 0, fmt.Errorf("read the memory of a process: no %s in its status: %w", key, err)
 	}
 	return kB / 1024, nil
 }

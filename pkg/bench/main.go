@@ -4,6 +4,10 @@
 // It starts the binaries themselves and plays the Lambda Runtime API to them, with a simulated WeChat and a stand-in for
 // AWS on loopback. What is compared is measured in turns, so that whatever else the machine does meets all alike: the
 // ratios say more than the times.
+//
+//	go run ./pkg/bench load [flags]
+//
+// drives the local API and the functions with many requests at once, see [load].
 package main
 
 import (
@@ -46,15 +50,27 @@ type bench struct {
 }
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "load" {
+		l := &load{latency: 50 * time.Millisecond, root: "."}
+		flags := flag.NewFlagSet("bench load", flag.ExitOnError)
+		flags.IntVar(&l.requests, "requests", 10_000, "how many requests each kind gets that asks nobody else; others get a tenth")
+		flags.IntVar(&l.crowd, "crowd", 1000, "how many ask at once in the beginning")
+		flags.Parse(os.Args[2:])
+		if err := l.run(ctx, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "load:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	b := &bench{latency: 50 * time.Millisecond}
 	flag.IntVar(&b.starts, "starts", 31, "how many cold starts of each program")
 	flag.IntVar(&b.rounds, "rounds", 200, "how many warm invocations of each program")
 	check := flag.Bool("check", false, "exit with 1 when a target is missed")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	missed, err := b.run(ctx, os.Stdout)
-	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)

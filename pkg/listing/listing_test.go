@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -209,4 +210,42 @@ func TestManyInAnyOrder(t *testing.T) {
 			t.Errorf("%s: not in order", order)
 		}
 	}
+}
+
+// FuzzParse: a query is refused for what it says, or selects in order and no more than it asks for.
+func FuzzParse(f *testing.F) {
+	for _, query := range []string{
+		"", "source_miniprogram_appid=wxa&developer=X&user_version=1.0&order=asc&limit=2&fresh=true", "since=1000&until=2026-01-02T03:04:05+08:00",
+		"since=-62135596801", "since=9223372036854775807", "limit=0", "limit=1&limit=2", "order=ASC", "developer=%E8%8D%89%E7%A8%BF+%26+co",
+		"user_version=", "checkonly=0", "%zz", "a;b", "=", "&&", "limit=%00",
+	} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return // refused before
+		}
+		q, err := listing.Parse(values, nil)
+		if err != nil {
+			var problem *api.Problem
+			if !errors.As(err, &problem) || problem.Slug != "invalid-request" || !strings.Contains(problem.Detail, "source_miniprogram_appid") {
+				t.Errorf("the error is %v", err)
+			}
+			return
+		}
+		all := drafts(t)
+		got := listing.Select(q, all, entry)
+		for i, one := range got {
+			if wanted := values.Get("developer"); values.Has("developer") && one.Developer != wanted {
+				t.Errorf("a draft of %q, and %q was asked for", one.Developer, wanted)
+			}
+			if i > 0 && (one.CreateTime < got[i-1].CreateTime) == (values.Get("order") == "asc") && one.CreateTime != got[i-1].CreateTime {
+				t.Errorf("out of order: %v", got)
+			}
+		}
+		if limit, _ := strconv.Atoi(values.Get("limit")); values.Has("limit") && len(got) > limit {
+			t.Errorf("%d drafts, and at most %d were asked for", len(got), limit)
+		}
+	})
 }

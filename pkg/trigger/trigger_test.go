@@ -118,3 +118,35 @@ func TestWhatIsNotServed(t *testing.T) {
 		}
 	}
 }
+
+// FuzzHandle: whatever the event is, one trigger takes it or none does, and who refuses it quotes nothing of it.
+func FuzzHandle(f *testing.F) {
+	for _, event := range []string{
+		`{"version":"2.0","requestContext":{"http":{"method":"GET"}}}`, `{"requestContext":null,"task":"survey"}`, `{"task":"doctor","to":"ssm"}`,
+		`{"version":"0","detail-type":"Scheduled Event","source":"aws.events","detail":{}}`, `{"detail-type":"Token Rejected","detail":{"appid":""}}`,
+		`{"Records":[{"messageId":"1","body":"a","eventSource":"aws:sqs"}]}`, `{"Records":[{"eventSource":"aws:sqs","body":{}},null]}`,
+		`{"TASK":"survey"}`, `{"task":"survey","task":7}`, `null`, `[]`, `{`, "\xff", "",
+	} {
+		f.Add([]byte(event))
+	}
+	_, refusal := all().Handle(f.Context(), json.RawMessage(`{}`))
+	f.Fuzz(func(t *testing.T, event []byte) {
+		taken := 0
+		counted := trigger.Triggers{Tasks: map[string]trigger.Task{}, Scheduled: all().Scheduled, Events: map[string]func(context.Context, json.RawMessage) error{}}
+		counted.HTTP = func(context.Context, json.RawMessage) (any, error) { taken++; return nil, nil }
+		counted.Messages = func(context.Context, events.SQSEvent) (r events.SQSEventResponse, _ error) { taken++; return r, nil }
+		for name := range all().Tasks {
+			counted.Tasks[name] = counted.HTTP
+		}
+		for name := range all().Events {
+			counted.Events[name] = func(context.Context, json.RawMessage) error { taken++; return nil }
+		}
+		_, err := counted.Handle(t.Context(), event)
+		if (err == nil) != (taken == 1) || taken > 1 {
+			t.Errorf("%d triggers took it, and the error is %v", taken, err)
+		}
+		if err != nil && err.Error() != refusal.Error() {
+			t.Errorf("the refusal is not like any other: %v", err)
+		}
+	})
+}
