@@ -633,7 +633,7 @@ func TestScheduledEventSurveys(t *testing.T) {
 
 func TestSurveyKeepsTwentyCallsInFlight(t *testing.T) {
 	t.Parallel()
-	world := functiontest.New(t, wechattest.WithLatency(20*time.Millisecond))
+	world := functiontest.New(t, wechattest.WithLatency(200*time.Millisecond))
 	closed(world, appIDs(world, 100, false))
 	var mu sync.Mutex
 	now, most := 0, 0

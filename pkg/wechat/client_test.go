@@ -439,7 +439,12 @@ func TestOneDeadlineForAll(t *testing.T) {
 		wechat, c, component, _ := simulated(t)
 		wechat.Fail("", wechattest.Hang().Always())
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(100*time.Millisecond, cancel)
+		go func() {
+			defer cancel()
+			for wechat.Calls("") == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}()
 		d := took(func() {
 			if _, err := c.DraftList(ctx, component); err == nil {
 				t.Error("no error")
