@@ -1,6 +1,7 @@
 """Runs the bundle in the SAM CLI's containers, against the stand-ins of pkg/local."""
 
 import contextlib
+import http.server
 import io
 import ipaddress
 import json
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -42,13 +44,17 @@ def run(*command, **options):
     return done.stdout
 
 
-def missing():
+def missing(docker=True):
     """One line for each thing that is needed and not here."""
     lines = []
-    for program, hint in {"go": "https://go.dev/dl", "sam": "the SAM CLI: pip install aws-sam-cli",
-                          "docker": "Docker: apt-get install docker.io"}.items():
+    programs = {"go": "https://go.dev/dl", "sam": "the SAM CLI: pip install aws-sam-cli"}
+    if docker:
+        programs["docker"] = "Docker: apt-get install docker.io"
+    for program, hint in programs.items():
         if not shutil.which(program):
             lines.append(f"{program} is not installed ({hint})")
+    if not docker:
+        return lines
     if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode:
         lines.append("no Docker engine answers (start it: systemctl start docker, or dockerd)")
     if not shutil.which("busybox") and not has_image(BASE_IMAGE):
@@ -120,15 +126,73 @@ def decoded(text):
         return text
 
 
-class Standins:
-    """A simulated WeChat and a stand-in for AWS, with nothing in them but the example. Use it in a `with`."""
+def invoke(program, event, variables, timeout=60):
+    """Runs a built function for one event without SAM and Docker: plays the Lambda Runtime API to it.
 
-    def __init__(self, program, folder, address, wechat_port=0, aws_port=0):
+    Returns what it returned, and its log.
+    """
+    results, asked = [], threading.Event()
+
+    class API(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # …/invocation/next
+            if asked.is_set():  # nothing comes after the one event
+                return
+            asked.set()
+            self.answer(200, event, {"Lambda-Runtime-Aws-Request-Id": "00000000-0000-4000-8000-000000000001",
+                                     "Lambda-Runtime-Deadline-Ms": str(int((time.time() + timeout) * 1000)),
+                                     "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:123456789012:function:local"})
+
+        def do_POST(self):  # …/invocation/ID/response or error, …/init/error
+            results.append(self.rfile.read(int(self.headers["Content-Length"])) if "Content-Length" in self.headers else self.chunks())
+            self.answer(202, b"")
+            process.terminate()
+
+        def chunks(self):
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            return body
+
+        def answer(self, status, body, headers={}):
+            self.send_response(status)
+            for name, value in (headers | {"Content-Length": str(len(body))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), API) as api:
+        threading.Thread(target=api.serve_forever, daemon=True).start()
+        process = subprocess.Popen([program], env=variables | {
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_port}", "AWS_LAMBDA_FUNCTION_NAME": "local", "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
+        }, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            log, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            log, _ = process.communicate()
+        api.shutdown()
+    if not results:
+        raise Failed(f"{program} did not answer:\n{log}")
+    return json.loads(results[0] or "null"), log
+
+
+class Standins:
+    """A simulated WeChat and a stand-in for AWS, with nothing in them but the example. Use it in a `with`.
+
+    They listen on an address of this machine, and the functions reach it by the name host.
+    """
+
+    def __init__(self, program, folder, address, host="host.docker.internal", wechat_port=0, aws_port=0):
         self.env_vars = folder / "env.json"
-        self.address = address
+        self.address, self.host = address, host
         self.process = subprocess.Popen(
             [program, "standins", "-wechat", f"{address}:{wechat_port}", "-aws", f"{address}:{aws_port}",
-             "-host", "host.docker.internal", "-env-vars", self.env_vars],
+             "-host", host, "-env-vars", self.env_vars],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self):
@@ -148,7 +212,7 @@ class Standins:
         self.process.stderr.close()
 
     def _get(self, variable, path, **request):
-        url = self.variables[variable].replace("host.docker.internal", self.address) + path
+        url = self.variables[variable].replace(self.host, self.address) + path
         with urllib.request.urlopen(urllib.request.Request(url, **request), timeout=30) as answer:
             return json.load(io.TextIOWrapper(answer, "utf-8"))
 

@@ -69,7 +69,7 @@ func TestErrorsAreSharedAndPanicsFreeTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g single.Group[string, int]
 		broken := errors.New("broken")
-		go g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(1); return 0, broken })
+		go g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Nanosecond); return 0, broken })
 		synctest.Wait()
 		if _, err := g.Do(t.Context(), "k", nil); err != broken {
 			t.Errorf("got %v", err)
@@ -77,7 +77,7 @@ func TestErrorsAreSharedAndPanicsFreeTheOthers(t *testing.T) {
 
 		go func() {
 			defer func() { recover() }()
-			g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(1); panic("at the worst time") })
+			g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Nanosecond); panic("at the worst time") })
 		}()
 		synctest.Wait()
 		if _, err := g.Do(t.Context(), "k", nil); err == nil {
