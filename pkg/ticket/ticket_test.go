@@ -33,36 +33,54 @@ func put(aws *awstest.Server, at int64) {
 	aws.SetSecureParameter(name, fmt.Sprintf(`{"ticket":"ticket@@@%d","create_time":%d}`, at, at))
 }
 
-// Whatever comes between the read and the write, and whether answers are lost or not, the newest ticket stays.
+// Whatever comes between the read and the write, or between a write whose answer was lost and its repeat, the newest
+// ticket stays.
 func TestNewestStaysWhateverComesBetween(t *testing.T) {
 	t.Parallel()
-	for between := range map[string][]int64{"older": {1}, "newer": {9}, "both": {9, 1}, "newer ones": {8, 9}} {
-		for _, first := range []bool{false, true} { // nothing was there
-			for _, lost := range []bool{false, true} {
-				others := map[string][]int64{"older": {1}, "newer": {9}, "both": {1, 9}, "newer ones": {8, 9}}[between]
+	for _, test := range []struct {
+		before  int64 // 0: nothing was there
+		between []int64
+		want    int64
+	}{
+		{2, nil, 5}, {2, []int64{1}, 5}, {2, []int64{9}, 9}, {2, []int64{1, 9}, 9}, {2, []int64{8, 9}, 9},
+		{0, nil, 5}, {0, []int64{1}, 5}, {0, []int64{9}, 9}, {0, []int64{1, 9}, 9},
+		{5, nil, 5}, {7, nil, 7},
+	} {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%+v, lost %v", test, lost), func(t *testing.T) {
+				t.Parallel()
 				aws, tickets := newest(t)
-				if !first {
-					put(aws, 2)
+				if test.before > 0 {
+					put(aws, test.before)
+				}
+				if lost {
+					aws.Fail("ssm:PutParameter", awstest.DropAfter())
 				}
 				aws.Fail("ssm:PutParameter", awstest.Before(func() {
-					for _, at := range others {
+					for _, at := range test.between {
 						put(aws, at)
 					}
 				}))
-				if lost {
-					aws.Heal("")
-					aws.Fail("ssm:GetParameter", awstest.Fault{}, awstest.Fault{})
-					aws.Heal("")
-					// The write is done and its answer lost; the SDK writes again.
-					aws.Fail("ssm:PutParameter", awstest.DropAfter())
-					aws.Fail("ssm:GetParameter", awstest.Before(func() {}))
-				}
 				if err := tickets.Store(t.Context(), made(5)); err != nil {
 					t.Fatal(err)
 				}
-				_ = others
-			}
+				if got, err := tickets.Load(t.Context()); err != nil || got.CreateTime != test.want {
+					t.Errorf("the ticket of %d stays (%v)", got.CreateTime, err)
+				}
+			})
 		}
+	}
+}
+
+func TestKeysOfOthersSurvive(t *testing.T) {
+	t.Parallel()
+	aws, tickets := newest(t)
+	aws.SetSecureParameter(name, `{"ticket":"ticket@@@2","create_time":2,"note":"<ours>"}`)
+	if err := tickets.Store(t.Context(), made(5)); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, _ := aws.Parameter(name); got != `{"create_time":5,"note":"<ours>","ticket":"ticket@@@5"}` {
+		t.Errorf("stored: %s", got)
 	}
 }
 
