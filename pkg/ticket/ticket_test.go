@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	sdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"wechat-draftbox/pkg/awstest"
@@ -24,11 +22,7 @@ func newest(t *testing.T) (*awstest.Server, ticket.Newest) {
 	aws := awstest.New()
 	server := httptest.NewServer(aws)
 	t.Cleanup(server.Close)
-	cfg := aws.Config(server.URL)
-	cfg.Retryer = func() sdk.Retryer { // the SDK's own, but for the length of its waits
-		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
-	}
-	return aws, ticket.In(parameter.New(ssm.NewFromConfig(cfg), "/p"))
+	return aws, ticket.In(parameter.New(ssm.NewFromConfig(aws.Config(server.URL)), "/p"))
 }
 
 func made(at int64) ticket.Ticket {
