@@ -86,6 +86,19 @@ func TestAuthorization(t *testing.T) {
 	})
 }
 
+// A code doesn't live until the next refresh-tokens.
+func TestAuthorizationFetchesTheComponentToken(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		if again := s.authorize(authorization(newcomer, s.WeChat.NewCode(newcomer), s.now())); again != nil {
+			t.Errorf("again: %v", again)
+		}
+		s.alive(component, newcomer)
+		s.wantsEvents("Account Authorized " + newcomer + " 0")
+	})
+}
+
 func TestAuthorizationAfterItEnded(t *testing.T) {
 	t.Parallel()
 	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +33,7 @@ func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, e
 	var mu sync.Mutex
 	work, done, enough := span(ctx)
 	defer done()
+	_, _, unrenewed := h.KeepComponent(work) // it may be the first task ever
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	err := h.EachAuthorizer(work, func(one wechat.Authorizer) error {
@@ -61,7 +63,7 @@ func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, e
 	h.Log.InfoContext(ctx, "accounts imported", "task", result.Task, "accounts", result.Accounts,
 		"added", result.Added, "updated", result.Updated, "failed", result.Failed)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(unrenewed, err)
 	}
 	return result, nil
 }

@@ -89,6 +89,26 @@ func TestImportGoesOnAfterFailures(t *testing.T) {
 	}
 }
 
+// It may be the first task ever: then the component token is fetched for it.
+func TestImportFetchesTheComponentToken(t *testing.T) {
+	t.Parallel()
+	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+		s := newScene(t)
+		s.imports(3, 3, 0, 0)
+		s.alive(component)
+		s.give(component, "expires_at", "1")
+		s.imports(3, 0, 0, 0)
+		s.alive(component)
+		s.removeTicket()
+		s.give(component, "expires_at", "1")
+		s.tokens = s.Start(wire) // which remembers no component token
+		_, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "import-accounts"})
+		if err == nil || !strings.Contains(err.Error(), "asked it to push tickets") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 // moves runs move-account-tokens and compares its result.
 func (s *scene) moves(to string, moved, present, failed int) {
 	s.t.Helper()

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/account"
-	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
@@ -40,7 +39,14 @@ type run struct {
 	// stopped is why no more authorizers are refreshed: what concerns the platform is reported once, not once for
 	// each account.
 	stopped error
+	// suspects are the last authorizers that met what seems to concern the platform, since one was refreshed.
+	suspects []renewal.Failure
+	reached  bool // an authorizer was refreshed, so the platform is well
 }
+
+// enoughSuspects is how many authorizers in a row have to meet what concerns the platform until that is believed: one
+// of them might meet it for reasons of its own, and must not keep the others from being refreshed.
+const enoughSuspects = 5
 
 // refreshAll does refresh-tokens: the component's token first, since the authorizers' are fetched with it, and then
 // every account's that is due, for as long as there is time. What is left is due at the next run too.
@@ -50,6 +56,7 @@ func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error
 	defer done()
 	r.component(work)
 	err := r.accounts(work, enough)
+	r.judge()
 	slices.SortFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
 	h.PublishFailures(ctx, r.result.Failures...)
 	r.measure(ctx)
@@ -74,25 +81,18 @@ func (r *run) measure(ctx context.Context) {
 }
 
 func (r *run) component(ctx context.Context) {
-	entry, stored, err := r.Read(ctx, token.Component)
-	var malformed *awserror.Malformed
-	if err != nil && !errors.As(err, &malformed) { // what can't be read gives way to a new token
-		r.failed(ctx, token.Component, err)
-		r.stop(err)
-		return
-	}
-	if err == nil && !r.Due(stored) {
-		r.count(&r.result.Fresh)
-		return
-	}
-	if err := r.RenewComponent(ctx, entry, stored); err != nil {
+	renewed, stored, err := r.KeepComponent(ctx)
+	switch {
+	case err != nil:
 		r.failed(ctx, token.Component, err)
 		if stored.Access.IsZero() || !r.Now().Before(stored.ExpiresAt) {
 			r.stop(err)
 		}
-		return
+	case renewed:
+		r.count(&r.result.Refreshed)
+	default:
+		r.count(&r.result.Fresh)
 	}
-	r.count(&r.result.Refreshed)
 }
 
 func (r *run) accounts(ctx context.Context, enough func() bool) error {
@@ -151,7 +151,9 @@ func (r *run) account(ctx context.Context, holding token.Holding, stored token.S
 			return
 		}
 		if _, err := r.Platform.Get(ctx); err != nil {
-			r.failedAll(ctx, err)
+			if r.stop(err) {
+				r.failed(ctx, token.Component, err)
+			}
 			return
 		}
 		record, err := r.Records.Get(ctx, holding.AppID)
@@ -162,11 +164,14 @@ func (r *run) account(ctx context.Context, holding token.Holding, stored token.S
 	changed, err := r.renew(ctx, holding.AppID, holding.Entry, stored, r.list, secret.Value{})
 	switch {
 	case err != nil && concernsPlatform(err) && stored.AppSecret.IsZero():
-		r.failedAll(ctx, err)
+		r.suspect(ctx, holding.AppID, err)
 	case err != nil:
 		r.failed(ctx, holding.AppID, err)
 	case changed:
 		r.count(&r.result.Refreshed)
+		if stored.AppSecret.IsZero() {
+			r.reach()
+		}
 	default:
 		r.count(&r.result.Fresh)
 	}
@@ -197,11 +202,39 @@ func concernsPlatform(err error) bool {
 
 const codeAppID = 40013 // the account's may be meant
 
-// failedAll notes that no authorizer can be refreshed, once.
-func (r *run) failedAll(ctx context.Context, why error) {
-	if r.stop(why) {
-		r.failed(ctx, token.Component, why)
+// suspect notes that an authorizer met what seems to concern the platform.
+func (r *run) suspect(ctx context.Context, appID string, err error) {
+	failure := renewal.FailureOf(appID, err, r.Now())
+	r.mu.Lock()
+	r.suspects = append(r.suspects, failure)
+	enough := len(r.suspects) >= enoughSuspects
+	r.mu.Unlock()
+	if enough {
+		r.stop(err)
 	}
+	r.Log.WarnContext(ctx, "a token could not be refreshed", "appid", appID, "error", err.Error())
+}
+
+// reach notes that an authorizer was refreshed: what others met before was their own.
+func (r *run) reach() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reached = true; len(r.suspects) < enoughSuspects {
+		r.fail(r.suspects...)
+		r.suspects = nil
+	}
+}
+
+// judge tells at the end of a run what the last suspects met.
+func (r *run) judge() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.suspects) > 0 && (!r.reached || len(r.suspects) >= enoughSuspects) {
+		all := r.suspects[0]
+		all.AppID = token.Component
+		r.suspects = []renewal.Failure{all}
+	}
+	r.fail(r.suspects...)
 }
 
 // stop ends the refreshes of authorizers. It reports whether they were not ended before.
@@ -222,12 +255,16 @@ func (r *run) count(n *int) {
 }
 
 func (r *run) failed(ctx context.Context, appID string, err error) {
-	failure := renewal.FailureOf(appID, err, r.Now())
 	r.mu.Lock()
-	r.result.Failed++
-	r.result.Failures = append(r.result.Failures, failure)
+	r.fail(renewal.FailureOf(appID, err, r.Now()))
 	r.mu.Unlock()
 	r.Log.WarnContext(ctx, "a token could not be refreshed", "appid", appID, "error", err.Error())
+}
+
+// fail adds failures to the result.
+func (r *run) fail(failures ...renewal.Failure) {
+	r.result.Failed += len(failures)
+	r.result.Failures = append(r.result.Failures, failures...)
 }
 
 // span parts the time of a task. enough says whether there is time to begin with another account; what was begun has

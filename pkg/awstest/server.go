@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 )
 
 const (
@@ -97,10 +98,13 @@ func New(opts ...Option) *Server {
 }
 
 // Config is an SDK configuration whose clients talk to the stand-in at url, as
-// in "http://127.0.0.1:4566". Repeats are the SDK's default; a test that counts
-// calls sets RetryMaxAttempts.
+// in "http://127.0.0.1:4566". They repeat as the SDK does by default, but without
+// its waits; a test that counts calls sets RetryMaxAttempts.
 func (s *Server) Config(url string) aws.Config {
 	return aws.Config{
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
+		},
 		Region:       region,
 		BaseEndpoint: aws.String(url),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

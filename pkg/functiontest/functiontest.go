@@ -19,9 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-
 	"wechat-draftbox/pkg/apitest"
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
@@ -177,11 +174,7 @@ func (w *World) Start(wire func(bootstrap.Parts) trigger.Triggers) *Function {
 		w.t.Fatal(err)
 	}
 	log := logging.To(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}), s.LogLevel)
-	cfg := w.AWS.Config(w.awsURL)
-	cfg.Retryer = func() aws.Retryer { // the SDK's own, but for the length of its waits
-		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
-	}
-	parts := bootstrap.New(s, cfg, log, metrics.New(w.Log, "function", w.Clock.Now), w.Clock.Now,
+	parts := bootstrap.New(s, w.AWS.Config(w.awsURL), log, metrics.New(w.Log, "function", w.Clock.Now), w.Clock.Now,
 		wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
 	w.t.Cleanup(parts.WeChat.CloseIdleConnections)
 	return &Function{w.t, w, parts.Handler(wire(parts))}

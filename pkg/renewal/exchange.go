@@ -99,7 +99,7 @@ func isUsedCode(err error) bool {
 // recover is for a code that doesn't work any more: this authorisation's tokens may be stored already, or they come
 // with the refresh token that WeChat's list has.
 func (r *Renewer) recover(ctx context.Context, a Authorization, entry token.Entry, stored token.Stored) error {
-	if !stored.Access.IsZero() && entry.Since.After(time.Unix(a.CreateTime, 0)) {
+	if !stored.Access.IsZero() && !entry.Since.Before(time.Unix(a.CreateTime, 0)) { // WeChat cuts off what is less than a second
 		return nil
 	}
 	stored.Refresh = secret.Value{} // a former authorisation's

@@ -226,6 +226,18 @@ func (r *Renewer) RenewComponent(ctx context.Context, entry token.Entry, stored 
 	return err
 }
 
+// KeepComponent renews the component token if that is due, also one that isn't there or can't be read. stored is what
+// stood there.
+func (r *Renewer) KeepComponent(ctx context.Context) (renewed bool, stored token.Stored, err error) {
+	entry, stored, err := r.Read(ctx, token.Component)
+	var malformed *awserror.Malformed
+	if err != nil && !errors.As(err, &malformed) || err == nil && !r.Due(stored) {
+		return false, stored, err
+	}
+	err = r.RenewComponent(ctx, entry, stored)
+	return err == nil, stored, err
+}
+
 // askForTickets has WeChat push tickets. It is fine where it does already.
 func (r *Renewer) askForTickets(ctx context.Context, p platform.Platform, cause error) error {
 	if err := r.WeChat.StartPushTicket(ctx, p.Platform); err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"wechat-draftbox/pkg/awserror"
@@ -19,6 +20,8 @@ import (
 type Ticket struct {
 	Text       secret.Value
 	CreateTime int64 // Unix seconds
+
+	others map[string]json.RawMessage // keys of somebody else, which survive a rewrite
 }
 
 // Age is how old the ticket is. WeChat takes it for 12 hours.
@@ -60,10 +63,14 @@ func (n Newest) load(ctx context.Context) (t Ticket, version int64, err error) {
 
 func decode(v parameter.Value) (Ticket, error) {
 	var s stored
-	if json.Unmarshal([]byte(v.Text.Reveal()), &s) != nil || s.Ticket == "" {
+	var others map[string]json.RawMessage
+	text := []byte(v.Text.Reveal())
+	if json.Unmarshal(text, &s) != nil || json.Unmarshal(text, &others) != nil || s.Ticket == "" {
 		return Ticket{}, &awserror.Malformed{Resource: v.Name, Detail: "it holds no ticket"}
 	}
-	return Ticket{secret.New(s.Ticket), s.CreateTime}, nil
+	delete(others, "ticket")
+	delete(others, "create_time")
+	return Ticket{secret.New(s.Ticket), s.CreateTime, others}, nil
 }
 
 // Store stores the ticket unless a newer one stands there. A parameter that holds no ticket is written over.
@@ -86,6 +93,7 @@ func (n Newest) Store(ctx context.Context, t Ticket) error {
 	case current.CreateTime >= t.CreateTime:
 		return nil
 	}
+	t.others = current.others
 	for {
 		text := encode(t)
 		written, err := n.parameters.Put(ctx, name, text)
@@ -113,5 +121,10 @@ func wrap(err error) error {
 
 func encode(t Ticket) secret.Value {
 	text, _ := plainjson.Marshal(stored{t.Text.Reveal(), t.CreateTime}) // always encodes
+	if len(t.others) > 0 {
+		all := maps.Clone(t.others)
+		json.Unmarshal(text, &all)
+		text, _ = plainjson.Marshal(all)
+	}
 	return secret.New(string(text))
 }

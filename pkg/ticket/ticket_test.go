@@ -3,12 +3,10 @@ package ticket_test
 import (
 	"fmt"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"wechat-draftbox/pkg/awstest"
@@ -24,10 +22,7 @@ func newest(t *testing.T) (*awstest.Server, ticket.Newest) {
 	aws := awstest.New()
 	server := httptest.NewServer(aws)
 	t.Cleanup(server.Close)
-	client := ssm.NewFromConfig(aws.Config(server.URL), func(o *ssm.Options) {
-		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
-	})
-	return aws, ticket.In(parameter.New(client, "/p"))
+	return aws, ticket.In(parameter.New(ssm.NewFromConfig(aws.Config(server.URL)), "/p"))
 }
 
 func made(at int64) ticket.Ticket {
@@ -38,41 +33,54 @@ func put(aws *awstest.Server, at int64) {
 	aws.SetSecureParameter(name, fmt.Sprintf(`{"ticket":"ticket@@@%d","create_time":%d}`, at, at))
 }
 
-// Whatever others store between the read and the write, or between a write whose answer was lost and its repeat, the
-// newest ticket stays.
+// Whatever comes between the read and the write, or between a write whose answer was lost and its repeat, the newest
+// ticket stays.
 func TestNewestStaysWhateverComesBetween(t *testing.T) {
 	t.Parallel()
-	for _, others := range [][]int64{nil, {1}, {9}, {8, 9}, {9, 9}} {
-		for _, stored := range []int64{0, 2, 5, 7} {
-			for _, lost := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%v over %d, lost %t", others, stored, lost), func(t *testing.T) {
-					t.Parallel()
-					aws, tickets := newest(t)
-					if stored > 0 {
-						put(aws, stored)
+	for _, test := range []struct {
+		before  int64 // 0: nothing was there
+		between []int64
+		want    int64
+	}{
+		{2, nil, 5}, {2, []int64{1}, 5}, {2, []int64{9}, 9}, {2, []int64{1, 9}, 9}, {2, []int64{8, 9}, 9},
+		{0, nil, 5}, {0, []int64{1}, 5}, {0, []int64{9}, 9}, {0, []int64{1, 9}, 9},
+		{5, nil, 5}, {7, nil, 7},
+	} {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%+v, lost %v", test, lost), func(t *testing.T) {
+				t.Parallel()
+				aws, tickets := newest(t)
+				if test.before > 0 {
+					put(aws, test.before)
+				}
+				if lost {
+					aws.Fail("ssm:PutParameter", awstest.DropAfter())
+				}
+				aws.Fail("ssm:PutParameter", awstest.Before(func() {
+					for _, at := range test.between {
+						put(aws, at)
 					}
-					meanwhile := awstest.Before(func() {
-						for _, at := range others {
-							put(aws, at)
-						}
-					})
-					if lost {
-						aws.Fail("ssm:PutParameter", awstest.DropAfter())
-					}
-					aws.Fail("ssm:PutParameter", meanwhile)
-					if err := tickets.Store(t.Context(), made(5)); err != nil {
-						t.Fatal(err)
-					}
-					want := max(5, stored)
-					if stored < 5 { // or else nothing is written, and nothing comes between
-						want = slices.Max(append(others, want))
-					}
-					if got, err := tickets.Load(t.Context()); err != nil || got.CreateTime != want {
-						t.Errorf("the ticket of %d stays (%v), want that of %d", got.CreateTime, err, want)
-					}
-				})
-			}
+				}))
+				if err := tickets.Store(t.Context(), made(5)); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := tickets.Load(t.Context()); err != nil || got.CreateTime != test.want {
+					t.Errorf("the ticket of %d stays (%v)", got.CreateTime, err)
+				}
+			})
 		}
+	}
+}
+
+func TestKeysOfOthersSurvive(t *testing.T) {
+	t.Parallel()
+	aws, tickets := newest(t)
+	aws.SetSecureParameter(name, `{"ticket":"ticket@@@2","create_time":2,"note":"<ours>"}`)
+	if err := tickets.Store(t.Context(), made(5)); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, _ := aws.Parameter(name); got != `{"create_time":5,"note":"<ours>","ticket":"ticket@@@5"}` {
+		t.Errorf("stored: %s", got)
 	}
 }
 
