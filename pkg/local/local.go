@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,12 +65,9 @@ func (l *local) start(ctx context.Context) error {
 	if len(l.bundle.Functions) == 0 {
 		return fmt.Errorf("%s: none of its functions is here", o.template)
 	}
-	binaries := o.binaries
-	if binaries == "" {
-		if binaries, err = os.MkdirTemp("", "wechat-draftbox-"); err != nil {
-			return fmt.Errorf("make a folder for the binaries: %w", err)
-		}
-		l.stop = append(l.stop, func() { os.RemoveAll(binaries) })
+	binaries, err := l.folder()
+	if err != nil {
+		return fmt.Errorf("make a folder for the binaries: %w", err)
 	}
 	fmt.Fprintln(o.out, "building the functions ...")
 	if err := build(ctx, l.bundle.Functions, binaries); err != nil {
@@ -109,6 +107,17 @@ func (l *local) openLog() error {
 	l.log = file
 	l.stop = append(l.stop, func() { file.Close() })
 	return nil
+}
+
+// folder is where the binaries go: into one that is kept, or that goes away at
+// the end.
+func (l *local) folder() (string, error) {
+	if l.options.binaries != "" {
+		return filepath.Abs(l.options.binaries) // build works in another folder
+	}
+	temporary, err := os.MkdirTemp("", "wechat-draftbox-")
+	l.stop = append(l.stop, func() { os.RemoveAll(temporary) })
+	return temporary, err
 }
 
 // listen takes the ports: the API's, and the two after it for the stand-ins.

@@ -83,7 +83,15 @@ func binaries(t *testing.T, template string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return folder
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, folder) // as make run names it
+	if err != nil {
+		t.Fatal(err)
+	}
+	return relative
 }
 
 // startLocal runs a template on free ports until the test ends, and returns once it is ready, or has given up.
