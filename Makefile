@@ -14,7 +14,7 @@ help: ## show this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 run: ## the bundle on this machine, against a simulated WeChat and AWS (PORT=3000)
-	@go run ./pkg/local
+	@go run ./pkg/local -binaries .build/local
 
 test: ## all tests
 	@if command -v "$$(go env CC)" >/dev/null 2>&1; then \

@@ -28,10 +28,6 @@ func TestExamples(t *testing.T) {
 	l, _ := startLocal(t, "../../template.yaml", nil)
 	simulated := l.world.wechat
 	switchOf := func(appID string) string { return "/accounts/" + appID + "/draft-switch" }
-	eventually(t, "the survey is done", func() bool {
-		_, _, body := call(t, "GET", l.url+"/accounts", "")
-		return strings.Count(body, "checked_at") == 4 && !strings.Contains(body, `"checked_at":null`)
-	})
 
 	played := map[string]bool{}
 	for _, step := range []struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -97,12 +98,14 @@ func environment(f function, getenv func(string) string, world map[string]string
 	return pairs
 }
 
-// A prefixed writer puts a name before each line. The writers of several names
+// A prefixed writer puts a name before each line, and leaves out metrics unless
+// they are wanted: they are for CloudWatch, and many. The writers of several names
 // share the lock of what they write to.
 type prefixed struct {
-	name string
-	to   io.Writer
-	lock *sync.Mutex
+	name    string
+	metrics bool
+	to      io.Writer
+	lock    *sync.Mutex
 
 	partial []byte
 }
@@ -116,9 +119,19 @@ func (p *prefixed) Write(b []byte) (int, error) {
 		if !complete {
 			return len(b), nil
 		}
-		if _, err := fmt.Fprintf(p.to, "%-9s | %s\n", p.name, line); err != nil {
-			return 0, err
+		if p.metrics || !isMetrics(line) {
+			if _, err := fmt.Fprintf(p.to, "%-9s | %s\n", p.name, line); err != nil {
+				return 0, err
+			}
 		}
 		p.partial = append(p.partial[:0], rest...)
 	}
+}
+
+// isMetrics tells a line in the embedded metric format.
+func isMetrics(line []byte) bool {
+	var metrics struct {
+		AWS json.RawMessage `json:"_aws"`
+	}
+	return bytes.Contains(line, []byte(`"_aws"`)) && json.Unmarshal(line, &metrics) == nil && metrics.AWS != nil
 }

@@ -9,7 +9,7 @@ import (
 	"wechat-draftbox/pkg/wechattest"
 )
 
-// introduce prints what runs here, and lines to paste into another terminal.
+// introduce prints what runs here.
 func (l *local) introduce() {
 	l.lock.Lock()
 	defer l.lock.Unlock()
@@ -33,9 +33,18 @@ func (l *local) introduce() {
 			write("  schedule   %s %s: not run here", s.Expression, s.Input)
 			continue
 		}
-		write("  schedule   %s, now and every %v", s.Input, faster(s.Every, l.options.speed).Round(time.Second))
+		write("  schedule   %s, once ready and every %v", s.Input, faster(s.Every, l.options.speed).Round(time.Second))
 	}
-	write("\nPaste into another terminal:\n")
+	write("")
+}
+
+// invite prints lines to paste into another terminal.
+func (l *local) invite(ready bool) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	write := func(format string, args ...any) { fmt.Fprintf(l.options.out, format+"\n", args...) }
+	heading := map[bool]string{true: "Ready.", false: "Not ready, but you may look."}[ready]
+	write("\n%s Open %s/ in a browser, or paste into another terminal:\n", heading, l.url)
 	for _, line := range l.lines() {
 		write("  # %s\n  %s", line.what, line.command)
 	}
@@ -68,14 +77,21 @@ func (l *local) lines() []line {
 		add(sees, "is the switch of an account open?", "curl -s %s/accounts/%s/draft-switch", l.url, closed)
 		add(opens, "opening it can't be undone, so it is refused without confirm", "curl -s -X POST %s/accounts/%s/draft-switch", l.url, closed)
 		add(opens, "open it; the second time it says that nothing changed", `curl -s -H 'Content-Type: application/json' -d '{"confirm": "%[2]s"}' %[1]s/accounts/%[2]s/draft-switch`, l.url, closed)
-		add(drafts, "a developer uploads a draft to the simulated WeChat",
-			`curl -s -d '{"user_version": "2.0.0", "user_desc": "a new one", "source_miniprogram_appid": "wx00000000000000aa", "source_miniprogram": "Tea", "developer": "Lin"}' %s/_sim/drafts`, l.world.wechatURL)
+		watches := l.fleet["drafts"] != nil
+		watch := fmt.Sprintf(`curl -s -d '{"task": "watch-drafts"}' %s/_local/invoke/drafts`, l.url)
+		upload := `curl -s -d '{"user_version": "%s", "user_desc": "%s", "source_miniprogram_appid": "wx00000000000000aa", "source_miniprogram": "Tea House", "developer": "Lin"}' %s/_sim/drafts; %s`
+		add(watches, "a developer uploads a draft; the watch, which would look within five minutes, tells it as Draft Uploaded",
+			upload, "2.0.0", "order by table number", l.world.wechatURL, watch)
+		add(watches, "another upload of that mini program replaces it: Draft Uploaded, with the previous one",
+			upload, "2.0.1", "and pay there", l.world.wechatURL, watch)
+		add(watches, "it is deleted on the platform's page (6 is the draft_id that the line before answered): Draft Removed",
+			`curl -s -X DELETE %s/_sim/drafts/6; %s`, l.world.wechatURL, watch)
 	}
 	add(l.world.aws != nil && !simulated, "the stand-in for AWS holds no token yet; store one",
 		`AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region %s --endpoint-url %s secretsmanager create-secret --name %s/component-token --secret-string file://component-token.json`,
 		region, l.world.awsURL, namesOf(l.bundle.Functions, l.options.getenv).secrets)
-	add(l.fleet["drafts"] != nil, "any task can be run at once: an event as body, a function in the path",
-		`curl -s -d '{"task": "watch-drafts"}' %s/_local/invoke/drafts`, l.url)
+	add(l.fleet["tokens"] != nil, "any task can be run at once: an event as body, a function in the path; the doctor says what is well and what isn't",
+		`curl -s -d '{"task": "doctor"}' %s/_local/invoke/tokens`, l.url)
 	add(l.managesTokens(), "let all tokens run out: the first answer is a refusal, then the bundle has new ones",
 		`curl -s -X POST %[1]s/_local/tokens/expire; curl -s '%[1]s/drafts?fresh=true'; sleep 1; curl -s '%[1]s/drafts?fresh=true'`, l.url)
 	add(simulated, "WeChat refuses this machine's address; an empty refused_ip ends that", `curl -s -d '{"refused_ip": "198.51.100.154"}' %s/_sim/whitelist`, l.world.wechatURL)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ type local struct {
 	fleet   fleet
 	url     string
 
+	ready      chan struct{}  // closed once the lines to paste are printed
 	background sync.WaitGroup // what work started
 	stop       []func()
 	lock       sync.Mutex // of the output
@@ -39,7 +41,7 @@ type local struct {
 // start gets everything ready and serves the API. What needs no request, work
 // does.
 func start(ctx context.Context, o options) (*local, error) {
-	l := &local{options: o, world: &world{}, log: o.out}
+	l := &local{options: o, world: &world{}, ready: make(chan struct{}), log: o.out}
 	if err := l.start(ctx); err != nil {
 		l.close()
 		return nil, err
@@ -63,11 +65,10 @@ func (l *local) start(ctx context.Context) error {
 	if len(l.bundle.Functions) == 0 {
 		return fmt.Errorf("%s: none of its functions is here", o.template)
 	}
-	binaries, err := os.MkdirTemp("", "wechat-draftbox-")
+	binaries, err := l.folder()
 	if err != nil {
 		return fmt.Errorf("make a folder for the binaries: %w", err)
 	}
-	l.stop = append(l.stop, func() { os.RemoveAll(binaries) })
 	fmt.Fprintln(o.out, "building the functions ...")
 	if err := build(ctx, l.bundle.Functions, binaries); err != nil {
 		return err
@@ -75,7 +76,9 @@ func (l *local) start(ctx context.Context) error {
 	variables := l.variables()
 	l.fleet, err = startFleet(ctx, l.bundle.Functions, binaries,
 		func(f function) []string { return environment(f, o.getenv, variables) },
-		func(name string) io.Writer { return &prefixed{name: name, to: l.log, lock: &l.lock} })
+		func(name string) io.Writer {
+			return &prefixed{name: name, metrics: o.metrics, to: l.log, lock: &l.lock}
+		})
 	if err != nil {
 		return err
 	}
@@ -104,6 +107,17 @@ func (l *local) openLog() error {
 	l.log = file
 	l.stop = append(l.stop, func() { file.Close() })
 	return nil
+}
+
+// folder is where the binaries go: into one that is kept, or that goes away at
+// the end.
+func (l *local) folder() (string, error) {
+	if l.options.binaries != "" {
+		return filepath.Abs(l.options.binaries) // build works in another folder
+	}
+	temporary, err := os.MkdirTemp("", "wechat-draftbox-")
+	l.stop = append(l.stop, func() { os.RemoveAll(temporary) })
+	return temporary, err
 }
 
 // listen takes the ports: the API's, and the two after it for the stand-ins.
@@ -300,7 +314,18 @@ func (l *local) work(ctx context.Context) {
 			l.background.Go(func() { l.poll(ctx, s) })
 		}
 	}
-	l.background.Go(func() { l.runSchedules(ctx, l.options.speed) })
+	l.background.Go(func() {
+		err := l.getReady(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			l.say("local", "not ready after %v: %v", l.options.patience, err)
+		}
+		l.invite(err == nil)
+		close(l.ready)
+		l.runSchedules(ctx, l.options.speed)
+	})
 }
 
 // say prints one line to the terminal.

@@ -44,11 +44,61 @@ func (t *terminal) String() string {
 	return t.text.String()
 }
 
-// startLocal runs a template on free ports until the test ends.
+// kept is the folder of all functions that the tests build.
+var kept string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if kept, err = os.MkdirTemp("", "local-"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(kept)
+		return m.Run()
+	}())
+}
+
+// built holds a function for each template that builds its functions, once in all.
+var built sync.Map
+
+// binaries is the folder of a template's functions, which are built there, so that starting them takes no linking.
+func binaries(t *testing.T, template string) string {
+	t.Helper()
+	once, _ := built.LoadOrStore(template, sync.OnceValues(func() (string, error) {
+		b, err := readTemplate(template, nil, func(string) string { return "" })
+		if err != nil {
+			return "", err
+		}
+		folder, err := os.MkdirTemp(kept, "")
+		if err != nil {
+			return "", err
+		}
+		there := slices.DeleteFunc(b.Functions, func(f function) bool {
+			_, err := os.Stat(f.Folder)
+			return err != nil
+		})
+		return folder, build(context.Background(), there, folder)
+	}))
+	folder, err := once.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, folder) // as make run names it
+	if err != nil {
+		t.Fatal(err)
+	}
+	return relative
+}
+
+// startLocal runs a template on free ports until the test ends, and returns once it is ready, or has given up.
 func startLocal(t *testing.T, template string, change func(*options)) (*local, *terminal) {
 	t.Helper()
 	screen := &terminal{}
-	o := options{template: template, port: "0", speed: 1, out: screen, environ: []string{"HOME=/nowhere"}}
+	o := options{template: template, port: "0", speed: 1, patience: time.Minute, out: screen, environ: []string{"HOME=/nowhere"}, binaries: binaries(t, template)}
 	if change != nil {
 		change(&o)
 	}
@@ -67,6 +117,7 @@ func startLocal(t *testing.T, template string, change func(*options)) (*local, *
 	})
 	l.introduce()
 	l.work(ctx)
+	<-l.ready
 	return l, screen
 }
 
@@ -299,7 +350,9 @@ func TestStopsCleanly(t *testing.T) {
 	t.Parallel()
 	screen := &terminal{}
 	ctx, cancel := context.WithCancel(t.Context())
-	l, err := start(ctx, options{template: echoTemplate, port: "0", speed: 1, out: screen, quiet: true})
+	l, err := start(ctx, options{
+		template: echoTemplate, port: "0", speed: 1, patience: time.Minute, out: screen, quiet: true, binaries: binaries(t, echoTemplate),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,14 +450,13 @@ func TestStandinsAlone(t *testing.T) {
 func TestTokensManageThemselves(t *testing.T) {
 	t.Parallel()
 	l, screen := startLocal(t, "testdata/tokens/template.yaml", nil)
-	var tasks []string
-	eventually(t, "the first tasks have run", func() bool {
-		tasks = regexp.MustCompile(`task [a-z-]+`).FindAllString(screen.String(), -1)
-		return len(tasks) >= 4
-	})
+	tasks := regexp.MustCompile(`(?m)task [a-z-]+$`).FindAllString(screen.String(), -1)
 	want := []string{"task refresh-tokens", "task refresh-tokens", "task import-accounts", "task refresh-tokens"}
-	if !slices.Equal(tasks[:4], want) {
+	if !slices.Equal(tasks, want) {
 		t.Errorf("tasks %q, want %q", tasks, want)
+	}
+	if pushes := l.world.wechat.Pushes(); len(pushes) == 0 || !pushes[0].Accepted() {
+		t.Errorf("pushes %v, want an accepted one", pushes)
 	}
 	if _, _, ok := l.world.aws.Secret("wechat/draftbox/component-token"); ok {
 		t.Error("a component token is stored, that the bundle should fetch")
@@ -429,10 +481,6 @@ func TestPrintedLines(t *testing.T) {
 		t.Skip("builds all functions")
 	}
 	l, screen := startLocal(t, "../../template.yaml", nil)
-	eventually(t, "the drafts are listed", func() bool {
-		status, _, _ := call(t, "GET", l.url+"/drafts", "")
-		return status == http.StatusOK
-	})
 	for _, line := range l.lines() {
 		if !strings.Contains(screen.String(), line.command) {
 			t.Errorf("not printed: %s", line.command)
@@ -454,6 +502,73 @@ func TestPrintedLines(t *testing.T) {
 			t.Errorf("%s answered nothing", line.command)
 		}
 	}
+	var told []string
+	for _, e := range l.world.aws.Events() {
+		if strings.HasPrefix(e.DetailType, "Draft ") {
+			kind := e.DetailType
+			if strings.Contains(string(e.Detail), `"previous"`) {
+				kind += " with previous"
+			}
+			told = append(told, kind)
+		}
+	}
+	want := []string{"Draft Switch Changed", "Draft Uploaded", "Draft Uploaded with previous", "Draft Removed"}
+	if !slices.Equal(told, want) {
+		t.Errorf("events %q, want %q", told, want)
+	}
+}
+
+// Once it is ready, the first requests are answered with all that there is.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds all functions")
+	}
+	l, screen := startLocal(t, "../../template.yaml", nil)
+	for path, want := range map[string]string{
+		"/drafts": `"count":2`,
+		"/accounts/" + wechattest.ExampleOpen + "/draft-switch": `"state":"open"`,
+		"/accounts?draft_switch=closed":                         `"appid":"` + wechattest.ExampleOwn + `"`,
+		"/accounts?draft_switch=unknown":                        `"errcode":61007`,
+	} {
+		if status, _, body := call(t, "GET", l.url+path, ""); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("GET %s: %d %s, want %s", path, status, body, want)
+		}
+	}
+	text := screen.String()
+	if strings.Contains(text, "_aws") {
+		t.Error("the terminal shows metrics")
+	}
+	if !strings.Contains(text, `drafts    | timestamp=`) || !strings.Contains(text, "baseline=true") {
+		t.Error("the terminal does not show the first watch, with a baseline")
+	}
+}
+
+// A run that gets no token says so, and goes on.
+func TestNotReady(t *testing.T) {
+	t.Parallel()
+	l, screen := startLocal(t, "testdata/tokens/template.yaml", func(o *options) { o.patience = 0 })
+	if text := screen.String(); !strings.Contains(text, "not ready after 0s: no ticket came") || !strings.Contains(text, "Not ready, but you may look.") {
+		t.Error("nothing is said of what it waits for")
+	}
+	if status, _, _ := call(t, "GET", l.url+"/", ""); status != http.StatusOK {
+		t.Errorf("GET /: %d", status)
+	}
+}
+
+func TestMetricsAreShownIfWanted(t *testing.T) {
+	t.Parallel()
+	const metrics, log = `{"Drafts":[2],"_aws":{"CloudWatchMetrics":[]}}`, `{"message":"of \"_aws\": {}"}`
+	for wanted, want := range map[bool]string{
+		false: "drafts    | " + log + "\n",
+		true:  "drafts    | " + metrics + "\ndrafts    | " + log + "\n",
+	} {
+		var screen bytes.Buffer
+		fmt.Fprintf(&prefixed{name: "drafts", metrics: wanted, to: &screen, lock: &sync.Mutex{}}, "%s\n%s\n", metrics, log)
+		if screen.String() != want {
+			t.Errorf("metrics %v: %q, want %q", wanted, screen.String(), want)
+		}
+	}
 }
 
 // The first of the printed lines, against the bundle's own functions: list
@@ -468,10 +583,9 @@ func TestTheBundle(t *testing.T) {
 	var listed struct {
 		Drafts []map[string]any `json:"drafts"`
 	}
-	eventually(t, "the drafts are listed", func() bool {
-		status, _, body := call(t, "GET", l.url+"/drafts", "")
-		return status == http.StatusOK && json.Unmarshal([]byte(body), &listed) == nil
-	})
+	if status, _, body := call(t, "GET", l.url+"/drafts", ""); status != http.StatusOK || json.Unmarshal([]byte(body), &listed) != nil {
+		t.Fatalf("GET /drafts: %d %s", status, body)
+	}
 	if len(listed.Drafts) != 2 || listed.Drafts[0]["draft_id"] != 4.0 || listed.Drafts[1]["draft_id"] != 0.0 {
 		t.Errorf("drafts: %v, want ids 4 and 0", listed.Drafts)
 	}

@@ -28,6 +28,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -67,8 +68,11 @@ type options struct {
 	port       string
 	speed      float64
 	realAWS    bool
+	patience   time.Duration // with getting ready
 	quiet      bool
+	metrics    bool
 	log        string // a file's name
+	binaries   string // a folder's name
 	environ    []string
 	out        io.Writer
 }
@@ -84,13 +88,15 @@ func (o options) getenv(name string) string {
 }
 
 func readFlags(args, environ []string, out io.Writer) (options, error) {
-	o := options{parameters: map[string]string{}, environ: environ, out: out}
+	o := options{parameters: map[string]string{}, environ: environ, out: out, patience: time.Minute}
 	flags := newFlags("local")
 	o.templateFlags(flags)
 	flags.Float64Var(&o.speed, "speed", 1, "run schedules and ticket pushes this many `times` as fast")
 	flags.BoolVar(&o.realAWS, "aws", false, "use the AWS account that the SDK finds, not the stand-in")
 	flags.BoolVar(&o.quiet, "quiet", false, "keep requests and the functions' logs out of the terminal")
+	flags.BoolVar(&o.metrics, "metrics", false, "show the functions' metrics beside their logs")
 	flags.StringVar(&o.log, "log", "", "write requests and the functions' logs to this `file`")
+	flags.StringVar(&o.binaries, "binaries", "", "keep the built functions in this `folder`, for a faster start the next time")
 	if err := parse(flags, args, out); err != nil {
 		return o, err
 	}

@@ -2,27 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
 
-// runSchedules runs each schedule once, in the order of the template, and then
-// each at its own rate. The rates, and the pushes of WeChat's tickets, are speed
-// times as fast as in AWS; the clock that tokens live by stays the real one, for
-// the functions read it too.
+// runSchedules runs each schedule at its own rate. The rates, and the pushes of
+// WeChat's tickets, are speed times as fast as in AWS; the clock that tokens live
+// by stays the real one, for the functions read it too.
 func (l *local) runSchedules(ctx context.Context, speed float64) {
-	if l.world.wechat != nil && l.serves(callbackRoute) {
-		l.world.wechat.PushTo(l.url + callbackPath)
-		l.background.Go(func() { l.world.wechat.PushTickets(ctx, faster(ticketPeriod, speed)) })
-	}
-	if l.managesTokens() {
-		l.firstTokens(ctx)
-	}
-	for _, s := range l.bundle.Schedules {
-		if s.Every > 0 {
-			l.task(ctx, s.Function, []byte(s.Input))
-		}
-	}
 	for _, s := range l.bundle.Schedules {
 		if s.Every > 0 {
 			l.background.Go(func() {
@@ -46,26 +35,77 @@ func faster(period time.Duration, speed float64) time.Duration {
 	return max(time.Duration(float64(period)/speed), time.Second)
 }
 
-// firstTokens brings the simulated WeChat to push a ticket, fetches the
-// component's token with it, imports the accounts and fetches their tokens, as a
-// new operator does. Without it the first drafts would be there when
-// refresh-tokens ran twice.
-func (l *local) firstTokens(ctx context.Context) {
-	l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`)) // asks for a ticket
-	for range 100 {
-		for _, push := range l.world.wechat.Pushes() {
-			if push.Accepted() {
-				l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`))
-				l.task(ctx, "tokens", []byte(`{"task": "import-accounts"}`))
-				l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`)) // of the accounts, before the survey asks for them
-				return
-			}
-		}
-		if !sleep(ctx, 50*time.Millisecond) {
-			return
+// getReady does once what AWS does by and by: it has the tokens fetched, then
+// runs each schedule, and waits until the queues are empty. Then all that the
+// API can tell is there.
+func (l *local) getReady(ctx context.Context) error {
+	if l.world.wechat != nil && l.serves(callbackRoute) {
+		l.world.wechat.PushTo(l.url + callbackPath)
+		l.background.Go(func() { l.world.wechat.PushTickets(ctx, faster(ticketPeriod, l.options.speed)) })
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.options.patience)
+	defer cancel()
+	if l.managesTokens() {
+		l.say("local", "waiting for WeChat's first ticket and the tokens that it brings")
+		if err := l.firstTokens(ctx); err != nil {
+			return err
 		}
 	}
-	l.say("wechat", "no ticket was accepted within %v", 5*time.Second)
+	for _, s := range l.bundle.Schedules {
+		if s.Every > 0 {
+			l.task(ctx, s.Function, []byte(s.Input))
+		}
+	}
+	return l.emptyQueues(ctx)
+}
+
+// firstTokens brings the simulated WeChat to push a ticket, fetches the
+// component's token with it, imports the accounts and fetches their tokens, as a
+// new operator does. Until then the first look at the draft box and the switches,
+// which the schedules take, would find no token.
+func (l *local) firstTokens(ctx context.Context) error {
+	for !l.refresh(ctx) { // the first of them asks for a ticket
+		if !sleep(ctx, 200*time.Millisecond) {
+			return errors.New("no ticket came, or WeChat gave no token for it: see the lines of callback and tokens")
+		}
+	}
+	l.task(ctx, "tokens", []byte(`{"task": "import-accounts"}`))
+	l.refresh(ctx) // of the accounts
+	return nil
+}
+
+// refresh runs refresh-tokens and tells whether the platform has a token.
+func (l *local) refresh(ctx context.Context) bool {
+	payload, err := l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`))
+	var result struct {
+		Failures []struct {
+			AppID string `json:"appid"` // empty: the platform's own token
+		} `json:"failures"`
+	}
+	if err != nil || json.Unmarshal(payload, &result) != nil {
+		return false
+	}
+	for _, failure := range result.Failures {
+		if failure.AppID == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// emptyQueues waits until the functions have taken what stands in their queues.
+func (l *local) emptyQueues(ctx context.Context) error {
+	if l.world.aws == nil {
+		return nil
+	}
+	for _, s := range l.bundle.Sources {
+		for len(l.world.aws.Messages(l.world.queueURL(s.Queue))) > 0 {
+			if !sleep(ctx, 20*time.Millisecond) {
+				return fmt.Errorf("the queue %s is not empty: see the lines of %s", s.Queue, s.Function)
+			}
+		}
+	}
+	return nil
 }
 
 // task invokes a function with what is no HTTP request, and says what came of it.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,6 +23,7 @@ const adminPrefix = "/_sim/"
 //
 //	GET    /_sim/state         drafts, templates, accounts, tokens without their values, ticket, faults, pushes
 //	POST   /_sim/drafts        a draft in WeChat's field names: uploads it, answers {"draft_id"}
+//	DELETE /_sim/drafts/{draft_id} takes a draft out of the box, as its deletion on the platform's page does
 //	POST   /_sim/accounts      {"appid", "name", "secret", "refresh_token", "authorized", "granted", "mini_program", "open"}:
 //	                           adds or replaces an account
 //	POST   /_sim/faults        {"path", "kind", ...}: the next request to path meets the fault; an empty path is any
@@ -52,6 +54,13 @@ func (s *Server) Admin() http.Handler {
 	})
 	handle(mux, "POST /_sim/drafts", func(_ *http.Request, d Draft) (any, error) {
 		return map[string]int64{"draft_id": s.UploadDraft(d)}, nil
+	})
+	handle(mux, "DELETE /_sim/drafts/{draft_id}", func(r *http.Request, _ struct{}) (any, error) {
+		id, err := strconv.ParseInt(r.PathValue("draft_id"), 10, 64)
+		if err != nil || !s.RemoveDraft(id) {
+			return nil, fmt.Errorf("no such draft: %s", r.PathValue("draft_id"))
+		}
+		return struct{}{}, nil
 	})
 	handle(mux, "POST /_sim/accounts", func(_ *http.Request, a adminAccount) (any, error) {
 		if a.AppID == "" {

@@ -86,6 +86,14 @@ func TestAdmin(t *testing.T) {
 	if a, b := <-pushes, <-pushes; a.InfoType != "unauthorized" || b.InfoType != "authorized" {
 		t.Errorf("pushes %s and %s", a.InfoType, b.InfoType)
 	}
+	for path, want := range map[string]int{"/_sim/drafts/5": 200, "/_sim/drafts/6": 400, "/_sim/drafts/x": 400} {
+		if status, body := w.do(http.MethodDelete, path, nil, ""); status != want {
+			t.Errorf("DELETE %s: status %d, %s", path, status, body)
+		}
+	}
+	if left := w.Drafts(); len(left) != 2 || left[1].DraftID != 4 {
+		t.Errorf("left in the box: %v", left)
+	}
 }
 
 func TestAdminShowsNoSecretOfARequest(t *testing.T) {

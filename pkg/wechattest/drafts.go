@@ -110,11 +110,13 @@ func (s *Server) addDraft(d Draft) int64 {
 	return d.DraftID
 }
 
-// RemoveDraft takes a draft out of the box, as its deletion on the platform's own page does.
-func (s *Server) RemoveDraft(id int64) {
+// RemoveDraft takes a draft out of the box, as its deletion on the platform's own page does, and tells whether it was there.
+func (s *Server) RemoveDraft(id int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := len(s.drafts)
 	s.drafts = slices.DeleteFunc(s.drafts, func(d draft) bool { return d.DraftID == id })
+	return len(s.drafts) < before
 }
 
 // Drafts returns what is in the box, in the order of the uploads.
