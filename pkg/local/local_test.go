@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"go.uber.org/goleak"
 
 	"wechat-draftbox/pkg/wechattest"
 )
@@ -48,14 +49,14 @@ func (t *terminal) String() string {
 var kept string
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		var err error
-		if kept, err = os.MkdirTemp("", "local-"); err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(kept)
-		return m.Run()
-	}())
+	var err error
+	if kept, err = os.MkdirTemp("", "local-"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { // no goroutine may outlive the tests
+		os.RemoveAll(kept)
+		os.Exit(code)
+	}))
 }
 
 // built holds a function for each template that builds its functions, once in all.
