@@ -60,8 +60,8 @@ deploy: sam-build ## sam deploy, guided the first time (ENV=default, dev or prod
 secrets: ## store the platform's secret, from prompts or FILE=platform.json (PREFIX=wechat/draftbox)
 	@go run ./pkg/operator secrets $(if $(PREFIX),-prefix "$(PREFIX)") $(if $(FILE),-file "$(FILE)")
 
-doctor: ## what is well and what isn't, in STACK=name or in the local run
-	@go run ./pkg/operator doctor $(if $(STACK),-stack "$(STACK)")
+doctor: ## what is well and what isn't, in STACK=name or in the local run (PORT=3000)
+	@go run ./pkg/operator doctor $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))
 
 clean: ## remove what was built
 	rm -rf .build .aws-sam

@@ -150,21 +150,23 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 	var refusal *wechat.Error
 	known := errors.As(err, &refusal)
 	advice := api.ProblemOf(err, h.Now()).Advice()
+	unlisted := known && refusal.Known().Class == wechat.Whitelist
 	switch {
 	case err == nil:
 		d.well(checkAccepted, "WeChat takes it")
-	case known && refusal.Known().Class == wechat.TokenRefused:
-		d.ill(checkAccepted, err.Error(), advice)
-	case known && refusal.Known().Class == wechat.Whitelist:
+	case unlisted:
 		d.ill(checkAccepted, "not known: WeChat refuses the address before it looks at the token", "Mend the whitelist first.")
 	default:
 		d.ill(checkAccepted, err.Error(), advice)
 	}
 	switch {
+	case unlisted:
+		d.ill(checkQuota, "not known: WeChat refuses the address", "Mend the whitelist first.")
 	case err != nil:
 		d.ill(checkQuota, "not known: "+err.Error(), advice)
 	case quota.Left <= 0:
-		d.ill(checkQuota, fmt.Sprintf("used up: %d of %d today", quota.Used, quota.Limit), wechat.Lookup(45009).Action)
+		d.ill(checkQuota, fmt.Sprintf("used up: %d of %d today", quota.Used, quota.Limit),
+			api.ProblemOf(&wechat.Error{Code: 45009}, h.Now()).Advice())
 	default:
 		d.well(checkQuota, "%d used, %d left of %d today", quota.Used, quota.Left, quota.Limit)
 	}
@@ -173,7 +175,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 		address = refusal.EgressIP()
 	}
 	switch {
-	case known && refusal.Known().Class == wechat.Whitelist:
+	case unlisted:
 		if address == "" {
 			address = "not named"
 		}
@@ -181,9 +183,9 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 	case err != nil && !known:
 		d.ill(checkWhitelist, "not known: "+err.Error(), advice)
 	case address == "":
-		d.well(checkWhitelist, "a call was not refused, so the bundle's address is in it")
+		d.well(checkWhitelist, "a call was not refused for its address, so the bundle's is in it")
 	default:
-		d.well(checkWhitelist, "a call was not refused, so the bundle's address (%s) is in it", address)
+		d.well(checkWhitelist, "a call was not refused for its address, so the bundle's (%s) is in it", address)
 	}
 }
 

@@ -80,26 +80,26 @@ func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
 		{"secrets may not be read", func(s *scene) {
 			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Deny().On("wechat/draftbox/platform").Sticky())
 		}, checkPlatform, "AccessDenied", "operator: let the function's role use"},
-		{"no ticket", func(s *scene) { s.removeTicket() }, checkTicket, "no component_verify_ticket", "callback URL"},
-		{"ticket late", func(s *scene) { s.Clock.Forward(40 * time.Minute) }, checkTicket, "is 40m", "callback URL"},
-		{"ticket dead", func(s *scene) { s.Clock.Forward(13 * time.Hour) }, checkTicket, "12 hours", "callback URL"},
+		{"no ticket", func(s *scene) { s.removeTicket() }, checkTicket, "no component_verify_ticket", "platform's operator: check that the callback URL"},
+		{"ticket late", func(s *scene) { s.Clock.Forward(40 * time.Minute) }, checkTicket, "is 40m", "platform's operator: check that the callback URL"},
+		{"ticket dead", func(s *scene) { s.Clock.Forward(13 * time.Hour) }, checkTicket, "12 hours", "platform's operator: check that the callback URL"},
 		{"component token malformed", func(s *scene) { s.put(component, `{"access_token": `) }, checkComponent, "malformed", "operator: correct what stands"},
-		{"component token expired", func(s *scene) { s.Clock.Forward(2 * time.Hour); s.ticket() }, checkComponent, "expired at", "refresh-tokens"},
+		{"component token expired", func(s *scene) { s.Clock.Forward(2 * time.Hour); s.ticket() }, checkComponent, "expired at", "operator: run the task refresh-tokens"},
 		{"component token superseded", func(s *scene) {
 			s.WeChat.KickToken(component)
 			s.Clock.Forward(6 * time.Minute)
-		}, checkAccepted, "40001", "token"},
-		{"not whitelisted", func(s *scene) { s.WeChat.RefuseAddress("198.51.100.154") }, checkWhitelist, "198.51.100.154", "whitelist"},
+		}, checkAccepted, "40001", "Who acts: the bundle"},
+		{"not whitelisted", func(s *scene) { s.WeChat.RefuseAddress("198.51.100.154") }, checkWhitelist, "198.51.100.154", "Who acts: the platform's operator"},
 		{"quota used up", func(s *scene) {
 			s.WeChat.Fail(wechattest.PathQuota, wechattest.Raw(`{"errcode":0,"quota":{"daily_limit":1000,"used":1000,"remain":0}}`))
-		}, checkQuota, "1000 of 1000", "midnight in Beijing"},
+		}, checkQuota, "1000 of 1000", "Who acts: the platform's operator"},
 		{"WeChat unreachable", func(s *scene) { s.WeChat.Fail(wechattest.PathQuota, wechattest.Drop().Always()) },
-			checkAccepted, "the connection broke", "way to the internet"},
+			checkAccepted, "the connection broke", "operator: check the functions' way to the internet"},
 		{"an account's token expired", func(s *scene) { s.give(closed, "expires_at", "2020-01-01T00:00:00Z") },
-			checkAccounts, "1 not well (" + closed + ": expired", "refresh-tokens"},
+			checkAccounts, "1 not well (" + closed + ": expired", "operator: run the task refresh-tokens"},
 		{"an account's secret malformed", func(s *scene) { s.put(closed, `{"`) }, checkAccounts, closed, "operator: correct"},
 		{"nothing to renew an account with", func(s *scene) { s.give(closed, "refresh_token", "") },
-			checkAccounts, "nothing is stored to renew it with", "import-accounts"},
+			checkAccounts, "nothing is stored to renew it with", "operator: run the task import-accounts"},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()

@@ -72,8 +72,11 @@ func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error
 func (r *run) measure(ctx context.Context) {
 	r.metrics.Put(metrics.Refreshed, float64(r.result.Refreshed))
 	r.metrics.Put(metrics.RefreshFailures, float64(r.result.Failed))
-	if _, stored, err := r.Read(ctx, token.Component); err == nil && !stored.ExpiresAt.IsZero() {
-		r.metrics.Put(metrics.TokenTimeToExpiry, stored.ExpiresAt.Sub(r.Now()).Seconds())
+	if entry, stored, err := r.Read(ctx, token.Component); err == nil && entry.Version != "" {
+		r.metrics.Put(metrics.TokenAge, r.Now().Sub(entry.Since).Seconds())
+		if !stored.ExpiresAt.IsZero() {
+			r.metrics.Put(metrics.TokenTimeToExpiry, stored.ExpiresAt.Sub(r.Now()).Seconds())
+		}
 	}
 	if newest, err := r.Tickets.Load(ctx); err == nil {
 		r.metrics.Put(metrics.TicketAge, newest.Age(r.Now()).Seconds())

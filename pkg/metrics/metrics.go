@@ -26,6 +26,7 @@ const (
 
 // The metrics, with the dimension FunctionName each.
 const (
+	TokenAge          = "TokenAge"          // s: of the component token, since it was stored
 	TokenTimeToExpiry = "TokenTimeToExpiry" // s: of the component token
 	TicketAge         = "TicketAge"         // s
 	Refreshed         = "Refreshed"
@@ -48,7 +49,7 @@ const (
 )
 
 var units = map[string]string{
-	TokenTimeToExpiry: "Seconds", TicketAge: "Seconds", WeChatLatency: "Milliseconds",
+	TokenAge: "Seconds", TokenTimeToExpiry: "Seconds", TicketAge: "Seconds", WeChatLatency: "Milliseconds",
 }
 
 // Recorder collects metrics until they are flushed. It is safe for concurrent use.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -54,6 +55,21 @@ func localDoctor(address string) asker {
 	}
 }
 
+// wide is how long a line of the table's last column gets, so that the whole fits a terminal.
+const wide = 88
+
+// wrapped cuts a text into lines, between words.
+func wrapped(text string) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > wide {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
+}
+
 var errNotWell = errors.New("not all is well")
 
 // doctor prints what the doctor found; the error is [errNotWell] where that isn't all well.
@@ -78,10 +94,11 @@ func doctor(ctx context.Context, ask asker, out io.Writer) error {
 		if !c.OK {
 			state = "FAULT"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", state, c.Name, c.Detail)
+		lines := wrapped(c.Detail)
 		if c.Action != "" {
-			fmt.Fprintf(table, "\t\t→ %s\n", c.Action)
+			lines = append(lines, "→ "+strings.Join(wrapped(c.Action), "\n\t\t  "))
 		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", state, c.Name, strings.Join(lines, "\n\t\t"))
 	}
 	table.Flush()
 	if !diagnosis.OK {

@@ -1,6 +1,6 @@
 // Command operator is for the people who run the bundle.
 //
-//	go run ./pkg/operator doctor [-stack NAME]
+//	go run ./pkg/operator doctor [-stack NAME | -local URL]
 //
 // asks the doctor of a deployed stack, or of the local run, and prints what it found; it exits with 1 where something
 // is not well.
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: operator doctor [-stack NAME] | operator secrets [-prefix PREFIX] [-file FILE]")
+var errUsage = errors.New("usage: operator doctor [-stack NAME | -local URL] | operator secrets [-prefix PREFIX] [-file FILE]")
 
 func run(ctx context.Context, args []string, in *os.File, out io.Writer) error {
 	if len(args) == 0 {

@@ -19,7 +19,7 @@ import (
 	"wechat-draftbox/pkg/wechattest"
 )
 
-const ill = `{"task":"doctor","ok":false,"checks":[{"name":"ticket","ok":false,"detail":"the newest is 40m old","action":"look at the URL"},
+const ill = `{"task":"doctor","ok":false,"checks":[{"name":"ticket","ok":false,"detail":"the newest is 40m old","action":"look at the URL, which the platform's settings have to name as it stands among the outputs of the stack"},
 	{"name":"whitelist","ok":true,"detail":"fine","action":""}]}`
 
 func answering(t *testing.T, status int, path, body string) string {
@@ -43,7 +43,7 @@ func TestDoctorOfTheLocalRun(t *testing.T) {
 	if !errors.Is(err, errNotWell) {
 		t.Errorf("got %v", err)
 	}
-	want := "FAULT  ticket     the newest is 40m old\n                  → look at the URL\nok     whitelist  fine\n"
+	want := "FAULT  ticket     the newest is 40m old\n                  → look at the URL, which the platform's settings have to name as it stands among the\n                    outputs of the stack\nok     whitelist  fine\n"
 	if out.String() != want {
 		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
 	}

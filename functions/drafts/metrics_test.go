@@ -1,0 +1,20 @@
+package main
+
+import (
+	"testing"
+
+	"wechat-draftbox/pkg/wechattest"
+)
+
+func TestMetricsAreThoseThatAreWatched(t *testing.T) {
+	t.Parallel()
+	world, drafts := start(t)
+	for range 2 { // the second is from the cache
+		drafts.HTTP(t.Context(), "GET", "/drafts", "")
+	}
+	world.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(61004), wechattest.Refuse(45009))
+	for range 2 {
+		drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")
+	}
+	world.WantWatched()
+}

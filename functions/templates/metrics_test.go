@@ -1,0 +1,17 @@
+package main
+
+import (
+	"testing"
+
+	"wechat-draftbox/pkg/wechattest"
+)
+
+func TestMetricsAreThoseThatAreWatched(t *testing.T) {
+	t.Parallel()
+	world, templates := start(t)
+	world.WeChat.Fail(wechattest.PathTemplateList, wechattest.Refuse(61004), wechattest.Refuse(45009))
+	for range 3 {
+		templates.HTTP(t.Context(), "GET", "/templates", "")
+	}
+	world.WantWatched()
+}
