@@ -276,7 +276,7 @@ func TestOverlappingRuns(t *testing.T) {
 		s := newScene(t)
 		lanes := []*lane{s.lane(), s.lane(), s.lane()}
 		holders := []string{component, closed, own} // one of each kind
-		for i := range 50 { // and that in each store, with steady and with rotating refresh tokens
+		for i := range 50 {                         // and that in each store, with steady and with rotating refresh tokens
 			for _, holder := range holders {
 				s.give(holder)
 			}
