@@ -279,21 +279,21 @@ func TestAuthorizationIsExchangedWithoutQueue(t *testing.T) {
 // What isn't stored when WeChat has waited for four seconds comes again, and then its code was used.
 func TestExchangeThatTakesTooLong(t *testing.T) {
 	t.Parallel()
+	var waits sync.WaitGroup // all at once: tests that run in parallel are as many as there are cores
 	for name, prepare := range map[string]func(*scene){
 		"WeChat hangs":                func(s *scene) { s.WeChat.Fail("", wechattest.Hang().Always()) },
 		"WeChat answers into nowhere": func(s *scene) { s.WeChat.Fail("", wechattest.Hang().After().Always()) },
 		"AWS hangs":                   func(s *scene) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Hang().Sticky()) },
 		"EventBridge hangs":           func(s *scene) { s.AWS.Fail("events:PutEvents", awstest.Hang().Sticky()) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t, false)
-			code, at := s.WeChat.NewCode(newcomer), s.now()
-			prepare(s)
+		s := newScene(t, false)
+		code, at := s.WeChat.NewCode(newcomer), s.now()
+		prepare(s)
+		waits.Go(func() {
 			began := time.Now()
 			r := s.authorized("authorized", newcomer, code, at)
 			if took := time.Since(began); took < 3500*time.Millisecond || took > 4800*time.Millisecond {
-				t.Errorf("it took %v", took)
+				t.Errorf("%s: it took %v", name, took)
 			}
 			wantsProblem(t, r, 503, "aws-unavailable")
 			s.wantsEvents()
@@ -303,11 +303,12 @@ func TestExchangeThatTakesTooLong(t *testing.T) {
 			text, _, _ := s.AWS.Secret("wechat/draftbox/accounts/" + newcomer)
 			a, _ := s.WeChat.Account(newcomer)
 			if !strings.Contains(text, s.WeChat.LiveToken(newcomer)) || a.RefreshToken == "" || !strings.Contains(text, a.RefreshToken) {
-				t.Error("the account has no working tokens")
+				t.Errorf("%s: the account has no working tokens", name)
 			}
 			s.wantsEvents("Account Authorized " + newcomer)
 		})
 	}
+	waits.Wait()
 }
 
 func TestExchangeThatIsRefused(t *testing.T) {
@@ -476,6 +477,9 @@ func TestVectors(t *testing.T) {
 					return s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), "<xml>"+v.addressee+"<Encrypt><![CDATA["+encrypt+"]]></Encrypt></xml>")
 				}
 				s.changesNothing(func() {
+					if former { // signatures know nothing of keys
+						return
+					}
 					for i := range v.signature { // every byte
 						forged := []byte(v.signature)
 						forged[i] ^= 1
@@ -553,7 +557,7 @@ func TestSizeLimit(t *testing.T) {
 	}
 	s.changesNothing(func() {
 		wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), pad(64<<10+1)), 413, "too-large")
-		wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", strings.Repeat("<", 1<<20)), 413, "too-large")
+		wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", strings.Repeat("<", 1<<17)), 413, "too-large")
 	})
 	wantsSuccess(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), pad(64<<10)))
 }

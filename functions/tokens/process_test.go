@@ -63,47 +63,50 @@ func TestProcesses(t *testing.T) {
 	t.Parallel()
 	binary := bootstrapBinary(t)
 	for _, store := range stores {
-		s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
-		s.alone(closed)
-		holders := []string{component, closed}
-		ended := func() {
-			for _, holder := range holders {
-				s.give(holder, "expires_at", "1")
-			}
-		}
-		p := s.process(binary)
-		for k, killed := 1, true; killed; k++ {
-			for later, served := range map[time.Duration]bool{0: false, 6 * time.Minute: true} {
-				ended()
-				if killed = s.kill(p, k, served); killed && p.PID() != 0 {
-					t.Fatal("the process lives")
-				}
-				s.Clock.Forward(later)
-				if _, err := p.refresh(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				s.alive(holders...)
-				s.Clock.Forward(-later) // the processes' own clock is the machine's
-				if t.Failed() {
-					t.Fatalf("%s: it was killed at its request %d (served: %v), and the next run was %v later", store, k, served, later)
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
+			s.alone(closed)
+			holders := []string{component, closed}
+			ended := func() {
+				for _, holder := range holders {
+					s.give(holder, "expires_at", "1")
 				}
 			}
-		}
-
-		other := s.process(binary)
-		for range 20 {
-			ended()
-			var runs sync.WaitGroup
-			for _, one := range []*process{p, other} {
-				runs.Go(func() {
-					if _, err := one.refresh(t.Context()); err != nil {
-						t.Error(err)
+			p := s.process(binary)
+			for k, killed := 1, true; killed; k++ {
+				for later, served := range map[time.Duration]bool{0: false, 6 * time.Minute: true} {
+					ended()
+					if killed = s.kill(p, k, served); killed && p.PID() != 0 {
+						t.Fatal("the process lives")
 					}
-				})
+					s.Clock.Forward(later)
+					if _, err := p.refresh(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					s.alive(holders...)
+					s.Clock.Forward(-later) // the processes' own clock is the machine's
+					if t.Failed() {
+						t.Fatalf("it was killed at its request %d (served: %v), and the next run was %v later", k, served, later)
+					}
+				}
 			}
-			runs.Wait()
-			s.alive(holders...)
-		}
+
+			other := s.process(binary)
+			for range 20 {
+				ended()
+				var runs sync.WaitGroup
+				for _, one := range []*process{p, other} {
+					runs.Go(func() {
+						if _, err := one.refresh(t.Context()); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				runs.Wait()
+				s.alive(holders...)
+			}
+		})
 	}
 }
 
