@@ -203,9 +203,17 @@ func (m *memory) remember(records []record) {
 	}
 }
 
+// leftFree is how many bytes of a page are left, so that a draft which takes another one's place fits where that stood,
+// although it packs a little worse.
+const leftFree = 64
+
 // take puts as many of the records on the page as there is room for, and returns the others.
 func (p *page) take(records []record) (others []record) {
-	fits := func(n int) bool { return len(p.content.with(records[:n]).encode()) <= parameter.MaxValue }
+	limit := parameter.MaxValue
+	if !p.changed {
+		limit -= leftFree
+	}
+	fits := func(n int) bool { return len(p.content.with(records[:n]).encode()) <= limit }
 	most := 1 // nothing much larger than a page is ever packed
 	for most < len(records) && fits(most) {
 		most *= 2

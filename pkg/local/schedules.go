@@ -43,20 +43,20 @@ func (l *local) getReady(ctx context.Context) error {
 		l.world.wechat.PushTo(l.url + callbackPath)
 		l.background.Go(func() { l.world.wechat.PushTickets(ctx, faster(ticketPeriod, l.options.speed)) })
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.options.patience)
+	waiting, cancel := context.WithTimeout(ctx, l.options.patience)
 	defer cancel()
 	if l.managesTokens() {
 		l.say("local", "waiting for WeChat's first ticket and the tokens that it brings")
-		if err := l.firstTokens(ctx); err != nil {
+		if err := l.firstTokens(waiting); err != nil {
 			return err
 		}
 	}
 	for _, s := range l.bundle.Schedules {
 		if s.Every > 0 {
-			l.task(ctx, s.Function, []byte(s.Input))
+			l.task(waiting, s.Function, []byte(s.Input))
 		}
 	}
-	return l.emptyQueues(ctx)
+	return l.emptyQueues(waiting)
 }
 
 // firstTokens brings the simulated WeChat to push a ticket, fetches the
