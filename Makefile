@@ -51,7 +51,7 @@ sam-e2e: ## every event and route through the SAM CLI (needs it and Docker)
 	@.ci/sam-e2e
 
 deploy: sam-build ## sam deploy, guided the first time (ENV=default, dev or prod)
-	@if [ -z "$(ENV)" ] && ! grep -q '^parameter_overrides' samconfig.toml; then sam deploy --guided; \
+	@if [ -z "$(ENV)" ] && ! sed -n '/^\[default\.deploy\./,/^\[/p' samconfig.toml | grep -q '^parameter_overrides'; then sam deploy --guided; \
 	else sam deploy --config-env $(or $(ENV),default); fi
 
 secrets: ## store the platform's secret, from prompts or FILE=platform.json (PREFIX=wechat/draftbox, KEY=ARN)
