@@ -54,11 +54,11 @@ sam-e2e: ## every event and route through the SAM CLI (needs it and Docker)
 	@.ci/sam-e2e
 
 deploy: sam-build ## sam deploy, guided the first time (ENV=default, dev or prod)
-	@if [ -z "$(ENV)" ] && ! grep -q '^parameter_overrides' samconfig.toml; then sam deploy --guided; \
+	@if [ -z "$(ENV)" ] && ! sed -n '/^\[default\.deploy\./,/^\[/p' samconfig.toml | grep -q '^parameter_overrides'; then sam deploy --guided; \
 	else sam deploy --config-env $(or $(ENV),default); fi
 
-secrets: ## store the platform's secret, from prompts or FILE=platform.json (PREFIX=wechat/draftbox)
-	@go run ./pkg/operator secrets $(if $(PREFIX),-prefix "$(PREFIX)") $(if $(FILE),-file "$(FILE)")
+secrets: ## store the platform's secret, from prompts or FILE=platform.json (PREFIX=wechat/draftbox, KEY=ARN)
+	@go run ./pkg/operator secrets $(if $(PREFIX),-prefix "$(PREFIX)") $(if $(KEY),-key "$(KEY)") $(if $(FILE),-file "$(FILE)")
 
 doctor: ## what is well and what isn't, in STACK=name or in the local run (PORT=3000)
 	@go run ./pkg/operator doctor $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))

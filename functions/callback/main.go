@@ -14,7 +14,7 @@ import (
 func main() { bootstrap.Run(wire) }
 
 func wire(parts bootstrap.Parts) trigger.Triggers {
-	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix)
+	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix).EncryptedWith(parts.Settings.KMSKey)
 	h := &handler{Renewer: renewal.New(parts, parameters)}
 	if url := parts.Settings.AuthorizationQueueURL; url != "" {
 		h.queue = &authorizations{sqs.NewFromConfig(parts.AWS), url}

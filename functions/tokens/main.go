@@ -13,6 +13,6 @@ import (
 func main() { bootstrap.Run(wire) }
 
 func wire(parts bootstrap.Parts) trigger.Triggers {
-	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix)
+	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix).EncryptedWith(parts.Settings.KMSKey)
 	return newHandler(parts, renewal.New(parts, parameters), parameters).triggers()
 }

@@ -42,7 +42,7 @@ func New(s settings.Settings, cfg aws.Config, log logging.Log, recorder *metrics
 	return Parts{
 		Settings: s, AWS: cfg, Log: log, Now: now, Metrics: recorder,
 		WeChat:  wechat.New(s.WeChatBaseURLs, append(options, wechat.WithObserver(recorder.Attempt))...),
-		Secrets: token.NewSecrets(secretsmanager.NewFromConfig(cfg), s.SecretPrefix),
+		Secrets: token.NewSecrets(secretsmanager.NewFromConfig(cfg), s.SecretPrefix).EncryptedWith(s.KMSKey),
 		Bus:     eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBusName, log.Logger),
 	}
 }

@@ -5,7 +5,7 @@
 // asks the doctor of a deployed stack, or of the local run, and prints what it found; it exits with 1 where something
 // is not well.
 //
-//	go run ./pkg/operator secrets [-prefix PREFIX] [-file FILE]
+//	go run ./pkg/operator secrets [-prefix PREFIX] [-key ARN] [-file FILE]
 //
 // stores the platform's secret. It asks for the values, or reads them from a file; it never takes them as arguments,
 // which other users of the machine can see.
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: operator doctor [-stack NAME | -local URL] | operator secrets [-prefix PREFIX] [-file FILE]")
+var errUsage = errors.New("usage: operator doctor [-stack NAME | -local URL] | operator secrets [-prefix PREFIX] [-key ARN] [-file FILE]")
 
 func run(ctx context.Context, args []string, in *os.File, out io.Writer) error {
 	if len(args) == 0 {
@@ -62,6 +62,7 @@ func run(ctx context.Context, args []string, in *os.File, out io.Writer) error {
 		return doctor(ctx, ask, out)
 	case "secrets":
 		prefix := flags.String("prefix", "wechat/draftbox", "the stack's SecretPrefix")
+		key := flags.String("key", "", "the stack's KmsKeyArn")
 		file := flags.String("file", "", "a JSON file with the values")
 		if err := flags.Parse(args[1:]); err != nil {
 			return errUsage
@@ -74,7 +75,7 @@ func run(ctx context.Context, args []string, in *os.File, out io.Writer) error {
 		if *file != "" {
 			values = fromFile(*file)
 		}
-		return storePlatform(ctx, secretsmanager.NewFromConfig(cfg), *prefix+"/platform", values, out)
+		return storePlatform(ctx, secretsmanager.NewFromConfig(cfg), *prefix+"/platform", *key, values, out)
 	}
 	return errUsage
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
@@ -82,7 +83,7 @@ func TestSecrets(t *testing.T) {
 	ask := asked(func(string) (answer string, err error) { answer, answers = answers[0], answers[1:]; return answer, nil })
 	var out bytes.Buffer
 	for _, read := range []func() (map[string]string, error){ask, fromFile(file(t, good))} { // makes it, and writes over it
-		if err := storePlatform(t.Context(), client, name, read, &out); err != nil {
+		if err := storePlatform(t.Context(), client, name, "alias/mine", read, &out); err != nil {
 			t.Fatal(err)
 		}
 		text, _, _ := stand.Secret(name)
@@ -91,6 +92,10 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("stored %v", stored)
 		}
 	}
+	made, err := client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(name)})
+	if err != nil || aws.ToString(made.KmsKeyId) != "alias/mine" {
+		t.Errorf("encrypted with %q, %v", aws.ToString(made.KmsKeyId), err)
+	}
 	if strings.Contains(out.String(), p.AppSecret) {
 		t.Error("printed the secret")
 	}
@@ -98,7 +103,7 @@ func TestSecrets(t *testing.T) {
 	bad := map[string]string{"component_appid": p.AppID, "component_appsecret": p.AppSecret, "message_token": p.MessageToken, "encoding_aes_key": "short-aes-key"}
 	_, before, _ := stand.Secret(name)
 	for _, read := range []func() (map[string]string, error){fromFile(file(t, bad)), fromFile(file(t, nil)), fromFile("nowhere.json"), fromFile(file(t, "x"))} {
-		if err := storePlatform(t.Context(), client, name, read, &out); err == nil || strings.Contains(err.Error(), "short-aes-key") {
+		if err := storePlatform(t.Context(), client, name, "alias/mine", read, &out); err == nil || strings.Contains(err.Error(), "short-aes-key") {
 			t.Errorf("got %v", err)
 		}
 	}

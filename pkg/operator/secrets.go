@@ -59,8 +59,9 @@ func fromFile(name string) func() (map[string]string, error) {
 	}
 }
 
-// storePlatform checks the values as the functions will, and stores them.
-func storePlatform(ctx context.Context, client *secretsmanager.Client, name string, read func() (map[string]string, error), out io.Writer) error {
+// storePlatform checks the values as the functions will, and stores them. key is the KMS key of a secret that isn't
+// there yet; empty is AWS's own.
+func storePlatform(ctx context.Context, client *secretsmanager.Client, name, key string, read func() (map[string]string, error), out io.Writer) error {
 	values, err := read()
 	if err != nil {
 		return err
@@ -77,10 +78,14 @@ func storePlatform(ctx context.Context, client *secretsmanager.Client, name stri
 		return err
 	}
 
-	_, err = client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+	in := &secretsmanager.CreateSecretInput{
 		Name: aws.String(name), SecretString: aws.String(string(text)),
 		Description: aws.String("What wechat-draftbox knows of the third-party platform"),
-	})
+	}
+	if key != "" {
+		in.KmsKeyId = aws.String(key)
+	}
+	_, err = client.CreateSecret(ctx, in)
 	var exists *types.ResourceExistsException
 	if errors.As(err, &exists) {
 		_, err = client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: aws.String(name), SecretString: aws.String(string(text))})

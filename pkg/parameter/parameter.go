@@ -23,6 +23,7 @@ type Store struct {
 	client *ssm.Client
 	prefix string
 	kind   types.ParameterType
+	key    string
 	pace   *rate.Limiter
 	once   bool // the SDK repeats no write
 }
@@ -35,6 +36,12 @@ func New(client *ssm.Client, prefix string) Store {
 // Secure is the same store for SecureString parameters.
 func (s Store) Secure() Store {
 	s.kind = types.ParameterTypeSecureString
+	return s
+}
+
+// EncryptedWith is the same store, but its SecureString parameters are encrypted with a KMS key; empty is AWS's own.
+func (s Store) EncryptedWith(key string) Store {
+	s.key = key
 	return s
 }
 
@@ -82,10 +89,14 @@ func (s Store) put(ctx context.Context, name string, text secret.Value, overwrit
 			return 0, awserror.Wrap("ssm:PutParameter", s.Name(name), err)
 		}
 	}
-	out, err := s.client.PutParameter(ctx, &ssm.PutParameterInput{
+	in := &ssm.PutParameterInput{
 		Name: aws.String(s.Name(name)), Value: aws.String(text.Reveal()), Type: s.kind,
 		Overwrite: aws.Bool(overwrite), Tier: types.ParameterTierIntelligentTiering,
-	}, func(o *ssm.Options) {
+	}
+	if s.kind == types.ParameterTypeSecureString && s.key != "" {
+		in.KeyId = aws.String(s.key)
+	}
+	out, err := s.client.PutParameter(ctx, in, func(o *ssm.Options) {
 		if s.once {
 			o.RetryMaxAttempts = 1
 		}

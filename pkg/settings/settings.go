@@ -32,6 +32,7 @@ type Settings struct {
 	AuthorizationQueueURL string
 	Openable              Openable
 	AccountTokenStore     AccountTokenStore
+	KMSKey                string // ARN of the key for what is made in the stores; empty: AWS's own
 	TokenCacheTTL         time.Duration
 	DraftCacheTTL         time.Duration
 	LogLevel              slog.Level
@@ -54,6 +55,7 @@ var (
 	appID         = regexp.MustCompile(`^wx[0-9A-Za-z]{16}$`)
 	secretName    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]+$`)
 	parameterName = regexp.MustCompile(`^/[A-Za-z0-9/_.-]+$`)
+	kmsKey        = regexp.MustCompile(`^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9A-Za-z-]+$`)
 	busName       = regexp.MustCompile(`^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9/_.-]+$`)
 )
 
@@ -62,6 +64,7 @@ var (
 const (
 	longestPrefix = 200
 	longestBus    = 1600
+	longestKey    = 2048
 )
 
 // IsAppID reports whether text is the id of an account: wx and 16 letters or digits.
@@ -131,6 +134,7 @@ func Read(getenv func(string) string) (Settings, error) {
 		}
 		return nil
 	}))
+	s.KMSKey = value("KMS_KEY_ARN", "", matches(kmsKey, longestKey, "it must be the ARN of a KMS key"))
 	s.TokenCacheTTL = duration("TOKEN_CACHE_TTL", "5m")
 	s.DraftCacheTTL = duration("DRAFT_CACHE_TTL", "30s")
 	value("LOG_LEVEL", "info", func(v string) error {

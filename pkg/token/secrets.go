@@ -24,11 +24,20 @@ const Component = ""
 type Secrets struct {
 	client *secretsmanager.Client
 	prefix string
+	key    *string
 }
 
 // NewSecrets makes a reader of the secrets below prefix, which has no slash at its end.
 func NewSecrets(client *secretsmanager.Client, prefix string) Secrets {
-	return Secrets{client, prefix}
+	return Secrets{client: client, prefix: prefix}
+}
+
+// EncryptedWith is the same, but secrets that are made are encrypted with a KMS key; empty is AWS's own.
+func (s Secrets) EncryptedWith(key string) Secrets {
+	if s.key = nil; key != "" {
+		s.key = aws.String(key)
+	}
+	return s
 }
 
 const accountFolder = "/accounts/"
@@ -106,7 +115,7 @@ func (s Secrets) write(ctx context.Context, name, id string, create bool, text s
 	if create {
 		_, err := s.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 			Name: aws.String(name), SecretString: aws.String(text.Reveal()), ClientRequestToken: aws.String(id),
-			Description: aws.String("Written by wechat-draftbox"),
+			Description: aws.String("Written by wechat-draftbox"), KmsKeyId: s.key,
 		}, once)
 		return awserror.Wrap("secretsmanager:CreateSecret", name, err)
 	}
