@@ -149,6 +149,7 @@ func (l *local) serveEndTokens(w http.ResponseWriter, r *http.Request) {
 
 // state is what the console shows beside the answers of the API. No token is in it.
 type state struct {
+	Ready      bool              `json:"ready"`
 	WeChat     place             `json:"wechat"`
 	AWS        place             `json:"aws"`
 	Tasks      []task            `json:"tasks"`
@@ -210,6 +211,11 @@ func (l *local) state(ctx context.Context) state {
 		if json.Unmarshal([]byte(scheduled.Input), &one) == nil && one.Task != "" {
 			s.Tasks = append(s.Tasks, one)
 		}
+	}
+	select {
+	case <-l.ready:
+		s.Ready = true
+	default:
 	}
 	if w.wechat != nil {
 		w.simulated(ctx, &s)

@@ -34,7 +34,10 @@ func build(ctx context.Context, functions []function, to string) error {
 		}
 		packages[at] = absolute
 	}
-	command := exec.CommandContext(ctx, "go", append([]string{"build", "-o", to + string(filepath.Separator)}, packages...)...)
+	command := exec.CommandContext(ctx, "go", append([]string{
+		"build", "-ldflags=-w", // nobody debugs these, and linking takes a quarter less
+		"-o", to + string(filepath.Separator),
+	}, packages...)...)
 	command.Dir = filepath.Dir(packages[0])
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=", "GOARCH=")
 	if out, err := command.CombinedOutput(); err != nil {

@@ -30,7 +30,7 @@ function operation(method, path, shared, described) {
   const answer = h('pre', { hidden: true, tabIndex: 0 });
   answer.setAttribute('aria-live', 'polite');
   const form = h('form', {}, ...fields.map((f) => f.element),
-    body && h('label', {}, h('span', {}, h('code', {}, 'body'), ` ${content[0]}`), body),
+    body && h('label', { className: 'body' }, h('span', {}, h('code', {}, 'body'), ` ${content[0]}`), body),
     h('div', { className: 'buttons' }, h('button', { className: 'main' }, 'Send')));
   form.onsubmit = async (submitted) => {
     submitted.preventDefault();
@@ -56,7 +56,7 @@ function operation(method, path, shared, described) {
     }
   };
   return h('details', { className: 'operation', id: described.operationId },
-    h('summary', {}, h('code', {}, `${method} ${path}`), ` ${described.summary}`),
+    h('summary', {}, h('span', { className: `method ${method.toLowerCase()}` }, method), ' ', h('code', {}, path), ` ${described.summary}`),
     h('p', { className: 'hint' }, described.description ?? ''), form, answer);
 }
 

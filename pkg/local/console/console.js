@@ -4,13 +4,14 @@
 const words = {
   en: {
     local: 'local run', tryApi: 'Try the API', language: 'Language', close: 'Close', body: 'Answer', cancel: 'Cancel',
-    simulated: 'simulated WeChat', standin: 'stand-in for AWS', realWeChat: 'WeChat', realAWS: 'AWS', lost: 'not connected',
+    simulated: 'simulated WeChat', standin: 'stand-in for AWS', realWeChat: 'WeChat', realAWS: 'AWS', lost: 'not connected', starting: 'getting ready …',
     drafts: 'Draft box', draftsHint: 'What developers uploaded. WeChat keeps only the newest upload of each mini program.',
-    noDrafts: 'No drafts.', promote: 'To the library', promoteLabel: 'Put draft {0} into the template library',
-    uploadTitle: 'Upload a draft, as a developer does with miniprogram-ci', upload: 'Upload', uploaded: 'Draft {0} is in the box.',
+    noDrafts: 'No drafts. Upload one below.', promote: 'To the library', promoteLabel: 'Put draft {0} into the template library',
+    uploadTitle: 'Upload a draft, as a developer does with miniprogram-ci', upload: 'Upload', uploaded: 'Draft {0} is in the box. The next watch-drafts tells it as an event; you can run it now.',
+    removeLabel: 'Delete draft {0}, as on the platform\'s own page', removed: 'Draft {0} is out of the box. If it was the newest of its mini program, the next watch-drafts tells it as an event.',
     miniprogram: 'Mini program', appid: 'Its appid', version: 'Version', developer: 'Developer', description: 'Description',
     miniprogramValue: 'Tea House', developerValue: 'Lin', descriptionValue: 'order by table number',
-    templates: 'Template library', noTemplates: 'No templates.', of: '{0} of {1}', delete: 'Delete', deleteLabel: 'Delete template {0}',
+    templates: 'Template library', noTemplates: 'No templates yet. A draft that is good goes "to the library".', of: '{0} of {1}', delete: 'Delete', deleteLabel: 'Delete template {0}',
     deleteTitle: 'Delete template {0}?', deleteText: 'This cannot be undone.', promoted: 'It is template {0}.', gone: 'Template {0} is deleted.',
     accounts: 'Accounts', accountsHint: 'Official Accounts and their draft switches. An open switch never closes again.',
     noAccounts: 'No accounts are known yet.', check: 'Check', checkLabel: 'Check the switch of {0}', open: 'Open …', openLabel2: 'Open the switch of {0}',
@@ -18,7 +19,7 @@ const words = {
     authorized: 'authorised', unauthorized: 'authorisation ended', checked: 'checked {0}', never: 'never checked', errcode: 'errcode {0}',
     openTitle: 'Open this account\'s draft switch?', openText: 'WeChat opens it for good: nobody can close it again. To confirm, type the appid.',
     openLabel: 'Appid of the account', openNow: 'Open for good', isState: 'WeChat says: {0}.', changed: 'It was opened now.', unchanged: 'It was open already; nothing was sent.',
-    events: 'Events', noEvents: 'No events yet.',
+    events: 'Events', noEvents: 'No events yet. Upload a draft and run watch-drafts.', replaces: 'replaces {0}',
     tokens: 'Tokens', tokensHint: 'The bundle keeps them alive by itself. Values are never shown.', noTokens: 'No tokens yet.',
     kind_component: 'platform', kind_authorizer: 'authorised account', kind_own: 'own account', kind_ticket: 'ticket',
     expires: 'expires {0}', expired: 'expired {0}', unlimited: 'no expiry', stored: 'stored {0}', pushed: 'pushed {0}',
@@ -31,13 +32,14 @@ const words = {
   },
   zh: {
     local: '本地运行', tryApi: '试用 API', language: '语言', close: '关闭', body: '返回内容', cancel: '取消',
-    simulated: '模拟微信', standin: 'AWS 替身', realWeChat: '微信', realAWS: 'AWS', lost: '连接已断开',
+    simulated: '模拟微信', standin: 'AWS 替身', realWeChat: '微信', realAWS: 'AWS', lost: '连接已断开', starting: '正在准备…',
     drafts: '草稿箱', draftsHint: '开发小程序上传的代码草稿。每个开发小程序只保留最新一次上传。',
-    noDrafts: '草稿箱为空。', promote: '添加到模板库', promoteLabel: '把草稿 {0} 添加到模板库',
-    uploadTitle: '上传草稿（相当于开发者用 miniprogram-ci 上传）', upload: '上传', uploaded: '草稿 {0} 已进入草稿箱。',
+    noDrafts: '草稿箱为空，可在下方上传。', promote: '添加到模板库', promoteLabel: '把草稿 {0} 添加到模板库',
+    uploadTitle: '上传草稿（相当于开发者用 miniprogram-ci 上传）', upload: '上传', uploaded: '草稿 {0} 已进入草稿箱。下一次 watch-drafts 会发出事件，也可以立即执行。',
+    removeLabel: '删除草稿 {0}（相当于在开放平台页面上删除）', removed: '草稿 {0} 已从草稿箱删除。如果它是该小程序最新的草稿，下一次 watch-drafts 会发出事件。',
     miniprogram: '开发小程序', appid: '小程序 AppID', version: '版本号', developer: '开发者', description: '项目备注',
     miniprogramValue: '茶馆点单', developerValue: '小林', descriptionValue: '新增：按桌号点单',
-    templates: '模板库', noTemplates: '模板库为空。', of: '{0} / {1}', delete: '删除', deleteLabel: '删除模板 {0}',
+    templates: '模板库', noTemplates: '模板库为空，可从草稿箱添加。', of: '{0} / {1}', delete: '删除', deleteLabel: '删除模板 {0}',
     deleteTitle: '删除模板 {0}？', deleteText: '删除后无法恢复。', promoted: '模板 ID 为 {0}。', gone: '模板 {0} 已删除。',
     accounts: '账号', accountsHint: '公众号及其草稿箱开关。开关一旦开启，无法关闭。',
     noAccounts: '还没有已知的账号。', check: '查询', checkLabel: '查询 {0} 的草稿箱开关', open: '开启…', openLabel2: '开启 {0} 的草稿箱开关',
@@ -45,7 +47,7 @@ const words = {
     authorized: '已授权', unauthorized: '已取消授权', checked: '查询于{0}', never: '尚未查询', errcode: '错误码 {0}',
     openTitle: '确定开启该账号的草稿箱开关？', openText: '开启后永久有效，任何人都无法关闭。请输入该账号的 AppID 以确认。',
     openLabel: '账号 AppID', openNow: '永久开启', isState: '微信返回：{0}。', changed: '本次已开启。', unchanged: '此前已开启，没有发送开启请求。',
-    events: '事件', noEvents: '还没有事件。',
+    events: '事件', noEvents: '还没有事件。可上传草稿并执行 watch-drafts。', replaces: '取代 {0}',
     tokens: '令牌', tokensHint: '由系统自动刷新，此处从不显示令牌内容。', noTokens: '还没有令牌。',
     kind_component: '第三方平台', kind_authorizer: '授权账号', kind_own: '自有账号', kind_ticket: '验证票据',
     expires: '{0}过期', expired: '已于{0}过期', unlimited: '未注明过期时间', stored: '{0}写入', pushed: '{0}推送',
@@ -95,6 +97,8 @@ const times = (pattern, at) => {
 };
 setInterval(() => document.querySelectorAll('time').forEach((element) => element.say?.()), 1000);
 
+// actions are a row's buttons, which stay together in a narrow window.
+const actions = (...buttons) => h('div', { className: 'actions' }, ...buttons);
 const meta = (...parts) => h('span', { className: 'meta' }, ...parts.filter((p) => p !== undefined && p !== '').flatMap((p, at) => (at ? [' · ', p] : [p])));
 
 // send asks the local run, and reads the answer.
@@ -109,7 +113,8 @@ async function send(method, path, body) {
     return { ok: false, status: 0, method, path, text: '', json: undefined };
   }
 }
-const reason = ({ json }) => (json ? [json.detail ?? json.message ?? json.error ?? json.errorMessage, json.action].filter(Boolean).join(' ') : t('notJSON'));
+const reason = ({ json }) => (json ? [json.detail ?? json.message ?? json.error ?? json.errorMessage, json.egress_ip && `egress_ip: ${json.egress_ip}`, json.action]
+  .filter(Boolean).map((part) => part.replace(/\.$/, '')).join('. ') : t('notJSON'));
 
 // tell shows an answer at the foot of the page.
 function tell(answer, text) {
@@ -149,16 +154,17 @@ words.en['{0}'] = words.zh['{0}'] = '{0}';
 
 const rows = {
   drafts: (draft) => h('li', { id: `draft-${draft.draft_id}` }, upload(draft, draft.draft_id),
-    button(t('promote'), t('promoteLabel', draft.draft_id), () => promote(draft.draft_id))),
+    actions(button(t('promote'), t('promoteLabel', draft.draft_id), () => promote(draft.draft_id)),
+      state?.wechat.simulated ? button(t('delete'), t('removeLabel', draft.draft_id), () => takeOut(draft.draft_id)) : '')),
   templates: (template) => h('li', { id: `template-${template.template_id}` }, upload(template, template.template_id),
-    button(t('delete'), t('deleteLabel', template.template_id), () => remove(template.template_id))),
+    actions(button(t('delete'), t('deleteLabel', template.template_id), () => remove(template.template_id)))),
   accounts: (account) => h('li', { id: `account-${account.appid}` },
     h('div', { className: 'what' }, h('strong', {}, nameOf(account.appid)), ' ',
       chip(t(`switch_${account.draft_switch}`), { open: 'good', closed: 'warn' }[account.draft_switch]), ' ',
       account.status === 'unauthorized' ? chip(t('unauthorized'), 'bad') : '', h('br'),
       meta(h('code', {}, account.appid), account.checked_at ? times('checked', account.checked_at) : t('never'), account.errcode ? t('errcode', account.errcode) : undefined)),
-    button(t('check'), t('checkLabel', nameOf(account.appid)), () => check(account.appid)),
-    account.draft_switch === 'open' ? '' : button(t('open'), t('openLabel2', nameOf(account.appid)), () => open(account.appid))),
+    actions(button(t('check'), t('checkLabel', nameOf(account.appid)), () => check(account.appid)),
+      account.draft_switch === 'open' ? '' : button(t('open'), t('openLabel2', nameOf(account.appid)), () => open(account.appid)))),
 };
 
 function fill(list, entries, empty) {
@@ -187,24 +193,28 @@ function show() {
 
 // --- what the stand-ins tell ---
 
+const short = (draft) => [`#${draft.draft_id}`, draft.user_version, draft.source_miniprogram || draft.source_miniprogram_appid].filter(Boolean).join(' · ');
 const about = (detail) => {
-  const draft = detail.draft;
-  if (draft) return [`#${draft.draft_id}`, draft.user_version, draft.source_miniprogram].filter(Boolean).join(' · ');
+  if (detail.draft) return short(detail.draft) + (detail.previous ? ` · ${t('replaces', `#${detail.previous.draft_id}`)}` : '');
   const who = detail.appid ? nameOf(detail.appid) : detail.appid === '' ? t('kind_component') : '';
   return [who, detail.to ? `${detail.from} → ${detail.to}` : '', detail.errcode ? t('errcode', detail.errcode) : ''].filter(Boolean).join(' · ');
 };
+
+const tone = (type) => (type.startsWith('Token') || type === 'Account Unauthorized' ? 'bad' : type === 'Draft Removed' ? 'warn' : 'good');
 
 function showState() {
   if (!state) return;
   $('places').replaceChildren(
     h('li', {}, chip(`${t(state.wechat.simulated ? 'simulated' : 'realWeChat')} ${state.wechat.url}`)),
-    h('li', {}, chip(`${t(state.aws.simulated ? 'standin' : 'realAWS')} ${state.aws.url}`)));
+    h('li', {}, chip(`${t(state.aws.simulated ? 'standin' : 'realAWS')} ${state.aws.url}`)),
+    ...(state.ready ? [] : [h('li', {}, chip(t('starting'), 'warn'))]));
 
   $('uploading').hidden = !state.wechat.simulated;
   const opened = new Set([...$('events').querySelectorAll('details[open]')].map((d) => d.parentElement.id));
   fill($('events'), state.events.map((event) => h('li', { id: `event-${event.id}` },
     h('details', { open: opened.has(`event-${event.id}`) },
-      h('summary', {}, h('strong', {}, event.type), ' ', about(event.detail), ' ', meta(times('{0}', event.time))),
+      h('summary', {}, chip(event.type, tone(event.type)), ' ', about(event.detail), ' ', meta(times('{0}', event.time)),
+        event.detail.action ? h('span', { className: 'meta action' }, event.detail.action) : ''),
       h('pre', {}, JSON.stringify(event.detail, null, 2))))),
   t(state.aws.simulated ? 'noEvents' : 'needsAWS'));
 
@@ -224,6 +234,7 @@ function showState() {
   const broken = [...new Set((state.faults ?? []).map((f) => `${f.kind} ${f.path}`.trim()))];
   if (state.refused_ip) broken.push(`61004 ${state.refused_ip}`);
   $('faults-state').textContent = !state.wechat.simulated ? t('needsWeChat') : broken.length ? t('broken', broken.join(', ')) : t('healed');
+  $('faults-state').className = broken.length ? 'failure' : 'hint';
   $('faults').replaceChildren(...(state.wechat.simulated ? Object.keys(faults).map((name) => button(t(name), '', () => breakIt(name))) : []));
 }
 
@@ -233,6 +244,13 @@ async function promote(id) {
   const answer = await send('POST', `/drafts/${id}/template`);
   tell(answer, answer.ok ? t('promoted', answer.json.template_id) : '');
   await Promise.all([loadTemplates(), answer.ok ? undefined : loadDrafts()]);
+}
+
+// takeOut deletes a draft on WeChat's side: the API has no such call, for WeChat has none.
+async function takeOut(id) {
+  const answer = await send('DELETE', `/_sim/drafts/${id}`);
+  tell(answer, t('removed', id));
+  await loadDrafts();
 }
 
 // ask shows a dialog and waits for the value of the button that closed it; Escape is an empty one.
@@ -319,7 +337,7 @@ const stream = new EventSource('/_local/stream');
 stream.onmessage = ({ data }) => {
   state = JSON.parse(data);
   showState();
-  const now = JSON.stringify([state.drafts, state.accounts_version, state.names, state.tokens, state.events.find((event) => !event.type.startsWith('Token'))?.id]);
+  const now = JSON.stringify([state.drafts, state.accounts_version, state.names, state.tokens, state.ready, state.events.find((event) => !event.type.startsWith('Token'))?.id]);
   if (now !== seen) {
     seen = now;
     loadAll();
