@@ -99,6 +99,13 @@ func (s *Server) Parameter(name string) (value string, version int64, ok bool) {
 	return v.value, v.number, ok
 }
 
+// ParameterKey is the KMS key of a parameter's value; empty for the one that AWS
+// manages.
+func (s *Server) ParameterKey(name string) string {
+	v, _ := s.parameters.lookUp(name)
+	return v.key
+}
+
 // Parameters is the values, decrypted, of all parameters whose names begin with
 // prefix.
 func (s *Server) Parameters(prefix string) map[string]string {

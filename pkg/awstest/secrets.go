@@ -110,6 +110,19 @@ func (s *Server) Secret(name string) (value, versionID string, ok bool) {
 	return v.value(), v.id, true
 }
 
+// SecretKey is the KMS key that a secret was made with; empty for the one that
+// AWS manages.
+func (s *Server) SecretKey(name string) string {
+	st := s.secrets
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	sec, err := st.usable(name)
+	if err != nil {
+		return ""
+	}
+	return sec.kmsKey
+}
+
 // SecretVersions is every version of a secret that is still kept, oldest first.
 func (s *Server) SecretVersions(name string) []SecretVersion {
 	st := s.secrets
