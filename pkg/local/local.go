@@ -320,7 +320,7 @@ func (l *local) work(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			l.say("local", "not ready after %v: %v", l.options.patience, err)
+			l.say("local", "not ready: %v", err)
 		}
 		l.invite(err == nil)
 		close(l.ready)

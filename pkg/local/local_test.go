@@ -520,6 +520,20 @@ func TestPrintedLines(t *testing.T) {
 	}
 }
 
+// A schedule that fails at its first turn is told.
+func TestNotReadyWithoutTokens(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds all functions")
+	}
+	_, screen := startLocal(t, "../../template.yaml", func(o *options) { // where the stand-in for AWS has no secret
+		o.environ = append(o.environ, "WECHAT_API_BASE_URL=http://127.0.0.1:9")
+	})
+	if text := screen.String(); !strings.Contains(text, `not ready: drafts failed with {"task": "watch-drafts"}`) {
+		t.Error("the first watch failed, and it is not said that the run is not ready")
+	}
+}
+
 // Once it is ready, the first requests are answered with all that there is.
 func TestReady(t *testing.T) {
 	t.Parallel()
@@ -550,7 +564,7 @@ func TestReady(t *testing.T) {
 func TestNotReady(t *testing.T) {
 	t.Parallel()
 	l, screen := startLocal(t, "testdata/tokens/template.yaml", func(o *options) { o.patience = 0 })
-	if text := screen.String(); !strings.Contains(text, "not ready after 0s: no ticket came") || !strings.Contains(text, "Not ready, but you may look.") {
+	if text := screen.String(); !strings.Contains(text, "not ready: within 0s no ticket came") || !strings.Contains(text, "Not ready, but you may look.") {
 		t.Error("nothing is said of what it waits for")
 	}
 	if status, _, _ := call(t, "GET", l.url+"/", ""); status != http.StatusOK {

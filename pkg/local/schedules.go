@@ -51,12 +51,16 @@ func (l *local) getReady(ctx context.Context) error {
 			return err
 		}
 	}
+	var failed error
 	for _, s := range l.bundle.Schedules {
-		if s.Every > 0 {
-			l.task(waiting, s.Function, []byte(s.Input))
+		if s.Every == 0 {
+			continue
+		}
+		if _, err := l.task(waiting, s.Function, []byte(s.Input)); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s failed with %s", s.Function, s.Input))
 		}
 	}
-	return l.emptyQueues(waiting)
+	return errors.Join(failed, l.emptyQueues(waiting))
 }
 
 // firstTokens brings the simulated WeChat to push a ticket, fetches the
@@ -66,7 +70,7 @@ func (l *local) getReady(ctx context.Context) error {
 func (l *local) firstTokens(ctx context.Context) error {
 	for !l.refresh(ctx) { // the first of them asks for a ticket
 		if !sleep(ctx, 200*time.Millisecond) {
-			return errors.New("no ticket came, or WeChat gave no token for it: see the lines of callback and tokens")
+			return fmt.Errorf("within %v no ticket came, or WeChat gave no token for it: see the lines of callback and tokens", l.options.patience)
 		}
 	}
 	l.task(ctx, "tokens", []byte(`{"task": "import-accounts"}`))
@@ -101,7 +105,7 @@ func (l *local) emptyQueues(ctx context.Context) error {
 	for _, s := range l.bundle.Sources {
 		for len(l.world.aws.Messages(l.world.queueURL(s.Queue))) > 0 {
 			if !sleep(ctx, 20*time.Millisecond) {
-				return fmt.Errorf("the queue %s is not empty: see the lines of %s", s.Queue, s.Function)
+				return fmt.Errorf("within %v the queue %s did not get empty: see the lines of %s", l.options.patience, s.Queue, s.Function)
 			}
 		}
 	}
