@@ -422,7 +422,7 @@ func TestRefreshStopsInTime(t *testing.T) {
 				t.Parallel()
 				s := newScene(t, store)
 				var accounts []string
-				for i := range 220 {
+				for i := range map[string]int{"slow": 220, "hanging": 2 * parallel}[way] {
 					appID := fmt.Sprintf("wx%016d", 100+i)
 					s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
 					s.give(appID)
