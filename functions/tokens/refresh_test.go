@@ -430,12 +430,12 @@ func TestRefreshStopsInTime(t *testing.T) {
 				}
 				s.nearEnd(4 * time.Minute)
 				s.give(component)
-				fault := wechattest.Pass().Delayed(250 * time.Millisecond)
+				fault := wechattest.Pass().Delayed(600 * time.Millisecond)
 				if way == "hanging" {
 					fault = wechattest.Hang()
 				}
 				s.WeChat.Fail(wechattest.PathAuthorizerToken, fault.Always())
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 				defer cancel()
 				got, err := s.run(ctx, s.tokens)
 				if err != nil || ctx.Err() != nil {
