@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"reflect"
 	"regexp"
