@@ -256,12 +256,23 @@ func (l *local) handler() http.Handler {
 			return
 		}
 		began := time.Now()
+		if r.URL.Path != callbackPath { // the pushes are what it gets ready by
+			l.awaitReady(r.Context())
+		}
 		seen := &watched{ResponseWriter: w}
 		api.ServeHTTP(seen, r)
 		l.lock.Lock()
 		defer l.lock.Unlock()
 		fmt.Fprintf(l.log, "%-9s | %s %q %d %v\n", "api", r.Method, r.URL.Path, seen.status, time.Since(began).Round(time.Millisecond))
 	}))
+}
+
+// awaitReady holds up those who ask before there is a token, rather than telling them of a fault that is none.
+func (l *local) awaitReady(ctx context.Context) {
+	select {
+	case <-l.ready:
+	case <-ctx.Done():
+	}
 }
 
 // watched remembers the status of an answer.
@@ -293,6 +304,7 @@ func (l *local) serveInvoke(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusBadRequest, "the body must be the event, in JSON")
 		return
 	}
+	l.awaitReady(r.Context())
 	result, err := l.fleet.invoke(r.Context(), name, event)
 	if err != nil {
 		say(w, http.StatusInternalServerError, err.Error())

@@ -98,6 +98,14 @@ func binaries(t *testing.T, template string) string {
 // startLocal runs a template on free ports until the test ends, and returns once it is ready, or has given up.
 func startLocal(t *testing.T, template string, change func(*options)) (*local, *terminal) {
 	t.Helper()
+	l, screen := startUnready(t, template, change)
+	<-l.ready
+	return l, screen
+}
+
+// startUnready is startLocal that waits for nothing.
+func startUnready(t *testing.T, template string, change func(*options)) (*local, *terminal) {
+	t.Helper()
 	screen := &terminal{}
 	o := options{template: template, port: "0", speed: 1, patience: time.Minute, out: screen, environ: []string{"HOME=/nowhere"}, binaries: binaries(t, template)}
 	if change != nil {
@@ -118,7 +126,6 @@ func startLocal(t *testing.T, template string, change func(*options)) (*local, *
 	})
 	l.introduce()
 	l.work(ctx)
-	<-l.ready
 	return l, screen
 }
 
@@ -534,13 +541,13 @@ func TestNotReadyWithoutTokens(t *testing.T) {
 	}
 }
 
-// Once it is ready, the first requests are answered with all that there is.
+// The first requests wait until it is ready, and are answered with all that there is.
 func TestReady(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("builds all functions")
 	}
-	l, screen := startLocal(t, "../../template.yaml", nil)
+	l, screen := startUnready(t, "../../template.yaml", nil)
 	for path, want := range map[string]string{
 		"/drafts": `"count":2`,
 		"/accounts/" + wechattest.ExampleOpen + "/draft-switch": `"state":"open"`,
