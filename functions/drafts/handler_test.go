@@ -335,7 +335,7 @@ func TestProblems(t *testing.T) {
 			ctx := t.Context()
 			if c.status == 504 || strings.HasSuffix(c.name, "hangs") {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, time.Second)
+				ctx, cancel = context.WithTimeout(ctx, 2*time.Second)
 				defer cancel()
 			}
 			r := drafts.HTTP(ctx, "GET", "/drafts", "")
