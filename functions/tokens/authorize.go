@@ -35,10 +35,13 @@ func (h *handler) authorize(ctx context.Context, body string) error {
 	}
 	work, done, _ := span(ctx)
 	defer done()
-	if _, _, err := h.KeepComponent(work); err != nil { // a code doesn't live until the next refresh-tokens
+	turn := h.Turn()
+	_, _, err := h.KeepComponent(work, turn) // a code doesn't live until the next refresh-tokens
+	turn.End()
+	if err != nil {
 		h.Log.WarnContext(ctx, "the component token could not be renewed", "error", err.Error())
 	}
-	err := h.Exchange(work, renewal.Authorization{
+	err = h.Exchange(work, renewal.Authorization{
 		AppID: message.AppID, Code: secret.New(message.Code), CreateTime: message.CreateTime,
 	})
 	var refusal *wechat.Error

@@ -33,7 +33,9 @@ func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, e
 	var mu sync.Mutex
 	work, done, enough := span(ctx)
 	defer done()
-	_, _, unrenewed := h.KeepComponent(work) // it may be the first task ever
+	turn := h.Turn()
+	_, _, unrenewed := h.KeepComponent(work, turn) // it may be the first task ever
+	turn.End()
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	err := h.EachAuthorizer(work, func(one wechat.Authorizer) error {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/metrics"
@@ -98,8 +99,9 @@ var (
 	}}
 )
 
-// Every way in which the requests of two of the bundle's writers can fall, as far as one of them goes on from where it
-// was to its end while the other stands still: the last token that was fetched is the one that is stored.
+// Every way in which the requests of two of the bundle's writers can fall that don't get their turn, as far as one of
+// them goes on from where it was to its end while the other stands still: the last token that was fetched is the one
+// that is stored.
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -120,6 +122,9 @@ func TestInterleavings(t *testing.T) {
 				t.Parallel()
 				s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
 				s.alone(test.holder)
+				for _, op := range []string{"ssm:GetParameter", "ssm:PutParameter"} {
+					s.AWS.Fail(op, awstest.Deny().Sticky().On(turnAt))
+				}
 				a, b := s.lane(), s.lane()
 				for k, held := 1, true; held; k++ {
 					for m, both := 1+k%3, true; both; m += 3 { // every third one, for the sake of time
@@ -222,7 +227,7 @@ func TestCrashes(t *testing.T) {
 					s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
 					s.alone(test.holder)
 					for k, died := 1, true; died; k++ {
-						for later, served := range map[time.Duration]bool{0: false, 6 * time.Minute: true} {
+						for later, served := range map[time.Duration]bool{lapse: false, 6 * time.Minute: true} {
 							s.give(test.holder)
 							s.nearEnd(8 * time.Minute)
 							if test.holder != component {
@@ -248,6 +253,78 @@ func TestCrashes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A run dies after it fetched a token, while another one stands at any of its requests: what that one finds stored when
+// its turn comes is what was fetched last, so that it stores nothing that the dead one superseded.
+func TestCrashesAmongOthers(t *testing.T) {
+	t.Parallel()
+	for _, holder := range []string{component, own, closed} {
+		for _, store := range storesOf(holder) {
+			for _, what := range []work{refreshing, rejecting} {
+				t.Run(fmt.Sprintf("%s/%s of %q", store, what.name, holder), func(t *testing.T) {
+					t.Parallel()
+					s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
+					s.alone(holder)
+					a := s.lane()
+					fetched, waited := 0, 0
+					for k, held := 1, true; held; k++ {
+						s.give(holder)
+						s.nearEnd(8 * time.Minute)
+						if holder != component {
+							s.give(component)
+						}
+						event := what.event(s, holder)
+						held = false
+						err := a.run(t.Context(), event, func(n int, serve func()) {
+							if n == k {
+								held = true
+								if s.crashAfterFetch(s.lane(), event, holder) {
+									fetched++
+								} else {
+									waited++
+								}
+								s.Clock.Forward(lapse)
+							}
+							serve()
+						})
+						if err != nil {
+							t.Error(err)
+						}
+						s.alive(holder)
+						if t.Failed() {
+							t.Fatalf("it stood before its request %d", k)
+						}
+					}
+					if fetched < 3 || waited < 3 {
+						t.Errorf("%d runs died after they fetched a token, %d waited for their turn", fetched, waited)
+					}
+				})
+			}
+		}
+	}
+}
+
+// crashAfterFetch runs an event until WeChat issued another token to holder, or until it seems to wait for its turn. It
+// reports whether a token was issued.
+func (s *scene) crashAfterFetch(l *lane, event any, holder string) (fetched bool) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	defer time.AfterFunc(300*time.Millisecond, cancel).Stop()
+	var dying sync.Mutex
+	l.run(ctx, event, func(_ int, serve func()) {
+		dying.Lock()
+		defer dying.Unlock()
+		if fetched || ctx.Err() != nil {
+			panic(http.ErrAbortHandler)
+		}
+		before := s.WeChat.LiveToken(holder)
+		if serve(); s.WeChat.LiveToken(holder) != before {
+			fetched = true
+			cancel()
+		}
+	})
+	return fetched
 }
 
 // crash runs an event until its request k, which is served or not, and none after it. It reports whether the run got as

@@ -81,8 +81,15 @@ func TestProcesses(t *testing.T) {
 						t.Fatal("the process lives")
 					}
 					s.Clock.Forward(later)
+					if k != 8 { // else, where it fetches, it is waited for
+						s.AWS.SetParameter(turnAt, `{"taken_until":"2020-01-01T00:00:00Z"}`)
+					}
+					began := time.Now()
 					if _, err := p.refresh(t.Context()); err != nil {
 						t.Fatal(err)
+					}
+					if took := time.Since(began); took > time.Minute/2 {
+						t.Errorf("the dead run held up the next one for %v", took)
 					}
 					s.alive(holders...)
 					s.Clock.Forward(-later) // the processes' own clock is the machine's

@@ -32,6 +32,7 @@ type refreshResult struct {
 // run is one run of refresh-tokens.
 type run struct {
 	*handler
+	turn *renewal.Turn
 	list *renewal.Authorizers
 
 	mu     sync.Mutex
@@ -51,11 +52,12 @@ const enoughSuspects = 5
 // refreshAll does refresh-tokens: the component's token first, since the authorizers' are fetched with it, and then
 // every account's that is due, for as long as there is time. What is left is due at the next run too.
 func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error) {
-	r := &run{handler: h, list: h.Authorizers(), result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}}}
+	r := &run{handler: h, turn: h.Turn(), list: h.Authorizers(), result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}}}
 	work, done, enough := span(ctx)
 	defer done()
 	r.component(work)
 	err := r.accounts(work, enough)
+	r.turn.End()
 	r.judge()
 	slices.SortFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
 	h.PublishFailures(ctx, r.result.Failures...)
@@ -84,7 +86,7 @@ func (r *run) measure(ctx context.Context) {
 }
 
 func (r *run) component(ctx context.Context) {
-	renewed, stored, err := r.KeepComponent(ctx)
+	renewed, stored, err := r.KeepComponent(ctx, r.turn)
 	switch {
 	case err != nil:
 		r.failed(ctx, token.Component, err)
@@ -164,7 +166,14 @@ func (r *run) account(ctx context.Context, holding token.Holding, stored token.S
 			return
 		}
 	}
-	changed, err := r.renew(ctx, holding.AppID, holding.Entry, stored, r.list, secret.Value{})
+	entry, due, changed, err := holding.Entry, true, false, error(nil)
+	if r.turn.Take(ctx) {
+		entry, stored, err = r.Read(ctx, holding.AppID)
+		due = entry.Version != "" && r.Due(stored)
+	}
+	if err == nil && due {
+		changed, err = r.renew(ctx, holding.AppID, entry, stored, r.list, secret.Value{})
+	}
 	switch {
 	case err != nil && concernsPlatform(err) && stored.AppSecret.IsZero():
 		r.suspect(ctx, holding.AppID, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"golang.org/x/time/rate"
@@ -97,6 +98,8 @@ func (s Store) put(ctx context.Context, name string, text secret.Value, overwrit
 		in.KeyId = aws.String(s.key)
 	}
 	out, err := s.client.PutParameter(ctx, in, func(o *ssm.Options) {
+		// Of writers at the same time one is told that there are too many.
+		o.Retryer = retry.AddWithErrorCodes(o.Retryer, (*types.TooManyUpdates)(nil).ErrorCode())
 		if s.once {
 			o.RetryMaxAttempts = 1
 		}

@@ -1,7 +1,12 @@
 // Package renewal fetches tokens and stores them.
 //
-// Renewals take no lock, so none waits for another, and one that dies holds up nobody. They overlap safely because of
-// two rules. First, a token is stored by a write that tells if somebody else wrote since the read (see
+// Each fetch of a token supersedes the one before, so what matters is that the last one fetched is the last one stored.
+// Runs that renew tokens see to that by taking turns, see [Turn]: each reads what is stored once it has its turn, and a
+// run that died is followed five seconds later. A run with nothing to renew takes no turn, and writes nothing.
+//
+// Turns are not what all rests on. A run may lose its turn to another one, as after a freeze, or go on without since
+// AWS doesn't answer; and an authorization takes none, for somebody waits for it. Those who overlap nevertheless are
+// held together by two rules. First, a token is stored by a write that tells if somebody else wrote since the read (see
 // [token.Keeper]). Second, whoever learns that somebody did, fetches once more and stores that: of two tokens that
 // were fetched at about the same time nobody can tell which one superseded the other, but one that is fetched after
 // both supersedes both. So the last token that was fetched is the last one that is stored, however the steps of two
@@ -12,9 +17,9 @@
 // still due, and is renewed by the next run, or at once when WeChat refuses it. If WeChat changed the refresh token
 // with it, the new one is in WeChat's list of authorizers, from where it is taken when the former one is refused.
 //
-// One thing is left to the refusal: where of two renewals that overlap one dies in between, or never gets to see the
-// answer that WeChat sent, the other one can't know of its fetch, and may have stored a token that it superseded. The
-// first use after five minutes meets that, and has it renewed once it is ten minutes old.
+// What is left needs both: a renewal that dies just after its fetch, beside another one of the same token that has no
+// turn. That one can't know of the fetch, and stores what it superseded. WeChat refuses that one after five minutes, and it is
+// renewed once it is ten minutes old.
 package renewal
 
 import (
@@ -63,6 +68,7 @@ type Renewer struct {
 	Tokens    *token.Source // the component token, to call with
 	Tickets   ticket.Newest
 	Records   account.Records
+	Turns     parameter.Store // of the runs
 	Bus       *eventbus.Bus
 	Log       logging.Log
 	Now       func() time.Time // the wall clock
@@ -86,6 +92,7 @@ func New(parts bootstrap.Parts, parameters parameter.Store) *Renewer {
 		Tokens:    parts.Tokens(parts.Secrets),
 		Tickets:   ticket.In(parameters),
 		Records:   account.NewRecords(parameters),
+		Turns:     parameters,
 		Bus:       parts.Bus,
 		Log:       parts.Log,
 		Now:       parts.Now,
@@ -182,7 +189,10 @@ func (r *Renewer) Write(ctx context.Context, keeper token.Keeper, holder string,
 			return token.Entry{}, false, awserror.Wrap("write", keeper.Name(holder), context.DeadlineExceeded)
 		}
 		now, conflict, err := keeper.Replace(ctx, holder, over, text)
-		if !awserror.Is(err, awserror.Unavailable) || !r.pace.slow(ctx, keeper.WritesPerSecond()) {
+		switch {
+		case awserror.Is(err, awserror.Unavailable) && r.pace.slow(ctx, keeper.WritesPerSecond()):
+		case awserror.Is(err, awserror.Conflict) && pause.For(ctx, rand.N(100*time.Millisecond)): // AWS takes one at a time
+		default:
 			return now, conflict, err
 		}
 	}
@@ -226,16 +236,24 @@ func (r *Renewer) RenewComponent(ctx context.Context, entry token.Entry, stored 
 	return err
 }
 
-// KeepComponent renews the component token if that is due, also one that isn't there or can't be read. stored is what
-// stood there.
-func (r *Renewer) KeepComponent(ctx context.Context) (renewed bool, stored token.Stored, err error) {
-	entry, stored, err := r.Read(ctx, token.Component)
-	var malformed *awserror.Malformed
-	if err != nil && !errors.As(err, &malformed) || err == nil && !r.Due(stored) {
+// KeepComponent renews the component token in its turn if that is due, also one that isn't there or can't be read.
+// stored is what stood there.
+func (r *Renewer) KeepComponent(ctx context.Context, turn *Turn) (renewed bool, stored token.Stored, err error) {
+	entry, stored, due, err := r.componentDue(ctx)
+	if due && turn.Take(ctx) {
+		entry, stored, due, err = r.componentDue(ctx)
+	}
+	if !due {
 		return false, stored, err
 	}
 	err = r.RenewComponent(ctx, entry, stored)
 	return err == nil, stored, err
+}
+
+func (r *Renewer) componentDue(ctx context.Context) (entry token.Entry, stored token.Stored, due bool, err error) {
+	entry, stored, err = r.Read(ctx, token.Component)
+	var malformed *awserror.Malformed
+	return entry, stored, errors.As(err, &malformed) || err == nil && r.Due(stored), err
 }
 
 // askForTickets has WeChat push tickets. It is fine where it does already.

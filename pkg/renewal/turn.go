@@ -1,0 +1,160 @@
+package renewal
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/parameter"
+	"wechat-draftbox/pkg/pause"
+	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/secret"
+)
+
+const (
+	turnName = "renewal-turn"
+	// turnLasts is how long a turn is still somebody's after the last sign of life.
+	turnLasts = 5 * time.Second
+	// turnPatience is how long somebody waits for a turn at most, and not longer than half of the time there is.
+	turnPatience = 45 * time.Second
+	// turnAnswer is how long AWS may take for one try.
+	turnAnswer = 2 * time.Second
+	// longAgo is before anything was read that is in use now.
+	longAgo = time.Minute
+)
+
+// Turn is a run's turn to renew tokens: those who take theirs come one after the other, so that what each finds stored
+// is what was fetched last, even if another one died. It is taken when there is something to renew, and ends with the
+// run. Make one for each invocation.
+//
+// It stands in a parameter, which says until when it is taken. A run that dies gives no sign of life any more, and
+// the next one has its turn five seconds later. It is an order among those who are well, no lock: who can't read or
+// write the parameter, or waits too long, goes on without. Then the rules of [Renewer.Keep] have to do.
+type Turn struct {
+	parameters parameter.Store
+	now        func() time.Time
+	log        logging.Log
+	id         string
+	began      time.Time
+
+	take  sync.Once
+	stale bool
+	end   func() // nil: it was not taken
+}
+
+// Turn makes a turn that isn't taken yet, before anything is read.
+func (r *Renewer) Turn() *Turn {
+	return &Turn{parameters: r.Turns, now: r.Now, log: r.Log, id: rand.Text(), began: r.Now()}
+}
+
+// Take waits for the turn and takes it, unless it was taken before. stale tells that another one may have renewed
+// tokens since t was made: whoever means to renew one has to read it again.
+func (t *Turn) Take(ctx context.Context) (stale bool) {
+	t.take.Do(func() { t.stale = t.wait(ctx) })
+	return t.stale
+}
+
+// End gives the turn to the next one, if it was taken.
+func (t *Turn) End() {
+	if t.end != nil {
+		t.end()
+	}
+}
+
+// turn is what stands in the parameter.
+type turn struct {
+	TakenUntil time.Time `json:"taken_until"`
+	By         string    `json:"by"` // makes each text another one
+}
+
+func (t *Turn) text(until time.Time) secret.Value {
+	text, _ := plainjson.Marshal(turn{until.UTC().Round(time.Millisecond), t.id}) // always encodes
+	return secret.New(string(text))
+}
+
+func (t *Turn) wait(ctx context.Context) (stale bool) {
+	patience := turnPatience
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for again := 25 * time.Millisecond; ; again = min(2*again, 500*time.Millisecond) {
+		until, mine, stale, err := t.try(ctx)
+		switch {
+		case err != nil:
+			t.log.WarnContext(ctx, "the turn to renew tokens could not be taken; going on without", "error", err.Error())
+			return true
+		case mine:
+			t.keep(context.WithoutCancel(ctx), until)
+			return stale
+		case !pause.For(ctx, again):
+			t.log.WarnContext(ctx, "another run renews tokens for long; going on without a turn")
+			return true
+		}
+	}
+}
+
+// try takes the turn unless it is another one's. Of several who take it at once it is the first one's: each write is
+// numbered, so that each learns whether another one's came between. What the others wrote is nobody's turn, and lapses.
+func (t *Turn) try(ctx context.Context) (until time.Time, mine, stale bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, turnAnswer)
+	defer cancel()
+	read, err := t.parameters.Get(ctx, turnName)
+	missing := awserror.Is(err, awserror.Missing)
+	if err != nil && !missing {
+		return until, false, false, err
+	}
+	now := t.now().Round(0)
+	until = now.Add(turnLasts)
+	if missing {
+		_, err := t.parameters.Create(ctx, turnName, t.text(until))
+		if awserror.Is(err, awserror.Exists) {
+			return until, false, false, nil
+		}
+		return until, err == nil, false, err
+	}
+	var last turn
+	json.Unmarshal([]byte(read.Text.Reveal()), &last) // what can't be read is nobody's
+	if now.Before(last.TakenUntil) && last.TakenUntil.Before(now.Add(2*turnLasts)) {
+		return until, false, false, nil
+	}
+	written, err := t.parameters.Put(ctx, turnName, t.text(until))
+	if err != nil {
+		return until, false, false, err
+	}
+	_, others, err := t.parameters.Overwritten(ctx, turnName, read.Version, written, t.text(until))
+	return until, err == nil && !others, last.TakenUntil.After(t.began.Add(-longAgo)), err
+}
+
+// keep gives signs of life until the turn ends. Where one comes too late, as after a freeze, the turn is another one's.
+func (t *Turn) keep(ctx context.Context, until time.Time) {
+	put := func(until time.Time) error {
+		ctx, cancel := context.WithTimeout(ctx, turnAnswer)
+		defer cancel()
+		_, err := t.parameters.Put(ctx, turnName, t.text(until))
+		return err
+	}
+	over, end := context.WithCancel(ctx)
+	var signs sync.WaitGroup
+	signs.Go(func() {
+		for pause.For(over, turnLasts/4) && t.now().Before(until) {
+			if next := t.now().Round(0).Add(turnLasts); put(next) == nil {
+				until = next
+			}
+		}
+	})
+	t.end = func() {
+		end()
+		signs.Wait()
+		if now := t.now(); now.Before(until) {
+			if err := put(now.Round(0)); err != nil {
+				t.log.WarnContext(ctx, "the turn to renew tokens could not be given back; it lapses", "error", err.Error())
+			}
+		}
+	}
+}
