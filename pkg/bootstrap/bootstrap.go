@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	sdklogging "github.com/aws/smithy-go/logging"
 
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/logging"
@@ -59,13 +61,25 @@ func Run(function func(Parts) trigger.Triggers) {
 	if err != nil {
 		fatal(err)
 	}
-	cfg, err := config.LoadDefaultConfig(context.Background())
+	log := logging.New(s.LogLevel)
+	cfg, err := config.LoadDefaultConfig(context.Background(), config.WithLogger(sdkLog(log.Logger)))
 	if err != nil {
 		fatal(fmt.Errorf("load the AWS configuration: %w", err))
 	}
 	recorder := metrics.New(os.Stdout, lambdacontext.FunctionName, time.Now)
-	parts := New(s, cfg, logging.New(s.LogLevel), recorder, time.Now)
+	parts := New(s, cfg, log, recorder, time.Now)
 	lambda.Start(parts.Handler(function(parts)))
+}
+
+// sdkLog writes what the SDK has to say into the function's log. Left alone it prints plain text.
+func sdkLog(log *slog.Logger) sdklogging.LoggerFunc {
+	return func(class sdklogging.Classification, format string, v ...any) {
+		level := slog.LevelDebug
+		if class == sdklogging.Warn {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, "the AWS SDK: "+fmt.Sprintf(format, v...))
+	}
 }
 
 // answering is how long before its deadline an invocation is called off, so that it can still say so: Lambda ends it

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,6 +105,42 @@ func TestRun(t *testing.T) {
 			t.Error("a secret was printed")
 		}
 	}
+}
+
+// The SDK tells of an answer that was cut off. It does so in the function's log.
+func TestWhatTheSDKSays(t *testing.T) {
+	t.Parallel()
+	wechat, aws := wechattest.New(wechattest.WithExample()), awstest.New()
+	aws.SetSecret("wechat/draftbox/component-token", wechat.IssueComponentToken())
+	var cut sync.Once
+	awsURL := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cut.Do(func() {
+			w.Header().Set("Content-Length", "100")
+			w.Write([]byte("{"))
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		})
+		aws.ServeHTTP(w, r)
+	}))
+	wechatURL := httptest.NewServer(wechat)
+	defer wechatURL.Close()
+	defer awsURL.Close()
+	instance, printed := start(t, "WECHAT_API_BASE_URL="+wechatURL.URL, "AWS_ENDPOINT_URL="+awsURL.URL,
+		"AWS_LAMBDA_LOG_FORMAT=JSON", "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b", "NO_PROXY=127.0.0.1")
+	if _, err := instance.Invoke(t.Context(), []byte(`{"task":"count"}`)); err != nil {
+		t.Error(err)
+	}
+	if err := instance.Close(); err != nil {
+		t.Error(err)
+	}
+	for line := range bytes.Lines(printed.Bytes()) {
+		var record struct{ Level, Message string }
+		json.Unmarshal(line, &record)
+		if record.Level == "WARN" && strings.HasPrefix(record.Message, "the AWS SDK: ") {
+			return
+		}
+	}
+	t.Errorf("the SDK did not say it there:\n%s", printed)
 }
 
 func TestAStartThatCantBe(t *testing.T) {
