@@ -20,7 +20,7 @@ import (
 )
 
 type handler struct {
-	library    library
+	lib        library
 	promotions *promotions
 	log        logging.Log
 	now        func() time.Time
@@ -29,7 +29,7 @@ type handler struct {
 // newHandler makes a handler that waits for lookAgain before it looks at the library a second time.
 func newHandler(parts bootstrap.Parts, lookAgain time.Duration) handler {
 	library := library{parts.WeChat, parts.Tokens(parts.Secrets), lookAgain, parts.Log}
-	return handler{library: library, promotions: newPromotions(library), log: parts.Log, now: parts.Now}
+	return handler{lib: library, promotions: newPromotions(library), log: parts.Log, now: parts.Now}
 }
 
 func (h handler) triggers() trigger.Triggers {
@@ -127,7 +127,7 @@ func (h handler) list(ctx context.Context, r *api.Request) (*api.Answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	all, err := h.library.templates(ctx)
+	all, err := h.lib.templates(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (h handler) delete(ctx context.Context, r *api.Request) (*api.Answer, error
 
 // remove deletes a template. Where the answer was lost, the library says whether it is gone.
 func (h handler) remove(ctx context.Context, id int64) error {
-	err := h.library.delete(ctx, id)
+	err := h.lib.delete(ctx, id)
 	switch {
 	case wechat.IsNotFound(err):
 		return explained(err, fmt.Sprintf("there is no template %d", id))
@@ -186,7 +186,7 @@ func (h handler) remove(ctx context.Context, id int64) error {
 	isGone := func(left []wechat.Template) bool {
 		return !slices.ContainsFunc(left, func(t wechat.Template) bool { return t.TemplateID == id })
 	}
-	if h.library.look(ctx, isGone) {
+	if h.lib.look(ctx, isGone) {
 		return nil
 	}
 	return &api.Problem{Slug: "wechat-timeout",

@@ -16,8 +16,8 @@ const enough = 5 * time.Second
 // promotions put drafts into the library, one after the other: the second of two at once has to see what the first
 // one made.
 type promotions struct {
-	library library
-	turn    chan struct{} // a mutex whose waiting ends with the context
+	lib  library
+	turn chan struct{} // a mutex whose waiting ends with the context
 }
 
 func newPromotions(l library) *promotions { return &promotions{l, make(chan struct{}, 1)} }
@@ -36,7 +36,7 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 	}
 	// The box is read first. Once it shows the draft, its mini program's earlier uploads are gone from it, so no
 	// template of one can come into the library after the reading below.
-	box, err := p.library.drafts(ctx)
+	box, err := p.lib.drafts(ctx)
 	if err != nil {
 		return t, false, err
 	}
@@ -44,7 +44,7 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 	if err != nil {
 		return t, false, err
 	}
-	before, err := p.library.templates(ctx)
+	before, err := p.lib.templates(ctx)
 	if err != nil {
 		return t, false, err
 	}
@@ -55,12 +55,12 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 		return t, false, nothingSent()
 	}
 
-	err = p.library.add(ctx, draft.DraftID, templateType)
+	err = p.lib.add(ctx, draft.DraftID, templateType)
 	lost := wechat.IsLost(err)
 	if err != nil && !lost {
 		return t, false, p.refused(ctx, err, draft, len(before))
 	}
-	if p.library.look(ctx, func(after []wechat.Template) (ok bool) {
+	if p.lib.look(ctx, func(after []wechat.Template) (ok bool) {
 		t, ok = added(draft, before, after)
 		return ok
 	}) {
@@ -87,7 +87,7 @@ func (p *promotions) refused(ctx context.Context, err error, draft wechat.Draft,
 	case wechat.IsNotFound(err):
 		return explained(err, noSuchDraft(draft.DraftID))
 	case wechat.IsLibraryFull(err):
-		if now, err := p.library.templates(ctx); err == nil { // somebody else may have filled it
+		if now, err := p.lib.templates(ctx); err == nil { // somebody else may have filled it
 			size = len(now)
 		}
 		problem := explained(err, fmt.Sprintf("the template library is full: it holds %d templates, and its limit is %d",
