@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"wechat-draftbox/pkg/wechattest"
 )
 
 // runSchedules runs each schedule at its own rate. The rates, and the pushes of
@@ -41,6 +44,7 @@ func faster(period time.Duration, speed float64) time.Duration {
 func (l *local) getReady(ctx context.Context) error {
 	if l.world.wechat != nil && l.serves(callbackRoute) {
 		l.world.wechat.PushTo(l.url + callbackPath)
+		l.world.wechat.StartPushing()
 		l.background.Go(func() { l.world.wechat.PushTickets(ctx, faster(ticketPeriod, l.options.speed)) })
 	}
 	waiting, cancel := context.WithTimeout(ctx, l.options.patience)
@@ -63,13 +67,13 @@ func (l *local) getReady(ctx context.Context) error {
 	return errors.Join(failed, l.emptyQueues(waiting))
 }
 
-// firstTokens brings the simulated WeChat to push a ticket, fetches the
+// firstTokens waits for the simulated WeChat's first ticket, fetches the
 // component's token with it, imports the accounts and fetches their tokens, as a
 // new operator does. Until then the first look at the draft box and the switches,
 // which the schedules take, would find no token.
 func (l *local) firstTokens(ctx context.Context) error {
-	for !l.refresh(ctx) { // the first of them asks for a ticket
-		if !sleep(ctx, 200*time.Millisecond) {
+	for !slices.ContainsFunc(l.world.wechat.Pushes(), wechattest.Push.Accepted) || !l.refresh(ctx) {
+		if !sleep(ctx, 50*time.Millisecond) {
 			return fmt.Errorf("within %v no ticket came, or WeChat gave no token for it: see the lines of callback and tokens", l.options.patience)
 		}
 	}

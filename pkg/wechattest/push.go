@@ -179,21 +179,32 @@ func (s *Server) startPushTicket(r *request) (any, *refusal) {
 	if refusal := s.checkPlatform(in.AppID, in.Secret); refusal != nil {
 		return nil, refusal
 	}
+	s.startPushing()
+	return ok, nil
+}
+
+func (s *Server) startPushing() {
 	if !s.pushing {
 		s.pushing = true
 		close(s.pushingBegins)
 	}
-	return ok, nil
 }
 
-// Pushing tells whether api_start_push_ticket was called.
+// StartPushing starts the pushes of tickets, as WeChat does by itself for a platform that is published.
+func (s *Server) StartPushing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.startPushing()
+}
+
+// Pushing tells whether tickets are pushed.
 func (s *Server) Pushing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pushing
 }
 
-// PushTickets waits until api_start_push_ticket is called, and then pushes a new ticket at once and after each interval,
+// PushTickets waits until the pushes start, and then pushes a new ticket at once and after each interval,
 // until the context ends. What became of them, [Server.Pushes] tells.
 func (s *Server) PushTickets(ctx context.Context, interval time.Duration) {
 	select {
