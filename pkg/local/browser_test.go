@@ -187,6 +187,9 @@ func TestConsole(t *testing.T) {
 
 	b.press(closed, "Check")
 	b.see("#answer", "200", "WeChat says: switch closed")
+	if said, want := b.eval("document.querySelector('#answer-curl').textContent"), "curl -s '"+l.url+"/accounts/"+wechattest.ExampleClosed+"/draft-switch'"; said != want {
+		t.Errorf("the command of the request is %s, want %s", said, want)
+	}
 	b.press(notGranted, "Check")
 	b.see("#answer", "403", "61007", "set 11")
 
@@ -220,6 +223,9 @@ func TestConsole(t *testing.T) {
 	b.press("#faults", "Address not whitelisted")
 	b.see("#drafts-failure", "61004", "egress_ip: 198.51.100.154", "whitelist")
 	b.see("#faults-state", "198.51.100.154")
+	b.press("#tasks", "doctor")
+	b.see("#answer", "Not all is well", "whitelist", "198.51.100.154")
+	b.picture("console-doctor.png")
 	b.press("#faults", "Heal")
 	b.miss("#drafts-failure")
 	b.press("#faults", "WeChat is busy")
@@ -232,6 +238,8 @@ func TestConsole(t *testing.T) {
 	b.see("#answer", "201", "It is template 1")
 	b.press("#faults", "Heal")
 	b.see("#faults-state", "Nothing is broken")
+	b.press("#tasks", "doctor")
+	b.see("#answer", "All is well", "component token accepted", "draft list quota")
 	b.press("#faults", "Tokens run out")
 	b.see("#events", "Token Rejected")
 	b.miss("#drafts-failure")

@@ -169,7 +169,7 @@ type place struct {
 	URL       string `json:"url"`
 }
 
-// A task is what a schedule runs.
+// A task can be run at once: what a schedule runs, and doctor.
 type task struct {
 	Function string `json:"function"`
 	Task     string `json:"task"`
@@ -211,6 +211,9 @@ func (l *local) state(ctx context.Context) state {
 		if json.Unmarshal([]byte(scheduled.Input), &one) == nil && one.Task != "" {
 			s.Tasks = append(s.Tasks, one)
 		}
+	}
+	if l.fleet["tokens"] != nil {
+		s.Tasks = append(s.Tasks, task{"tokens", "doctor"})
 	}
 	select {
 	case <-l.ready:

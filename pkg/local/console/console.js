@@ -28,7 +28,7 @@ const words = {
     busyDone: 'Every call now meets errcode -1.', kickedDone: 'All tokens have run out. At the first refusal the bundle fetches new ones.',
     whitelistDone: 'WeChat refuses this machine\'s address.', lostAnswerDone: 'The answer to the next opening and promotion gets lost.',
     needsWeChat: 'Only with the simulated WeChat: the real one is in use.', needsAWS: 'Only with the stand-in for AWS: look into the account itself.',
-    notJSON: 'no answer',
+    notJSON: 'no answer', request: 'In a terminal', well: 'All is well.', ill: 'Not all is well.',
   },
   zh: {
     local: '本地运行', tryApi: '试用 API', language: '语言', close: '关闭', body: '返回内容', cancel: '取消',
@@ -56,7 +56,7 @@ const words = {
     busyDone: '之后的每次调用都会返回错误码 -1。', kickedDone: '全部令牌已过期。首次被拒绝后，系统会自动获取新令牌。',
     whitelistDone: '微信将拒绝本机 IP 的请求。', lostAnswerDone: '下一次开启开关、添加模板的响应将会丢失。',
     needsWeChat: '仅在使用模拟微信时可用，当前连接的是真实微信。', needsAWS: '仅在使用 AWS 替身时可用，请直接查看 AWS 账户。',
-    notJSON: '没有响应',
+    notJSON: '没有响应', request: '在终端中执行', well: '一切正常。', ill: '有问题需要处理。',
   },
 };
 
@@ -108,11 +108,16 @@ async function send(method, path, body) {
     const text = await response.text();
     let json;
     try { json = JSON.parse(text); } catch { /* a 204, or no JSON */ }
-    return { ok: response.ok, status: response.status, method, path, text, json };
+    return { ok: response.ok, status: response.status, method, path, body, text, json };
   } catch {
-    return { ok: false, status: 0, method, path, text: '', json: undefined };
+    return { ok: false, status: 0, method, path, body, text: '', json: undefined };
   }
 }
+
+// curl is the command that sends the same.
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const curl = ({ method, path, body }) => ['curl -s', method === 'GET' || (method === 'POST' && body !== undefined) ? '' : `-X ${method}`,
+  body === undefined ? '' : `-H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`, quoted(location.origin + path)].filter(Boolean).join(' ');
 const reason = ({ json }) => (json ? [json.detail ?? json.message ?? json.error ?? json.errorMessage, json.egress_ip && `egress_ip: ${json.egress_ip}`, json.action]
   .filter(Boolean).map((part) => part.replace(/\.$/, '')).join('. ') : t('notJSON'));
 
@@ -123,6 +128,9 @@ function tell(answer, text) {
   $('answer-status').textContent = answer.status || t('lost');
   $('answer-request').textContent = `${answer.method} ${answer.path}`;
   $('answer-text').textContent = answer.ok ? text ?? '' : reason(answer);
+  $('answer-checks').replaceChildren(...(answer.json?.checks ?? []).map((check) => h('li', {},
+    h('div', { className: 'what' }, chip(check.name, check.ok ? 'good' : 'bad'), ' ', check.detail, check.action ? h('span', { className: 'meta action' }, check.action) : ''))));
+  $('answer-curl').textContent = curl(answer);
   $('answer-body').textContent = answer.json ? JSON.stringify(answer.json, null, 2) : answer.text;
 }
 $('answer-close').onclick = () => { $('answer').hidden = true; };
@@ -227,7 +235,7 @@ function showState() {
 
   $('tasks').replaceChildren(...state.tasks.map(({ function: name, task }) => button(task, '', async () => {
     const answer = await send('POST', `/_local/invoke/${name}`, { task });
-    tell(answer, answer.ok ? Object.entries(answer.json).filter(([, v]) => typeof v === 'number' || typeof v === 'boolean').map(([k, v]) => `${k}: ${v}`).join(', ') : '');
+    tell(answer, !answer.ok ? '' : answer.json.checks ? t(answer.json.ok ? 'well' : 'ill') : Object.entries(answer.json).filter(([, v]) => typeof v === 'number' || typeof v === 'boolean').map(([k, v]) => `${k}: ${v}`).join(', '));
     await loadAll();
   })));
 
