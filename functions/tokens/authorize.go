@@ -35,7 +35,7 @@ func (h *handler) authorize(ctx context.Context, body string) error {
 	}
 	work, done, _ := span(ctx)
 	defer done()
-	turn := h.Turn()
+	turn := h.Turn(littlePatience)
 	_, _, err := h.KeepComponent(work, turn) // a code doesn't live until the next refresh-tokens
 	turn.End()
 	if err != nil {

@@ -33,7 +33,7 @@ func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, e
 	var mu sync.Mutex
 	work, done, enough := span(ctx)
 	defer done()
-	turn := h.Turn()
+	turn := h.Turn(littlePatience)
 	_, _, unrenewed := h.KeepComponent(work, turn) // it may be the first task ever
 	turn.End()
 	var group errgroup.Group

@@ -255,8 +255,8 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// A run dies after it fetched a token, while another one stands at any of its requests: what that one finds stored when
-// its turn comes is what was fetched last, so that it stores nothing that the dead one superseded.
+// A run dies after it fetched a token, while another one stands at any of its requests: that one fetches its own in its
+// own turn, before or after, so that it stores nothing that the dead one superseded.
 func TestCrashesAmongOthers(t *testing.T) {
 	t.Parallel()
 	for _, holder := range []string{component, own, closed} {

@@ -88,7 +88,7 @@ func TestProcesses(t *testing.T) {
 					if _, err := p.refresh(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					if took := time.Since(began); took > time.Minute/2 {
+					if took := time.Since(began); took > time.Minute/2 || k == 8 && took < time.Second {
 						t.Errorf("the dead run held up the next one for %v", took)
 					}
 					s.alive(holders...)

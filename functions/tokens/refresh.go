@@ -17,8 +17,15 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// parallel is how many accounts are refreshed at once.
-const parallel = 20
+const (
+	// parallel is how many accounts are refreshed at once.
+	parallel = 20
+	// patience is how long a run waits for its turn, behind another one.
+	patience = 45 * time.Second
+	// littlePatience is how long what renews a single token waits for its turn: for a dead run's to lapse, not for a
+	// long run to end.
+	littlePatience = 10 * time.Second
+)
 
 // refreshResult is the result of refresh-tokens. The component counts as one, with an empty appid.
 type refreshResult struct {
@@ -32,8 +39,9 @@ type refreshResult struct {
 // run is one run of refresh-tokens.
 type run struct {
 	*handler
-	turn *renewal.Turn
-	list *renewal.Authorizers
+	turn   *renewal.Turn
+	list   *renewal.Authorizers
+	enough func() bool // time to begin with another account
 
 	mu     sync.Mutex
 	result refreshResult
@@ -52,11 +60,12 @@ const enoughSuspects = 5
 // refreshAll does refresh-tokens: the component's token first, since the authorizers' are fetched with it, and then
 // every account's that is due, for as long as there is time. What is left is due at the next run too.
 func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error) {
-	r := &run{handler: h, turn: h.Turn(), list: h.Authorizers(), result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}}}
 	work, done, enough := span(ctx)
 	defer done()
+	r := &run{handler: h, turn: h.Turn(patience), list: h.Authorizers(), enough: enough,
+		result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}}}
 	r.component(work)
-	err := r.accounts(work, enough)
+	err := r.accounts(work)
 	r.turn.End()
 	r.judge()
 	slices.SortFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
@@ -100,11 +109,12 @@ func (r *run) component(ctx context.Context) {
 	}
 }
 
-func (r *run) accounts(ctx context.Context, enough func() bool) error {
+func (r *run) accounts(ctx context.Context) error {
 	type account struct {
 		token.Holding
 		stored token.Stored
 	}
+	inTurn := r.turn.Taken()            // and what is read from now on can't be stale
 	due := make(chan account, parallel) // so that the next page is read while these are refreshed
 	var workers sync.WaitGroup
 	defer workers.Wait()
@@ -112,14 +122,14 @@ func (r *run) accounts(ctx context.Context, enough func() bool) error {
 	for range parallel {
 		workers.Go(func() {
 			for a := range due {
-				if enough() {
-					r.account(ctx, a.Holding, a.stored)
+				if r.enough() {
+					r.account(ctx, a.Holding, a.stored, inTurn)
 				}
 			}
 		})
 	}
 	for holding, err := range r.Accounts.Accounts(ctx) {
-		if !enough() {
+		if !r.enough() {
 			r.Log.WarnContext(ctx, "the time is up; the next run goes on")
 			return nil
 		}
@@ -146,8 +156,8 @@ func (r *run) parse(holding token.Holding, err error) (token.Stored, error) {
 	return token.Parse(r.Accounts.Name(holding.AppID), holding.Entry.Text)
 }
 
-// account refreshes the token of one account that is due.
-func (r *run) account(ctx context.Context, holding token.Holding, stored token.Stored) {
+// account refreshes the token of one account that is due. inTurn tells that it was read in this run's turn.
+func (r *run) account(ctx context.Context, holding token.Holding, stored token.Stored, inTurn bool) {
 	if stored.AppSecret.IsZero() {
 		r.mu.Lock()
 		stopped := r.stopped
@@ -167,9 +177,12 @@ func (r *run) account(ctx context.Context, holding token.Holding, stored token.S
 		}
 	}
 	entry, due, changed, err := holding.Entry, true, false, error(nil)
-	if r.turn.Take(ctx) {
+	if r.turn.Take(ctx) && !inTurn {
 		entry, stored, err = r.Read(ctx, holding.AppID)
 		due = entry.Version != "" && r.Due(stored)
+	}
+	if !r.enough() { // the turn may have been a long time coming
+		return
 	}
 	if err == nil && due {
 		changed, err = r.renew(ctx, holding.AppID, entry, stored, r.list, secret.Value{})

@@ -28,7 +28,7 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	}
 	work, done, _ := span(ctx)
 	defer done()
-	turn := h.Turn()
+	turn := h.Turn(littlePatience)
 	defer turn.End()
 	entry, stored, renew, err := h.replaceable(work, d)
 	if renew && turn.Take(work) {

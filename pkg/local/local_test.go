@@ -458,8 +458,12 @@ func TestStandinsAlone(t *testing.T) {
 func TestTokensManageThemselves(t *testing.T) {
 	t.Parallel()
 	l, screen := startLocal(t, "testdata/tokens/template.yaml", func(o *options) { o.speed = 600 })
-	tasks := regexp.MustCompile(`(?m)task [a-z-]+$`).FindAllString(screen.String(), -1)
 	want := []string{"task refresh-tokens", "task refresh-tokens", "task import-accounts", "task refresh-tokens"}
+	var tasks []string
+	eventually(t, "the functions' lines are on the screen", func() bool {
+		tasks = regexp.MustCompile(`(?m)task [a-z-]+$`).FindAllString(screen.String(), -1)
+		return len(tasks) >= len(want)
+	})
 	if !slices.Equal(tasks, want) {
 		t.Errorf("tasks %q, want %q", tasks, want)
 	}

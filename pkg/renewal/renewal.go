@@ -5,7 +5,7 @@
 // run that died is followed five seconds later. A run with nothing to renew takes no turn, and writes nothing.
 //
 // Turns are not what all rests on. A run may lose its turn to another one, as after a freeze, or go on without since
-// AWS doesn't answer; and an authorization takes none, for somebody waits for it. Those who overlap nevertheless are
+// AWS doesn't answer; and the exchange of an authorization takes none, for somebody waits for it. Those who overlap nevertheless are
 // held together by two rules. First, a token is stored by a write that tells if somebody else wrote since the read (see
 // [token.Keeper]). Second, whoever learns that somebody did, fetches once more and stores that: of two tokens that
 // were fetched at about the same time nobody can tell which one superseded the other, but one that is fetched after
@@ -17,9 +17,9 @@
 // still due, and is renewed by the next run, or at once when WeChat refuses it. If WeChat changed the refresh token
 // with it, the new one is in WeChat's list of authorizers, from where it is taken when the former one is refused.
 //
-// What is left needs both: a renewal that dies just after its fetch, beside another one of the same token that has no
-// turn. That one can't know of the fetch, and stores what it superseded. WeChat refuses that one after five minutes, and it is
-// renewed once it is ten minutes old.
+// What is left needs two things at once: a renewal that has no turn dies between its fetch and its write, and another one
+// of the same token is between its own. That one can't know of the fetch, and may store what it superseded. WeChat refuses
+// that token after five minutes, and it is renewed once it is ten minutes old.
 package renewal
 
 import (

@@ -49,7 +49,7 @@ func (l *logged) Write(b []byte) (int, error) {
 // takes takes a turn and compares whether what was read before is stale.
 func (r *runs) takes(t *testing.T, stale bool) *renewal.Turn {
 	t.Helper()
-	turn := r.Turn()
+	turn := r.Turn(time.Minute)
 	if got := turn.Take(t.Context()); got != stale {
 		t.Errorf("stale: %v", got)
 	}
@@ -61,7 +61,7 @@ func TestTurns(t *testing.T) {
 	r := newRuns(t)
 	r.takes(t, false).End() // the first ever
 
-	early := r.Turn()
+	early := r.Turn(time.Minute)
 	r.takes(t, true).End() // a moment later
 	r.skew.Add(int64(2 * time.Minute))
 	late := r.takes(t, false) // the last one ended before anything was read
@@ -74,7 +74,7 @@ func TestTurns(t *testing.T) {
 	if r.log.lines.Load() > 0 || r.aws.Calls("ssm:PutParameter") != 8 {
 		t.Errorf("%d lines of log, %d writes for 4 turns", r.log.lines.Load(), r.aws.Calls("ssm:PutParameter"))
 	}
-	r.Turn().End() // nothing to renew
+	r.Turn(time.Minute).End() // nothing to renew
 	if r.aws.Calls("ssm:PutParameter") != 8 {
 		t.Error("a turn that was not taken was given back")
 	}
@@ -87,7 +87,7 @@ func TestOneTurnAtATime(t *testing.T) {
 	var all sync.WaitGroup
 	for range 12 {
 		all.Go(func() {
-			turn := r.Turn()
+			turn := r.Turn(time.Minute)
 			turn.Take(t.Context())
 			if n := at.Add(1); n > 1 {
 				t.Errorf("%d have their turn at once", n)
@@ -113,7 +113,7 @@ func TestTurnLapses(t *testing.T) {
 	time.Sleep(2 * time.Second) // of which each second and a quarter has a sign
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if r.Turn().Take(ctx); r.log.lines.Load() != 1 {
+	if r.Turn(time.Minute).Take(ctx); r.log.lines.Load() != 1 {
 		t.Errorf("the turn of a run that lives was taken: %d lines of log", r.log.lines.Load())
 	}
 
@@ -174,7 +174,7 @@ func TestTurnIsTheFirstOnes(t *testing.T) {
 	t.Parallel()
 	r := newRuns(t)
 	r.aws.SetParameter(turnAt, `{}`)
-	first, taken := r.Turn(), make(chan struct{})
+	first, taken := r.Turn(time.Minute), make(chan struct{})
 	r.aws.Fail("ssm:PutParameter", awstest.Before(func() {
 		defer close(taken)
 		first.Take(context.Background())
@@ -182,7 +182,7 @@ func TestTurnIsTheFirstOnes(t *testing.T) {
 	second := make(chan struct{})
 	go func() {
 		defer close(second)
-		turn := r.Turn()
+		turn := r.Turn(time.Minute)
 		defer turn.End()
 		turn.Take(t.Context())
 	}()

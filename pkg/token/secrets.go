@@ -106,7 +106,7 @@ func (s Secrets) Replace(ctx context.Context, holder string, over Entry, text se
 			return current, true, nil
 		}
 	}
-	return Entry{}, false, &awserror.Error{Operation: "secretsmanager:PutSecretValue", Resource: name, Kind: awserror.Conflict}
+	return Entry{}, false, &awserror.Error{Operation: "secretsmanager:PutSecretValue", Resource: name, Kind: awserror.Refused}
 }
 
 // write is not repeated by the SDK, which would wait by its own rules when AWS throttles; callers pace themselves.
