@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -482,8 +483,12 @@ func TestThrottledWritesAreRepeated(t *testing.T) {
 		s := newScene(t)
 		s.giveAll()
 		s.nearEnd(4 * time.Minute)
-		for range 3 {
-			s.AWS.Fail(s.putOp(), awstest.Throttle(), awstest.Drop(), awstest.DropAfter())
+		for _, holder := range []string{closed, open, own} {
+			name, _ := s.place(holder)
+			s.AWS.Fail(s.putOp(), awstest.Throttle().On(name), awstest.Drop().On(name), awstest.DropAfter().On(name))
+			if s.store == "ssm" {
+				s.AWS.Fail(s.putOp(), awstest.Refuse("TooManyUpdates", http.StatusBadRequest).On(name))
+			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

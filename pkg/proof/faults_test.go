@@ -180,6 +180,11 @@ var faultsOfAWS = slices.Concat(
 		{name: "not to be decrypted", service: "secretsmanager", slug: "misconfigured", cause: atAWS("secretsmanager", awstest.Refuse("DecryptionFailure", 400))},
 	},
 	faultsOf("ssm", "ThrottlingException"),
+	[]fault{
+		{name: "another writer at the same time", service: "ssm", cause: func(w *world, _ trigger) {
+			w.aws.Fail("ssm:PutParameter", awstest.Refuse("TooManyUpdates", 400))
+		}},
+	},
 	faultsOf("events", "ThrottlingException"),
 	[]fault{
 		{name: "an entry fails once", service: "events", cause: func(w *world, _ trigger) {
