@@ -311,10 +311,10 @@ func (s *scene) crashAfterFetch(l *lane, event any, holder string) (fetched bool
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
 	defer time.AfterFunc(300*time.Millisecond, cancel).Stop()
-	var dying sync.Mutex
+	var one sync.Mutex
 	l.run(ctx, event, func(_ int, serve func()) {
-		dying.Lock()
-		defer dying.Unlock()
+		one.Lock()
+		defer one.Unlock()
 		if fetched || ctx.Err() != nil {
 			panic(http.ErrAbortHandler)
 		}
@@ -324,6 +324,8 @@ func (s *scene) crashAfterFetch(l *lane, event any, holder string) (fetched bool
 			cancel()
 		}
 	})
+	one.Lock()
+	defer one.Unlock()
 	return fetched
 }
 
@@ -332,17 +334,23 @@ func (s *scene) crashAfterFetch(l *lane, event any, holder string) (fetched bool
 func (s *scene) crash(l *lane, event any, k int, served bool) (died bool) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
+	var one sync.Mutex // a run gives signs of life beside its work
 	l.run(ctx, event, func(n int, serve func()) {
-		if n < k {
+		one.Lock()
+		defer one.Unlock()
+		if n < k && !died {
 			serve()
 			return
 		}
-		if died = true; n == k && served {
+		if n == k && served {
 			serve()
 		}
+		died = true
 		cancel()
 		panic(http.ErrAbortHandler)
 	})
+	one.Lock()
+	defer one.Unlock()
 	return died
 }
 
