@@ -287,13 +287,7 @@ func TestOneAccountDoesNotStandForThePlatform(t *testing.T) {
 		t.Run(fmt.Sprint(errcode), func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, "secretsmanager")
-			var accounts []string
-			for i := range 60 {
-				appID := fmt.Sprintf("wx%016d", 100+i)
-				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
-				s.give(appID)
-				accounts = append(accounts, appID)
-			}
+			accounts := s.giveMany(60)
 			s.nearEnd(4 * time.Minute)
 			s.give(component)
 			ill := accounts[7]
@@ -422,13 +416,7 @@ func TestRefreshStopsInTime(t *testing.T) {
 			t.Run(store+"/"+way, func(t *testing.T) {
 				t.Parallel()
 				s := newScene(t, store)
-				var accounts []string
-				for i := range map[string]int{"slow": 220, "hanging": 2 * parallel}[way] {
-					appID := fmt.Sprintf("wx%016d", 100+i)
-					s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
-					s.give(appID)
-					accounts = append(accounts, appID)
-				}
+				accounts := s.giveMany(map[string]int{"slow": 220, "hanging": 2 * parallel}[way])
 				s.nearEnd(4 * time.Minute)
 				s.give(component)
 				fault := wechattest.Pass().Delayed(600 * time.Millisecond)

@@ -141,6 +141,18 @@ func (s *scene) giveAll() {
 
 var everybody = []string{component, closed, open, own}
 
+// giveMany gives tokens to n more authorizers, and returns them.
+func (s *scene) giveMany(n int) (appIDs []string) {
+	s.t.Helper()
+	for i := range n {
+		appID := fmt.Sprintf("wx%016d", 100+i)
+		s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
+		s.give(appID)
+		appIDs = append(appIDs, appID)
+	}
+	return appIDs
+}
+
 // nearEnd lets time pass until tokens that were given a moment ago are due, with so much left.
 func (s *scene) nearEnd(left time.Duration) {
 	s.Clock.Forward(2*time.Hour - left)

@@ -5,13 +5,13 @@
 // run that died is followed five seconds later. A run with nothing to renew takes no turn, and writes nothing.
 //
 // Turns are not what all rests on. A run may lose its turn to another one, as after a freeze, or go on without since
-// AWS doesn't answer; and the exchange of an authorization takes none, for somebody waits for it. Those who overlap nevertheless are
-// held together by two rules. First, a token is stored by a write that tells if somebody else wrote since the read (see
-// [token.Keeper]). Second, whoever learns that somebody did, fetches once more and stores that: of two tokens that
-// were fetched at about the same time nobody can tell which one superseded the other, but one that is fetched after
-// both supersedes both. So the last token that was fetched is the last one that is stored, however the steps of two
-// renewals fall. Where the fetch once more fails, the stored token is marked as good for five minutes, which it is
-// either way, so that the next run renews it.
+// AWS doesn't answer; and the exchange of an authorization takes none, for somebody waits for it. Those who overlap
+// nevertheless are held together by two rules. First, a token is stored by a write that tells if somebody else wrote
+// since the read (see [token.Keeper]). Second, whoever learns that somebody did, fetches once more and stores that: of
+// two tokens that were fetched at about the same time nobody can tell which one superseded the other, but one that is
+// fetched after both supersedes both. So the last token that was fetched is the last one that is stored, however the
+// steps of two renewals fall. Where the fetch once more fails, the stored token is marked as good for five minutes,
+// which it is either way, so that the next run renews it.
 //
 // A renewal that dies after it has fetched leaves the former token stored. That one works for five minutes more, is
 // still due, and is renewed by the next run, or at once when WeChat refuses it. If WeChat changed the refresh token

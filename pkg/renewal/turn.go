@@ -20,7 +20,7 @@ const (
 	turnName = "renewal-turn"
 	// turnLasts is how long a turn is still somebody's after the last sign of life.
 	turnLasts = 5 * time.Second
-	// turnAnswer is how long AWS may take for one call.
+	// turnAnswer is how long a sign of life may take. The few calls of a try have twice that.
 	turnAnswer = time.Second
 	// longAgo is before anything was read that is in use now.
 	longAgo = time.Minute
@@ -70,14 +70,14 @@ func (t *Turn) End() {
 	}
 }
 
-// turn is what stands in the parameter.
-type turn struct {
+// storedTurn is what stands in the parameter.
+type storedTurn struct {
 	TakenUntil time.Time `json:"taken_until"`
 	By         string    `json:"by"` // makes each text another one
 }
 
 func (t *Turn) text(until time.Time) secret.Value {
-	text, _ := plainjson.Marshal(turn{until.UTC().Round(time.Millisecond), t.id}) // always encodes
+	text, _ := plainjson.Marshal(storedTurn{until.UTC().Round(time.Millisecond), t.id}) // always encodes
 	return secret.New(string(text))
 }
 
@@ -123,7 +123,7 @@ func (t *Turn) try(ctx context.Context) (until time.Time, mine, stale bool, err 
 		}
 		return until, err == nil, false, err
 	}
-	var last turn
+	var last storedTurn
 	json.Unmarshal([]byte(read.Text.Reveal()), &last) // what can't be read is nobody's
 	if now.Before(last.TakenUntil) && last.TakenUntil.Before(now.Add(2*turnLasts)) {
 		return until, false, false, nil
@@ -149,15 +149,16 @@ func (t *Turn) keep(ctx context.Context, until time.Time) {
 	signing, end := context.WithCancel(ctx)
 	var signs sync.WaitGroup
 	signs.Go(func() {
-		var failed error
 		for pause.For(signing, turnLasts/4) {
 			if !mine() {
-				t.log.WarnContext(ctx, "the turn to renew tokens lapsed", "error", failed)
+				t.log.WarnContext(ctx, "the turn to renew tokens lapsed")
 				return
 			}
 			next := t.now().Round(0).Add(turnLasts)
-			if failed = put(signing, next); failed == nil {
+			if err := put(signing, next); err == nil {
 				until = next
+			} else if signing.Err() == nil {
+				t.log.WarnContext(ctx, "a sign of the turn to renew tokens was not taken", "error", err.Error())
 			}
 		}
 	})
