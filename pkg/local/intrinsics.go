@@ -253,6 +253,14 @@ func (e *evaluator) attribute(id, attribute string) (value string, ok bool) {
 		case "Arn":
 			return arn("events", "event-bus/"+name), true
 		}
+	case "AWS::DynamoDB::Table":
+		name := e.physicalName(id, r, "TableName")
+		switch attribute {
+		case "":
+			return name, true
+		case "Arn":
+			return arn("dynamodb", "table/"+name), true
+		}
 	case "AWS::Serverless::Function":
 		switch attribute {
 		case "":

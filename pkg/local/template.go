@@ -25,6 +25,7 @@ type bundle struct {
 	Sources   []source
 	Rules     []rule
 	Queues    []queue
+	Tables    []table
 }
 
 // A function is named as its folder; in AWS its name has the stack's before it.
@@ -61,6 +62,13 @@ type rule struct {
 type queue struct {
 	Name       string
 	Attributes map[string]string // as CreateQueue takes them
+}
+
+// A table of DynamoDB that the stack makes. Its keys are strings.
+type table struct {
+	Name    string
+	Keys    []string // the partition key, then the sort key if there is one
+	Expires string   // the time-to-live attribute, or empty
 }
 
 type templateFile struct {
@@ -168,6 +176,7 @@ func (r *reader) read(t templateFile) error {
 		{"AWS::Lambda::EventSourceMapping", r.mapping},
 		{"AWS::Events::Rule", r.rule},
 		{"AWS::SQS::Queue", r.queue},
+		{"AWS::DynamoDB::Table", r.table},
 	}
 	ids := slices.Sorted(maps.Keys(t.Resources))
 	for _, step := range order {
@@ -240,6 +249,38 @@ func (r *reader) function(id string, n *yaml.Node) error {
 			return err
 		}
 	}
+	return nil
+}
+
+func (r *reader) table(id string, n *yaml.Node) error {
+	var p struct {
+		KeySchema []struct {
+			Name string `yaml:"AttributeName"`
+			Type string `yaml:"KeyType"`
+		} `yaml:"KeySchema"`
+		TimeToLive struct {
+			Attribute string `yaml:"AttributeName"`
+			Enabled   bool   `yaml:"Enabled"`
+		} `yaml:"TimeToLiveSpecification"`
+	}
+	if err := r.decode(n, &p); err != nil {
+		return err
+	}
+	made := table{Name: r.physicalName(id, r.resources[id], "TableName")}
+	for _, key := range p.KeySchema {
+		if key.Type == "HASH" {
+			made.Keys = slices.Insert(made.Keys, 0, key.Name)
+		} else {
+			made.Keys = append(made.Keys, key.Name)
+		}
+	}
+	if len(made.Keys) == 0 {
+		return r.fail(n, "a table needs a KeySchema")
+	}
+	if p.TimeToLive.Enabled {
+		made.Expires = p.TimeToLive.Attribute
+	}
+	r.bundle.Tables = append(r.bundle.Tables, made)
 	return nil
 }
 

@@ -83,7 +83,7 @@ func TestReadsTheBundle(t *testing.T) {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]rule{{Function: "tokens", Pattern: map[string]any{
-		"source": []any{"wechat.draftbox"}, "detail-type": []any{"Token Rejected"},
+		"source": []any{"wechat.draftbox"}, "resources": []any{"wechat/draftbox"}, "detail-type": []any{"Token Rejected"},
 	}}}, b.Rules); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
@@ -100,12 +100,26 @@ func TestReadsTheBundle(t *testing.T) {
 	if len(made) != 5 {
 		t.Errorf("queues: %v", made)
 	}
+	if diff := cmp.Diff([]table{
+		{Name: "local-StateTable", Keys: []string{"pk", "sk"}, Expires: "expires"},
+		{Name: "local-TokenTable", Keys: []string{"appid"}},
+	}, b.Tables); diff != "" {
+		t.Errorf("tables (-want +got):\n%s", diff)
+	}
+	for _, f := range b.Functions {
+		for variable, want := range map[string]string{"STATE_TABLE": "local-StateTable", "TOKEN_TABLE": "local-TokenTable"} {
+			if got := f.Environment[variable]; got != want {
+				t.Errorf("%s of %s = %q, want %q", variable, f.Name, got, want)
+			}
+		}
+	}
 }
 
 func TestParametersChangeTheBundle(t *testing.T) {
 	t.Parallel()
 	b, err := readTemplate("../../template.yaml", map[string]string{
 		"ManageTokens": "false", "WatchDraftsState": "DISABLED", "CheckSwitchesRate": "rate(2 hours)", "SecretPrefix": "mine",
+		"ExistingStateTable": "kept",
 	}, standinURL)
 	if err != nil {
 		t.Fatal(err)
@@ -126,6 +140,9 @@ func TestParametersChangeTheBundle(t *testing.T) {
 	}
 	if got := b.Functions[0].Environment["SECRET_PREFIX"]; got != "mine" {
 		t.Errorf("SECRET_PREFIX = %q", got)
+	}
+	if got := b.Functions[0].Environment["STATE_TABLE"]; got != "kept" || len(b.Tables) != 1 {
+		t.Errorf("STATE_TABLE = %q and the stack makes %v, want an adopted table and the tokens' alone", got, b.Tables)
 	}
 }
 
@@ -157,6 +174,7 @@ Resources:
   Bus: {Type: 'AWS::Events::EventBus', Properties: {Name: b}}
   F: {Type: 'AWS::Serverless::Function'}
   T: {Type: 'AWS::DynamoDB::Table'}
+  Key: {Type: 'AWS::KMS::Key'}
 `), &shared); err != nil {
 		t.Fatal(err)
 	}
@@ -176,8 +194,10 @@ Resources:
 		`!Ref F`:                   "local-F",
 		`!Ref F.Alias`:             "arn:aws:lambda:us-east-1:123456789012:function:local-F:live",
 		`!GetAtt FRole.Arn`:        nil, // SAM makes it
-		`!Ref T`:                   "T",
+		`!Ref T`:                   "local-T",
+		`!GetAtt T.Arn`:            "arn:aws:dynamodb:us-east-1:123456789012:table/local-T",
 		`!GetAtt T.StreamArn`:      nil,
+		`!Ref Key`:                 "Key", // of a kind that is not known here
 		`!Sub '${Stage}/${Q.Arn}/${!Literal}/$x/${T.StreamArn}'`: "dev/arn:aws:sqs:us-east-1:123456789012:dev-q/${Literal}/$x/",
 		`!Sub ['${A}-${Stage}', {A: !Ref AWS::Region}]`:          "us-east-1-dev",
 		`!If [IsDev, 1, 2]`:                                               1,
@@ -254,6 +274,7 @@ func TestBrokenTemplates(t *testing.T) {
 		head + "      CodeUri: f/\n      Events: {E: {Type: EventBridgeRule, Properties: {Pattern: {a: [{suffix: b}]}}}}":          "no filter in a pattern but prefix",
 		head + "      CodeUri: f/\n      Events: {E: {Type: EventBridgeRule, Properties: {Pattern: {a: b}}}}":                      "must be a list",
 		"Resources: {F: {Type: 'AWS::Serverless::Function', Condition: C, Properties: {CodeUri: f/}}}":                             "there is no condition C",
+		"Resources: {T: {Type: 'AWS::DynamoDB::Table', Properties: {BillingMode: PAY_PER_REQUEST}}}":                               "a table needs a KeySchema (in T)",
 	} {
 		file := filepath.Join(t.TempDir(), "template.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
