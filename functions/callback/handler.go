@@ -6,12 +6,13 @@ import (
 	"errors"
 	"time"
 
-	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/push"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/ticket"
 	"wechat-draftbox/pkg/trigger"
 )
@@ -23,15 +24,15 @@ const (
 )
 
 type handler struct {
-	*renewal.Renewer
-	queue *authorizations // nil: codes are exchanged before WeChat is answered
+	renewer *renewal.Renewer
+	queue   *authorizations // nil: codes are exchanged before WeChat is answered
 }
 
 func (h *handler) triggers() trigger.Triggers {
 	routes := api.Routes{{Method: "POST", Path: "/wechat/callback", Handle: h.receive}}
 	return trigger.Triggers{
 		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
-			return routes.Serve(ctx, h.Log.Logger, event)
+			return routes.Serve(ctx, h.renewer.Log, event)
 		},
 	}
 }
@@ -43,7 +44,7 @@ func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Answer, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	p, err := h.Platform.Get(ctx)
+	p, err := h.renewer.Platform.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func (h *handler) take(ctx context.Context, p push.Push) error {
 	var err error
 	switch p.InfoType {
 	case push.ComponentVerifyTicket:
-		err = h.Tickets.Store(ctx, ticket.Ticket{Text: p.Ticket, CreateTime: p.CreateTime})
+		err = h.renewer.Tickets.Store(ctx, ticket.Ticket{Text: p.Ticket, CreateTime: p.CreateTime})
 	case push.Authorized, push.UpdateAuthorized, push.Unauthorized:
 		if !settings.IsAppID(p.AuthorizerAppID) {
 			return api.InvalidRequest("AuthorizerAppid is not wx and 16 letters or digits")
@@ -80,7 +81,7 @@ func (h *handler) take(ctx context.Context, p push.Push) error {
 			err = h.authorized(ctx, p)
 		}
 	default:
-		h.Log.InfoContext(ctx, "a push of a kind that nothing is done about", "info_type", string(p.InfoType))
+		h.renewer.Log.InfoContext(ctx, "a push of a kind that nothing is done about", "info_type", string(p.InfoType))
 	}
 	if err != nil {
 		return &api.Problem{Slug: "aws-unavailable", Detail: "the push could not be stored: " + err.Error(),
@@ -93,31 +94,29 @@ func (h *handler) take(ctx context.Context, p push.Push) error {
 func (h *handler) authorized(ctx context.Context, p push.Push) error {
 	a := renewal.Authorization{AppID: p.AuthorizerAppID, Code: p.AuthorizationCode, CreateTime: p.CreateTime}
 	if h.queue != nil {
-		asking, cancel := context.WithTimeout(ctx, longest/4) // the rest is for the code, whatever SSM does
-		record, err := h.Records.Get(asking, a.AppID)
+		reading, cancel := context.WithTimeout(ctx, longest/4) // the rest is for the code, whatever DynamoDB does
+		account, err := h.renewer.Accounts.Get(reading, a.AppID)
 		cancel()
-		if err == nil && (record.StatusAt > a.CreateTime || record.StatusAt == a.CreateTime && record.Status == account.Authorized) {
+		if err == nil && account.StatusAt >= a.CreateTime {
 			return nil // a newer push said something else, or this one came before and its code was exchanged
 		}
 		return h.queue.send(ctx, a)
 	}
-	err := h.Exchange(ctx, a)
-	if err != nil && !renewal.MayPass(err) { // the same push would not help
-		h.PublishFailures(ctx, renewal.FailureOf(a.AppID, err, h.Now()))
+	err := h.renewer.Exchange(ctx, a)
+	if err != nil && !renewal.IsRetryable(err) { // the same push would not help
+		h.renewer.PublishFailures(ctx, renewal.FailureOf(a.AppID, err, h.renewer.Now()))
 		return nil
 	}
 	return err
 }
 
-// unauthorized records that the account's authorisation ended, which ends its refreshes, and publishes it.
+// unauthorized records that the account's authorization ended, which ends its refreshes, and publishes it.
 func (h *handler) unauthorized(ctx context.Context, p push.Push) error {
-	before, _, err := h.Records.Update(ctx, p.AuthorizerAppID, func(record *account.Record) {
-		if record.StatusAt <= p.CreateTime {
-			record.Status, record.StatusAt = account.Unauthorized, p.CreateTime
-		}
+	before, after, err := h.renewer.Accounts.Update(ctx, p.AuthorizerAppID, func(a *state.Account) {
+		a.SetStatus(state.Unauthorized, p.CreateTime)
 	})
 	if err != nil || before.StatusAt > p.CreateTime {
 		return err
 	}
-	return h.Bus.Publish(ctx, before.Unauthorized(p.CreateTime))
+	return h.renewer.Bus.Publish(ctx, eventbus.AuthorizationEnded(after, p.CreateTime))
 }

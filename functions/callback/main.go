@@ -3,10 +3,8 @@ package main
 
 import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/parameter"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/trigger"
 )
@@ -14,8 +12,7 @@ import (
 func main() { bootstrap.Run(wire) }
 
 func wire(parts bootstrap.Parts) trigger.Triggers {
-	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix).EncryptedWith(parts.Settings.KMSKey)
-	h := &handler{Renewer: renewal.New(parts, parameters)}
+	h := &handler{renewer: renewal.New(parts)}
 	if url := parts.Settings.AuthorizationQueueURL; url != "" {
 		h.queue = &authorizations{sqs.NewFromConfig(parts.AWS), url}
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/kept"
+	"wechat-draftbox/pkg/cache"
 	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/token"
@@ -14,7 +14,7 @@ import (
 
 // box is the platform's draft box, kept for a while: the call has a daily quota.
 type box struct {
-	contents *kept.Value[content]
+	contents *cache.Value[content]
 	ttl      time.Duration
 	now      func() time.Time
 	metrics  *metrics.Recorder
@@ -39,12 +39,12 @@ func newBox(parts bootstrap.Parts) *box {
 		return content{drafts, parts.Now().Round(0)}, nil
 	}
 	ttl := parts.Settings.DraftCacheTTL
-	return &box{kept.New(ttl, parts.Now, load), ttl, parts.Now, parts.Metrics}
+	return &box{cache.New(ttl, parts.Now, load), ttl, parts.Now, parts.Metrics}
 }
 
 // list is the content of the box, at most ttl old; wasKept tells whether it was fetched before.
 func (b *box) list(ctx context.Context) (c content, wasKept bool, err error) {
-	if c, ok := b.contents.Kept(); ok {
+	if c, ok := b.contents.Cached(); ok {
 		b.metrics.Count(metrics.CacheHits)
 		return c, true, nil
 	}

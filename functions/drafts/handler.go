@@ -23,6 +23,7 @@ type handler struct {
 func (h *handler) triggers() trigger.Triggers {
 	routes := api.Routes{
 		{Method: "GET", Path: "/drafts", Handle: h.list},
+		{Method: "GET", Path: "/drafts/history", Handle: h.history},
 		{Method: "GET", Path: "/drafts/{draft_id}", Handle: h.get},
 	}
 	return trigger.Triggers{

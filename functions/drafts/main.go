@@ -2,10 +2,10 @@
 package main
 
 import (
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/parameter"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/trigger"
 )
 
@@ -13,7 +13,7 @@ func main() { bootstrap.Run(wire) }
 
 func wire(parts bootstrap.Parts) trigger.Triggers {
 	box := newBox(parts)
-	parameters := parameter.New(ssm.NewFromConfig(parts.AWS), parts.Settings.ParameterPrefix)
-	watch := watcher{box, parameters, parts.Bus, parts.Log}
+	table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), parts.Settings.StateTable, parts.Now)
+	watch := watcher{box, table.Drafts(parts.Settings.HistoryRetention), parts.Bus, parts.Log.Logger}
 	return (&handler{box, watch, parts.Log}).triggers()
 }

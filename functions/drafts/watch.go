@@ -4,53 +4,54 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
+	"log/slog"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/eventbus"
-	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/parameter"
-	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
 
 const (
 	watchTask = "watch-drafts"
-	// longestWatch ends a run before the next one begins: no schedule is quicker than a minute.
-	longestWatch = 50 * time.Second
-	// watchTries is how often a run compares that another one got in the way of.
-	watchTries = 3
+	// watchTimeout ends a run before the next one begins: no schedule is quicker than a minute.
+	watchTimeout = 50 * time.Second
+	// watchAttempts is how often a run starts over because another one wrote at the same time.
+	watchAttempts = 3
+	// watchWrites is how many changes are written at once.
+	watchWrites = 10
 )
 
-// watcher publishes what changed in the draft box since it looked last. WeChat sends no word of a new draft.
+// watcher publishes what changed in the draft box since the last watch, because WeChat pushes nothing about drafts.
 //
-// First the events are published, then what was seen is saved: a run that dies in between makes the next one send
-// them again, under the same ids.
+// The events are published before the state is saved: a run that dies in between makes the next one publish them again,
+// under the same ids.
 type watcher struct {
-	box        *box
-	parameters parameter.Store
-	bus        *eventbus.Bus
-	log        logging.Log
+	box   *box
+	known state.Drafts
+	bus   *eventbus.Bus
+	log   *slog.Logger
 }
 
-// watched is the result of a run.
-type watched struct {
+// watchResult is the result of a run.
+type watchResult struct {
 	Task     string `json:"task"`
 	Drafts   int    `json:"drafts"` // in the box
 	Uploaded int    `json:"uploaded"`
 	Removed  int    `json:"removed"`
-	Baseline bool   `json:"baseline"` // the first run ever, which sends nothing
+	Baseline bool   `json:"baseline"` // the first run ever, which publishes nothing
 }
 
 // run does the task watch-drafts.
 func (w watcher) run(ctx context.Context, _ json.RawMessage) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, longestWatch)
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	for try := 1; ; try++ {
+	for attempt := 1; ; attempt++ {
 		result, err := w.watch(ctx)
-		if awserror.Is(err, awserror.Conflict) && try < watchTries {
+		if awserror.Is(err, awserror.Conflict) && attempt < watchAttempts {
 			continue
 		}
 		if err != nil {
@@ -62,165 +63,118 @@ func (w watcher) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	}
 }
 
-func (w watcher) watch(ctx context.Context) (watched, error) {
-	// In this order: a draft that another run saw after this one listed the box would look as if it were gone.
-	memory, err := recall(ctx, w.parameters)
+func (w watcher) watch(ctx context.Context) (watchResult, error) {
+	// In this order: a draft that another run recorded after this one listed the box would look removed.
+	known, err := w.known.Box(ctx)
 	if err != nil {
-		return watched{}, err
+		return watchResult{}, err
 	}
-	box, err := w.box.listFresh(ctx)
+	listed, err := w.box.listFresh(ctx)
 	if err != nil {
-		return watched{}, err
+		return watchResult{}, err
 	}
-
-	known := memory.records()
-	if box.Keyless && len(known) > 0 && !memory.keyless() {
-		memory.setKeyless(true)
-		w.log.WarnContext(ctx, "WeChat answered without draft_list although drafts are known; it is believed if the next answer has none either",
-			"drafts", len(known))
-		return watched{Task: watchTask, Drafts: len(known)}, memory.save(ctx)
+	if listed.Keyless && len(known.Drafts) > 0 && !known.ListMissing {
+		w.log.WarnContext(ctx, "WeChat answered without draft_list although drafts are known; the next answer without it is believed",
+			"drafts", len(known.Drafts))
+		return watchResult{Task: watchTask, Drafts: len(known.Drafts)}, w.known.SetListMissing(ctx, true)
 	}
-	news := compare(known, box.Drafts)
-	memory.setKeyless(false)
-	memory.forget(news.gone)
-	memory.remember(news.fresh())
-	result := watched{Task: watchTask, Drafts: news.standing, Baseline: memory.isBlank()}
-	if !result.Baseline {
-		events, err := news.events()
-		if err != nil {
-			return watched{}, err
+	d := diff(known, listed.Drafts)
+	result := watchResult{Task: watchTask, Drafts: d.current, Baseline: !known.Watched}
+	if known.Watched {
+		if err := w.publish(ctx, d); err != nil {
+			return watchResult{}, err
 		}
-		if err := w.bus.Publish(ctx, events...); err != nil {
-			return watched{}, fmt.Errorf("publish: %w", err)
-		}
-		result.Uploaded, result.Removed = len(news.uploaded), len(news.removed)
+		result.Uploaded, result.Removed = len(d.added), len(d.removed())
 	}
-	return result, memory.save(ctx)
+	if err := w.save(ctx, known, d); err != nil {
+		return watchResult{}, fmt.Errorf("save what the watch saw: %w", err)
+	}
+	return result, nil
 }
 
-// news is how the box differs from what was seen. All lists go from old to new.
-type news struct {
-	standing int // drafts in the box
-	uploaded []upload
-	gone     []record
-	removed  []record // those of gone whose place no newer one took
+// publish publishes a diff. Drafts that left the box come whole out of the history.
+func (w watcher) publish(ctx context.Context, d draftDiff) error {
+	var keys []state.DraftKey
+	for _, gone := range d.gone {
+		keys = append(keys, gone.key)
+	}
+	whole, err := w.known.Get(ctx, keys)
+	if err != nil {
+		return err
+	}
+	events, err := d.events(whole)
+	if err != nil {
+		return err
+	}
+	if err := w.bus.Publish(ctx, events...); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
 }
 
-// upload is a draft that wasn't seen before.
-type upload struct {
-	draft    wechat.Draft
-	record   record
-	previous *record // of the same mini program, which it replaced
+// save records the diff, and after the first watch that there is a baseline.
+func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
+	group, writing := errgroup.WithContext(ctx)
+	group.SetLimit(watchWrites)
+	for _, added := range d.added {
+		group.Go(func() error { return w.known.Add(writing, added.draft, known.Watched) })
+	}
+	for _, gone := range d.gone {
+		group.Go(func() error { return w.known.MarkGone(writing, gone.key, gone.replacedBy) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if !known.Watched {
+		return w.known.FinishBaseline(ctx)
+	}
+	if known.ListMissing {
+		return w.known.SetListMissing(ctx, false)
+	}
+	return nil
 }
 
-func (n news) fresh() (records []record) {
-	for _, u := range n.uploaded {
-		records = append(records, u.record)
-	}
-	return records
-}
+// maxEventDraft is how many bytes a draft may take in an event, which may hold the previous draft too.
+const maxEventDraft = eventbus.MaxDetail/2 - 1<<10
 
-// compare finds what is new. WeChat keeps only the newest upload of a mini program, so a newer one of the same mini
-// program that stands in the box took the place of those that are gone. Where WeChat doesn't name the mini program
-// nothing is known of that.
-func compare(known map[key]record, box []wechat.Draft) news {
-	var n news
-	standing := make(map[key]bool)
-	newest := make(map[string]record)   // in the box, by mini program
-	replaced := make(map[string]record) // the newest that is gone, by mini program
-	for _, draft := range box {
-		r := newRecord(draft)
-		if standing[r.key()] {
-			continue
-		}
-		standing[r.key()] = true
-		if _, seen := known[r.key()]; !seen {
-			n.uploaded = append(n.uploaded, upload{draft: draft, record: r})
-		}
-		if last, ok := newest[r.SourceMiniprogramAppID]; !ok || r.compare(last) > 0 {
-			newest[r.SourceMiniprogramAppID] = r
-		}
-	}
-	n.standing = len(standing)
-	for _, r := range slices.SortedFunc(maps.Values(known), record.compare) {
-		if standing[r.key()] {
-			continue
-		}
-		n.gone = append(n.gone, r)
-		if next, ok := newest[r.SourceMiniprogramAppID]; ok && r.SourceMiniprogramAppID != "" && next.compare(r) > 0 {
-			replaced[r.SourceMiniprogramAppID] = r
-		} else {
-			n.removed = append(n.removed, r)
-		}
-	}
-	slices.SortFunc(n.uploaded, func(a, b upload) int { return a.record.compare(b.record) })
-	for i, u := range n.uploaded {
-		if r, ok := replaced[u.record.SourceMiniprogramAppID]; ok && u.record.compare(r) > 0 {
-			n.uploaded[i].previous = &r
-		}
-	}
-	return n
-}
-
-// events are the news as they are published. Their ids are made of the draft alone, so they are the same whenever the
-// same draft is told.
-func (n news) events() ([]eventbus.Event, error) {
+// events are the diff as it is published. Their ids are made of the draft alone, so they are the same whenever the same
+// draft is published.
+func (d draftDiff) events(whole map[state.DraftKey]wechat.Draft) ([]eventbus.Event, error) {
 	type detail struct {
-		ID       string  `json:"id"`
-		Draft    any     `json:"draft"`
-		Previous *record `json:"previous,omitempty"`
+		ID       string          `json:"id"`
+		Draft    json.RawMessage `json:"draft"`
+		Previous json.RawMessage `json:"previous,omitempty"`
 	}
 	var events []eventbus.Event
-	add := func(kind string, r record, draft any, previous *record) {
-		id := eventbus.ID(kind, r.DraftID, r.CreateTime)
-		events = append(events, eventbus.Event{DetailType: kind, Detail: detail{id, draft, previous}})
-	}
-	for _, u := range n.uploaded {
-		draft, err := fit(u.draft, maxDraft)
+	for _, added := range d.added {
+		draft, err := state.TruncateDraft(added.draft, maxEventDraft)
 		if err != nil {
-			return nil, fmt.Errorf("encode draft %d: %w", u.draft.DraftID, err)
+			return nil, err
 		}
-		add(eventbus.DraftUploaded, u.record, draft, u.previous)
+		var previous json.RawMessage
+		if added.previous != nil {
+			if previous, err = goneDraft(*added.previous, whole); err != nil {
+				return nil, err
+			}
+		}
+		id := eventbus.ID(eventbus.DraftUploaded, added.draft.DraftID, added.draft.CreateTime)
+		events = append(events, eventbus.Event{DetailType: eventbus.DraftUploaded, Detail: detail{id, draft, previous}})
 	}
-	for _, r := range n.removed {
-		add(eventbus.DraftRemoved, r, r, nil)
+	for _, gone := range d.removed() {
+		draft, err := goneDraft(gone, whole)
+		if err != nil {
+			return nil, err
+		}
+		id := eventbus.ID(eventbus.DraftRemoved, gone.key.DraftID, gone.key.CreateTime)
+		events = append(events, eventbus.Event{DetailType: eventbus.DraftRemoved, Detail: detail{ID: id, Draft: draft}})
 	}
 	return events, nil
 }
 
-// maxDraft is how many bytes a draft may take in an event: that leaves room for the id and the previous draft.
-const maxDraft = eventbus.MaxDetail - 3*maxRemembered
-
-// fit encodes a draft in at most limit bytes. Where it has more, its texts are cut, one after the other, and its key
-// truncated names them. If it is something else that is too large, what is remembered of the draft has to do.
-func fit(draft wechat.Draft, limit int) (json.RawMessage, error) {
-	encoded, err := plainjson.Marshal(draft)
-	if err != nil || len(encoded) <= limit {
-		return encoded, err
+// goneDraft is the JSON of a draft that left the box: whole, or what is known of it where somebody deleted it.
+func goneDraft(gone goneEntry, whole map[state.DraftKey]wechat.Draft) (json.RawMessage, error) {
+	if draft, ok := whole[gone.key]; ok {
+		return state.TruncateDraft(draft, maxEventDraft)
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(encoded, &fields); err != nil {
-		return nil, err
-	}
-	var truncated []string
-	for _, name := range []string{"user_desc", "user_version", "source_miniprogram", "developer"} {
-		var text string
-		if json.Unmarshal(fields[name], &text) != nil || text == "" {
-			continue
-		}
-		truncated = append(truncated, name)
-		fields["truncated"], _ = plainjson.Marshal(truncated)
-		fields[name] = json.RawMessage(`""`)
-		without, err := plainjson.Marshal(fields)
-		if err != nil {
-			return nil, err
-		}
-		fields[name], _ = plainjson.Marshal(cut(text, limit-len(without)))
-		if len(without) <= limit {
-			return plainjson.Marshal(fields)
-		}
-	}
-	r := newRecord(draft)
-	r.Truncated = []string{"*"}
-	return plainjson.Marshal(r)
+	return state.MinimalDraft(gone.key, gone.sourceAppID)
 }

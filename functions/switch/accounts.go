@@ -1,153 +1,141 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"slices"
 	"time"
 
-	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/api"
-	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
 
 const (
-	usualLimit = 100 // accounts on a page where the query doesn't say
-	maxReads   = 100 // calls of SSM for a page
-	pageSize   = 10  // accounts in what SSM answers
+	// defaultAccountsLimit is how many accounts a page has where the query doesn't say.
+	defaultAccountsLimit = 100
+	// maxFilteredReads is how many pages of 1 MB one request reads in search of accounts that match.
+	maxFilteredReads = 30
 )
 
-// accounts tells what is known of the accounts.
-type accounts struct {
-	records account.Records
-	log     logging.Log
+// accountEntry is an account as the API shows it; null stands for what isn't known.
+type accountEntry struct {
+	AppID       string              `json:"appid"`
+	Kind        *state.Kind         `json:"kind"`
+	Name        *string             `json:"name"`
+	Status      state.Status        `json:"status"`
+	DraftSwitch *wechat.SwitchState `json:"draft_switch"` // null: a mini program has none
+	CheckedAt   *time.Time          `json:"checked_at"`
+	Errcode     *int                `json:"errcode"`
 }
 
-// entry is an account in the list; null stands for what isn't known.
-type entry struct {
-	AppID       string             `json:"appid"`
-	Status      account.Status     `json:"status"`
-	DraftSwitch wechat.SwitchState `json:"draft_switch"`
-	CheckedAt   *time.Time         `json:"checked_at"`
-	Errcode     *int               `json:"errcode"`
-}
-
-func entryOf(r account.Record) entry {
-	e := entry{AppID: r.AppID, Status: r.Status, DraftSwitch: r.DraftSwitch}
-	if !r.CheckedAt.IsZero() {
-		e.CheckedAt = new(r.CheckedAt.UTC())
+func newAccountEntry(a state.Account) accountEntry {
+	e := accountEntry{AppID: a.AppID, Status: a.Status}
+	if a.Kind != "" {
+		e.Kind = &a.Kind
 	}
-	if r.Errcode != 0 {
-		e.Errcode = new(r.Errcode)
+	if a.Name != "" {
+		e.Name = &a.Name
+	}
+	if !a.IsMiniProgram() {
+		e.DraftSwitch = &a.DraftSwitch
+	}
+	if !a.CheckedAt.IsZero() {
+		e.CheckedAt = new(a.CheckedAt.UTC())
+	}
+	if a.Errcode != 0 {
+		e.Errcode = &a.Errcode
 	}
 	return e
 }
 
+// accountsQuery is the query of GET /accounts; an empty filter matches all.
 type accountsQuery struct {
-	draftSwitch, status string // empty: any
-	limit               int
-	next                string // SSM's
+	kind        state.Kind
+	draftSwitch wechat.SwitchState
+	status      state.Status
+	limit       int
+	after       string // appid
 }
 
-func (q accountsQuery) matches(r account.Record) bool {
-	return (q.draftSwitch == "" || q.draftSwitch == string(r.DraftSwitch)) && (q.status == "" || q.status == string(r.Status))
+func (q accountsQuery) isFiltered() bool {
+	return q.kind != "" || q.draftSwitch != "" || q.status != ""
 }
 
-// list answers GET /accounts.
-func (a accounts) list(ctx context.Context, r *api.Request) (*api.Answer, error) {
-	query := accountsQuery{limit: usualLimit}
+// matches: an account counts as an Official Account until its kind is known, and a mini program has no draft switch.
+func (q accountsQuery) matches(a state.Account) bool {
+	return (q.kind == "" || q.kind == state.MiniProgram == a.IsMiniProgram()) &&
+		(q.draftSwitch == "" || q.draftSwitch == a.DraftSwitch && !a.IsMiniProgram()) &&
+		(q.status == "" || q.status == a.Status)
+}
+
+func readAccountsQuery(r *api.Request) (accountsQuery, error) {
+	q := accountsQuery{limit: defaultAccountsLimit}
 	err := api.ReadQuery(r.Query, map[string]func(string) error{
+		"kind": func(v string) error {
+			q.kind = state.Kind(v)
+			return api.OneOf(v, string(state.OfficialAccount), string(state.MiniProgram))
+		},
 		"draft_switch": func(v string) error {
-			query.draftSwitch = v
+			q.draftSwitch = wechat.SwitchState(v)
 			return api.OneOf(v, string(wechat.SwitchOpen), string(wechat.SwitchClosed), string(wechat.SwitchUnknown))
 		},
 		"status": func(v string) error {
-			query.status = v
-			return api.OneOf(v, string(account.Authorized), string(account.Unauthorized))
+			q.status = state.Status(v)
+			return api.OneOf(v, string(state.Authorized), string(state.Unauthorized))
 		},
-		"limit": func(v string) (err error) { query.limit, err = api.Limit(v); return err },
-		"next":  func(v string) (err error) { query.next, err = readNext(v); return err },
+		"limit": func(v string) (err error) { q.limit, err = api.Limit(v); return err },
+		"next":  func(v string) (err error) { q.after, err = api.ReadCursor(v, settings.IsAppID); return err },
 	})
+	return q, err
+}
+
+// listAccounts answers GET /accounts.
+func (h handler) listAccounts(ctx context.Context, r *api.Request) (*api.Answer, error) {
+	query, err := readAccountsQuery(r)
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := a.page(ctx, query)
+	page, next, err := accountsPage(ctx, h.accounts, query)
 	if err != nil {
 		return nil, err
 	}
 	body, err := plainjson.Marshal(struct {
-		Accounts []entry `json:"accounts"`
-		Next     string  `json:"next,omitempty"`
-	}{page, next})
+		Accounts []accountEntry `json:"accounts"`
+		Next     string         `json:"next,omitempty"`
+	}{page, api.WriteCursor(next)})
 	if err != nil {
 		return nil, fmt.Errorf("encode the accounts: %w", err)
 	}
 	return &api.Answer{Body: json.RawMessage(body), Cache: &api.Cache{Content: body}}, nil
 }
 
-// page reads until there are enough accounts, or until it was enough reading. Each read asks for no more than there is
-// room for, so that the next page begins where this one ends.
-func (a accounts) page(ctx context.Context, q accountsQuery) (page []entry, next string, err error) {
-	page = []entry{}
-	next = q.next
-	for range maxReads {
-		records, after, unreadable, err := a.records.Page(ctx, next, min(pageSize, q.limit-len(page)))
-		if next != "" && next == q.next && isBadToken(err) {
-			return nil, "", api.InvalidRequest("the query parameter next can't be used: " + errNext.Error())
-		}
+// accountsPage reads accounts until there are enough that match. Without a filter that takes one read.
+func accountsPage(ctx context.Context, accounts state.Accounts, q accountsQuery) (page []accountEntry, next string, err error) {
+	page, next = []accountEntry{}, q.after
+	limit := q.limit
+	if q.isFiltered() {
+		limit = 0
+	}
+	for range maxFilteredReads {
+		read, after, err := accounts.Page(ctx, next, limit)
 		if err != nil {
 			return nil, "", err
 		}
-		if unreadable > 0 {
-			a.log.WarnContext(ctx, "accounts have parameters that can't be read", "count", unreadable)
-		}
-		for _, record := range records {
-			if q.matches(record) {
-				page = append(page, entryOf(record))
+		for i, a := range read {
+			if !q.matches(a) {
+				continue
+			}
+			page = append(page, newAccountEntry(a))
+			if len(page) == q.limit && i < len(read)-1 {
+				return page, a.AppID, nil
 			}
 		}
 		if next = after; next == "" || len(page) == q.limit {
 			break
 		}
 	}
-	return page, writeNext(next), nil
-}
-
-var errNext = errors.New("the next of the former page, as it is")
-
-// writeNext makes the next of an answer of SSM's token: in letters that need no escaping in a query, and behind a sum
-// that tells it from any other text, since what SSM makes of one that it didn't give is not sure to be a clear refusal.
-func writeNext(token string) string {
-	if token == "" {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(append(sumOf(token), token...))
-}
-
-func readNext(v string) (token string, err error) {
-	const size = crc32.Size
-	text, err := base64.RawURLEncoding.Strict().DecodeString(v)
-	if err != nil || len(text) <= size || !bytes.Equal(text[:size], sumOf(string(text[size:]))) {
-		return "", errNext
-	}
-	return string(text[size:]), nil
-}
-
-func sumOf(token string) []byte {
-	return binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(token)))
-}
-
-// isBadToken reports whether SSM refused a token.
-func isBadToken(err error) bool {
-	var refused *awserror.Error
-	return errors.As(err, &refused) && slices.Contains([]string{"InvalidNextToken", "ValidationException"}, refused.Code)
+	return page, next, nil
 }

@@ -14,7 +14,7 @@ type checker struct {
 	wechat interface {
 		CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error)
 	}
-	tokens *token.Source
+	tokens *token.Reader
 	now    func() time.Time
 }
 

@@ -6,9 +6,20 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/authorizer"
+	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/platform"
+	"wechat-draftbox/pkg/queue"
+	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -18,14 +29,51 @@ type handler struct {
 	check    checker
 	opening  opening
 	survey   survey
-	accounts accounts
+	accounts state.Accounts
+}
+
+// newHandler wires the function. What answers requests gives up on AWS soon; the survey doesn't.
+func newHandler(deps bootstrap.Parts) handler {
+	s, batches := deps.Settings, bootstrap.ForBatches(deps.AWS)
+	database, batchDatabase := dynamodb.NewFromConfig(deps.AWS), dynamodb.NewFromConfig(batches)
+	table, batchTable := state.NewTable(database, s.StateTable, deps.Now), state.NewTable(batchDatabase, s.StateTable, deps.Now)
+	var tokens token.Getter = deps.Secrets
+	var batchTokens token.Store = token.NewSecretsStore(secretsmanager.NewFromConfig(batches), s.SecretPrefix, s.KMSKey)
+	if s.AccountTokenStore == settings.DynamoDB {
+		tokens = token.NewTableStore(database, s.TokenTable, deps.Now)
+		batchTokens = token.NewTableStore(batchDatabase, s.TokenTable, deps.Now)
+	}
+	check := checker{deps.WeChat, deps.Tokens(tokens), deps.Now}
+	record := recorder{
+		check:    checker{limitedChecker{deps.WeChat, make(chan struct{}, maxInFlight)}, deps.Tokens(batchTokens), deps.Now},
+		accounts: batchTable.Accounts(), bus: deps.Bus, log: deps.Log.Logger,
+	}
+	queueClient := sqs.NewFromConfig(batches)
+	return handler{
+		log: deps.Log, check: check, accounts: table.Accounts(),
+		opening: opening{
+			check: check, opener: wechat.NewSwitchOpener(deps.WeChat), allowlist: s.Openable,
+			table: table, bus: deps.Bus, log: deps.Log.Logger,
+		},
+		survey: survey{
+			recorder: record, tokens: batchTokens, cursor: batchTable.SurveyCursor(), metrics: deps.Metrics, sleep: retry.Sleep,
+			directory: authorizer.Directory{
+				WeChat: deps.WeChat, Tokens: deps.Tokens(deps.Secrets),
+				Platform: platform.NewCache(deps.Secrets, s.TokenCacheTTL, deps.Now),
+			},
+			queue: checkQueue{
+				recorder: record, client: queueClient, url: s.SwitchQueueURL,
+				worker: queue.NewWorker(queueClient, s.SwitchQueueURL, deps.Log.Logger),
+			},
+		},
+	}
 }
 
 func (h handler) triggers() trigger.Triggers {
 	routes := api.Routes{
 		{Method: "GET", Path: "/accounts/{appid}/draft-switch", Handle: h.get},
 		{Method: "POST", Path: "/accounts/{appid}/draft-switch", Handle: h.post},
-		{Method: "GET", Path: "/accounts", Handle: h.accounts.list},
+		{Method: "GET", Path: "/accounts", Handle: h.listAccounts},
 	}
 	return trigger.Triggers{
 		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
@@ -90,6 +138,6 @@ func (h handler) post(ctx context.Context, r *api.Request) (*api.Answer, error) 
 		return nil, err
 	}
 	return &api.Answer{Status: done.status, Body: answer{
-		AppID: id, IsOpen: isOpen(done.state), State: done.told(), Changed: &done.changed, CheckedAt: done.at,
+		AppID: id, IsOpen: isOpen(done.state), State: done.apiState(), Changed: &done.changed, CheckedAt: done.at,
 	}}, nil
 }

@@ -2,33 +2,36 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
-	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/eventbus"
-	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
 
 const (
-	// enough is how much time has to be left for an opening and the check that follows.
-	enough = 5 * time.Second
-	// bookkeeping is how long keeping books about an opening may hold up its answer, a step.
-	bookkeeping = 2 * time.Second
+	// openingTime is how much time has to be left for an opening and the check that follows.
+	openingTime = 5 * time.Second
+	// bestEffortTimeout is how long a step that may fail can hold up the answer.
+	bestEffortTimeout = 2 * time.Second
+	// claimDuration is how long an opening keeps others off, if it doesn't end before.
+	claimDuration = time.Minute
 )
 
 // opening opens draft switches, for good.
 type opening struct {
-	check    checker
-	opener   wechat.SwitchOpener
-	openable settings.Openable
-	records  account.Records
-	bus      *eventbus.Bus
-	log      logging.Log
+	check     checker
+	opener    wechat.SwitchOpener
+	allowlist settings.Openable
+	table     state.Table
+	bus       *eventbus.Bus
+	log       *slog.Logger
 }
 
 // result is how an attempt to open a switch ended.
@@ -42,40 +45,60 @@ type result struct {
 // stateOpening is the state of a switch that WeChat was told to open and that doesn't show it yet.
 const stateOpening wechat.SwitchState = "opening"
 
-// told is the state as the API tells it.
-func (r result) told() wechat.SwitchState {
+// apiState is the state as the API tells it.
+func (r result) apiState() wechat.SwitchState {
 	if r.changed && r.state != wechat.SwitchOpen {
 		return stateOpening
 	}
 	return r.state
 }
 
-// open opens the account's switch, unless it is open. It sends at most one opening call that WeChat could act on.
+// open opens the account's switch, unless it is open. One opening of an account is under way at a time, over all instances: it
+// is claimed before the check, and released where its outcome is known.
 func (o opening) open(ctx context.Context, appID string) (result, error) {
-	if !o.openable.Allows(appID) {
+	if !o.allowlist.Allows(appID) {
 		return result{}, &api.Problem{Slug: "opening-not-allowed", Detail: "OPENABLE_ACCOUNTS does not name " + appID}
 	}
-	known := o.before(ctx, appID)
+	claim := o.table.OpeningClaim(appID, claimDuration)
+	claimed, err := claim.Acquire(ctx)
+	if err != nil {
+		return result{}, fmt.Errorf("claim the opening, of which nothing was sent: %w", err)
+	}
+	if !claimed {
+		return result{}, &api.Problem{Slug: "opening-under-way",
+			Detail:     "another request is opening this switch, so nothing was sent",
+			RetryAfter: claimDuration}
+	}
+	done, settled, err := o.openClaimed(ctx, appID)
+	if settled {
+		o.bestEffort(ctx, appID, "release the claim of the opening", claim.Release)
+	}
+	return done, err
+}
+
+// openClaimed sends at most one opening call that WeChat could act on. settled is false where WeChat may still act on it.
+func (o opening) openClaimed(ctx context.Context, appID string) (done result, settled bool, err error) {
+	known := o.known(ctx, appID)
 	first, err := o.check.check(ctx, appID)
 	if err != nil {
-		return result{}, err
+		return result{}, true, err
 	}
 	switch {
 	case first.state == wechat.SwitchOpen:
-		o.keepBooks(ctx, known, first, false)
-		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, nil
+		o.recordOpen(ctx, known, first)
+		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, true, nil
 	case first.state != wechat.SwitchClosed:
-		return result{}, &api.Problem{Slug: "bad-upstream-answer",
+		return result{}, true, &api.Problem{Slug: "bad-upstream-answer",
 			Detail: "WeChat did not say whether the switch is open, so nothing was sent to open it"}
-	case !hasLeft(ctx, enough):
-		return result{}, &api.Problem{Slug: "wechat-timeout",
-			Detail: "too little time is left to open the switch and see what came of it, so nothing was sent to open it"}
+	case !hasLeft(ctx, openingTime):
+		return result{}, true, &api.Problem{Slug: "wechat-timeout",
+			Detail: "too little time is left to open the switch and check the outcome, so nothing was sent to open it"}
 	}
 
 	err = token.Write(ctx, o.check.tokens, appID, o.opener.OpenDraftSwitch)
 	lost := wechat.IsLost(err) && !wechat.IsRetired(err)
 	if err != nil && !lost {
-		return result{}, err
+		return result{}, true, err
 	}
 	after, err := o.check.check(ctx, appID)
 	if err != nil {
@@ -84,14 +107,15 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	}
 	switch {
 	case after.state == wechat.SwitchOpen:
-		o.keepBooks(ctx, known, after, true)
-		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, nil
+		o.publishOpened(ctx, known)
+		o.recordOpen(ctx, known, after)
+		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, true, nil
 	case lost:
-		return result{}, &api.Problem{Slug: "wechat-timeout",
+		return result{}, false, &api.Problem{Slug: "wechat-timeout",
 			Detail: "the answer to the opening was lost and the switch does not show as open; the opening was not repeated",
-			Action: "Ask for the state of the switch in a minute; if it is still closed, open it again."}
+			Action: "Check the switch in a minute; if it is still closed, open it again."}
 	}
-	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, nil
+	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, false, nil
 }
 
 func hasLeft(ctx context.Context, d time.Duration) bool {
@@ -99,38 +123,35 @@ func hasLeft(ctx context.Context, d time.Duration) bool {
 	return !ok || time.Until(deadline) >= d
 }
 
-// before is what was known of the account before anybody asked or told WeChat anything. All who open a switch at once
-// know the same, and so publish one event under one id.
-func (o opening) before(ctx context.Context, appID string) account.Record {
-	known := account.New(appID)
-	o.step(ctx, appID, "read what is known of the account", func(ctx context.Context) error {
-		current, err := o.records.Current(ctx, appID)
-		if err == nil {
-			known = current
-		}
+// known is what is known of the account before the opening.
+func (o opening) known(ctx context.Context, appID string) state.Account {
+	known := state.NewAccount(appID)
+	o.bestEffort(ctx, appID, "read the account", func(ctx context.Context) (err error) {
+		known, err = o.table.Accounts().Get(ctx, appID)
 		return err
 	})
 	return known
 }
 
-// keepBooks records that the switch is open and, where this opening did that, publishes it. The event comes first: a
-// crash between the two repeats it under the same id, and doesn't lose it.
-func (o opening) keepBooks(ctx context.Context, known account.Record, found checked, opened bool) {
-	if opened {
-		o.step(ctx, known.AppID, "publish that the switch was opened", func(ctx context.Context) error {
-			return o.bus.Publish(ctx, known.SwitchChanged(wechat.SwitchClosed, wechat.SwitchOpen))
-		})
-	}
-	o.step(ctx, known.AppID, "record that the switch is open", func(ctx context.Context) error {
-		_, _, err := o.records.Update(ctx, known.AppID, func(r *account.Record) { r.Found(found.state, found.at) })
+// publishOpened comes before [opening.recordOpen]: a crash between the two repeats the event under the same id, and
+// doesn't lose it.
+func (o opening) publishOpened(ctx context.Context, known state.Account) {
+	o.bestEffort(ctx, known.AppID, "publish that the switch was opened", func(ctx context.Context) error {
+		return o.bus.Publish(ctx, eventbus.SwitchOpened(known))
+	})
+}
+
+func (o opening) recordOpen(ctx context.Context, known state.Account, found checked) {
+	o.bestEffort(ctx, known.AppID, "record that the switch is open", func(ctx context.Context) error {
+		_, _, err := o.table.Accounts().Write(ctx, known, func(a *state.Account) { a.SetSwitch(found.state, found.at) })
 		return err
 	})
 }
 
-// step is one step of keeping books. Its failure is logged: the switch is open whatever becomes of it, and the next
-// survey records that.
-func (o opening) step(ctx context.Context, appID, what string, do func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(ctx, bookkeeping)
+// bestEffort is a step whose failure is logged: the switch is what it is whatever becomes of the step, and the next survey
+// records that.
+func (o opening) bestEffort(ctx context.Context, appID, what string, do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, bestEffortTimeout)
 	defer cancel()
 	if err := do(ctx); err != nil {
 		o.log.WarnContext(ctx, "could not "+what, "appid", appID, "error", err.Error())

@@ -15,12 +15,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/queue"
+	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -28,8 +29,8 @@ const (
 	messageTask = "check-switch"
 	// batchSize is how many messages SQS takes in one call.
 	batchSize = 10
-	// longestDelay is below the 12 hours for which SQS keeps a message from being received again.
-	longestDelay = 11 * time.Hour
+	// maxDelay is below the 12 hours for which SQS keeps a message from being received again.
+	maxDelay = 11 * time.Hour
 )
 
 // message asks for one account's switch.
@@ -40,43 +41,52 @@ type message struct {
 
 // checkQueue checks accounts message by message.
 type checkQueue struct {
-	inspector
-	worker *queue.Worker
-	client *sqs.Client
-	url    string
+	recorder recorder
+	worker   *queue.Worker
+	client   *sqs.Client
+	url      string
 }
 
-// enqueue sends a message for each account.
-func (s survey) enqueue(ctx context.Context, listed <-chan account.Record, result *tally) error {
+// enqueueAll sends a message for each account. Sending is quick, so a run reaches the end of the list.
+func (r *surveyRun) enqueueAll(ctx context.Context) error {
 	var batch []string
-	send := func() error {
-		sent, err := s.queue.send(ctx, batch)
-		result.Queued += sent
-		result.Failed += len(batch) - sent
-		batch = nil
-		return err
-	}
-	for record := range listed {
-		if !result.asks(record) {
+	for a, err := range r.survey.all(ctx, "") {
+		if err != nil {
+			return err
+		}
+		if !a.IsStored() {
+			if err := r.survey.recorder.record(ctx, a, func(*state.Account) {}); err != nil {
+				r.survey.recorder.log.WarnContext(ctx, "could not record an account", "appid", a.AppID, "error", err.Error())
+			}
+		}
+		a = r.learner.Learn(ctx, a)
+		if !r.needsCheck(a) {
 			continue
 		}
-		if err := s.keep(ctx, record, func(*account.Record) {}); err != nil {
-			s.log.WarnContext(ctx, "could not record an account", "appid", record.AppID, "error", err.Error())
-		}
-		if batch = append(batch, record.AppID); len(batch) == batchSize {
-			if err := send(); err != nil {
+		if batch = append(batch, a.AppID); len(batch) == batchSize {
+			if err := r.enqueue(ctx, batch); err != nil {
 				return err
 			}
+			batch = nil
 		}
 	}
 	if len(batch) == 0 {
 		return nil
 	}
-	return send()
+	return r.enqueue(ctx, batch)
 }
 
-// send sends a batch of messages and returns how many the queue took. Those that it didn't take are sent again by
-// themselves.
+func (r *surveyRun) enqueue(ctx context.Context, batch []string) error {
+	sent, err := r.survey.queue.send(ctx, batch)
+	r.result.Queued += sent
+	r.result.Failed += len(batch) - sent
+	return err
+}
+
+// sendAttempts is how often messages are sent that SQS didn't accept beside others.
+const sendAttempts = 5
+
+// send sends a batch of messages and returns how many the queue accepted.
 func (q checkQueue) send(ctx context.Context, appIDs []string) (sent int, err error) {
 	var entries []types.SendMessageBatchRequestEntry
 	for i, appID := range appIDs {
@@ -88,34 +98,31 @@ func (q checkQueue) send(ctx context.Context, appIDs []string) (sent int, err er
 			Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)),
 		})
 	}
-	answered := false
-	err = q.patiently(ctx, func() error {
+	for attempt := 1; ; attempt++ {
 		out, err := q.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: aws.String(q.url), Entries: entries})
-		if answered = err == nil; !answered {
-			return awserror.Wrap("sqs:SendMessageBatch", q.url, err)
+		if err != nil {
+			return sent, awserror.Wrap("sqs:SendMessageBatch", q.url, err)
 		}
 		sent += len(out.Successful)
 		if len(out.Failed) == 0 {
-			return nil
+			return sent, nil
+		}
+		if attempt == sendAttempts || !retry.Sleep(ctx, retry.Jitter(time.Duration(attempt)*200*time.Millisecond)) {
+			q.recorder.log.WarnContext(ctx, "could not queue accounts; the next survey does", "count", len(out.Failed),
+				"error", aws.ToString(out.Failed[0].Code))
+			return sent, nil
 		}
 		entries = slices.DeleteFunc(entries, func(e types.SendMessageBatchRequestEntry) bool {
 			return !slices.ContainsFunc(out.Failed, func(f types.BatchResultErrorEntry) bool { return *f.Id == *e.Id })
 		})
-		return &awserror.Error{Operation: "sqs:SendMessageBatch", Resource: q.url, Kind: awserror.Unavailable,
-			Code: aws.ToString(out.Failed[0].Code), Detail: strconv.Itoa(len(out.Failed)) + " messages were not taken"}
-	})
-	if err != nil && answered { // single messages; the next survey sends them again
-		q.log.WarnContext(ctx, "could not queue accounts", "error", err.Error())
-		return sent, nil
 	}
-	return sent, err
 }
 
 // receive handles a batch of messages. Those in its answer come again.
 func (q checkQueue) receive(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
-	working, cancel := earlier(ctx, 2*time.Second) // what is left is for postponing messages
+	working, cancel := endEarlier(ctx, 2*time.Second) // what is left is for postponing messages
 	defer cancel()
-	return q.worker.Work(ctx, batch, atOnce, func(_ context.Context, m events.SQSMessage) error { return q.work(working, m) }), nil
+	return q.worker.Work(ctx, batch, workers, func(_ context.Context, m events.SQSMessage) error { return q.work(working, m) }), nil
 }
 
 // work checks the account that a message asks for.
@@ -128,29 +135,25 @@ func (q checkQueue) work(ctx context.Context, m events.SQSMessage) error {
 	if err == nil {
 		return nil
 	}
-	if worthRepeating(err) {
+	if isRetryable(err) {
 		return &queue.Again{Err: fmt.Errorf("check %s: %w", asked.AppID, err), After: q.delay(m, err)}
 	}
-	q.report(ctx, asked.AppID, err)
+	q.recorder.report(ctx, asked.AppID, err)
 	return nil
 }
 
 // checkOne checks an account, unless that isn't asked for any more.
 func (q checkQueue) checkOne(ctx context.Context, appID string) error {
-	var record account.Record
-	err := q.patiently(ctx, func() (err error) {
-		record, err = q.records.Current(ctx, appID)
-		return err
-	})
-	if err != nil || record.Status != account.Authorized || record.DraftSwitch == wechat.SwitchOpen {
+	a, err := q.recorder.accounts.Get(ctx, appID)
+	if err != nil || a.Status != state.Authorized || a.DraftSwitch == wechat.SwitchOpen || a.IsMiniProgram() {
 		return err
 	}
-	return q.inspect(ctx, record)
+	return q.recorder.checkAndRecord(ctx, a)
 }
 
-// worthRepeating reports whether a check may go well without anybody acting. That WeChat's answer was none counts as
+// isRetryable reports whether a check may go well without anybody acting. An answer of WeChat's that can't be used counts as
 // an accident of the moment.
-func worthRepeating(err error) bool {
+func isRetryable(err error) bool {
 	var failure *wechat.Failure
 	return api.ProblemOf(err, time.Now()).Retryable() || errors.As(err, &failure) && !wechat.IsRetired(err)
 }
@@ -159,6 +162,6 @@ func worthRepeating(err error) bool {
 // WeChat refused for is over.
 func (q checkQueue) delay(m events.SQSMessage, err error) time.Duration {
 	received, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
-	wait := max(time.Duration(max(received, 1))*time.Minute, api.ProblemOf(err, q.check.now()).RetryAfter)
-	return min(wait+rand.N(30*time.Second), longestDelay)
+	wait := max(time.Duration(max(received, 1))*time.Minute, api.ProblemOf(err, q.recorder.check.now()).RetryAfter)
+	return min(wait+rand.N(30*time.Second), maxDelay)
 }

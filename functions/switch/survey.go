@@ -1,64 +1,47 @@
 package main
 
 import (
-	"container/heap"
 	"context"
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
+	"iter"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"golang.org/x/time/rate"
+	"golang.org/x/sync/errgroup"
 
-	"wechat-draftbox/pkg/account"
-	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/metrics"
-	"wechat-draftbox/pkg/parameter"
-	"wechat-draftbox/pkg/pause"
-	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
 
 const (
 	surveyTask = "check-switches"
-	// holdBack is how long a quota for the minute is left alone.
-	holdBack = time.Minute
+	// rateLimitPause is how long a quota by the minute is left alone.
+	rateLimitPause = time.Minute
+	// maxDeferred is how many accounts may have met a quota by the minute until it counts as everybody's.
+	maxDeferred = maxInFlight
+	// surveyMargin is how long what was begun has to end when the time is nearly up.
+	surveyMargin = 10 * time.Second
 )
 
-// survey asks for the state of every account's switch, but for those known to be open: an open switch never closes.
+// survey checks the switch of every Official Account, but for those known to be open: an open switch never closes. It
+// reads the accounts in pages and keeps no list of them.
 type survey struct {
-	inspector
-	tokens tokenStore
-	queue  checkQueue // where it has a URL, the checks are left to its messages
-	// metrics are told what was known when the survey began: with a queue, the answers come in other invocations.
-	metrics *metrics.Recorder
+	recorder  recorder
+	tokens    token.Store
+	directory authorizer.Directory
+	cursor    state.Cursor
+	queue     checkQueue // where it has a URL, the checks are left to its messages
+	metrics   *metrics.Recorder
+	sleep     func(context.Context, time.Duration) bool // as retry.Sleep
 }
 
-// tokenStore is where the accounts' tokens stand. It tells which accounts have one.
-type tokenStore interface {
-	token.Store
-	AppIDs(ctx context.Context, next string) (page []string, after string, err error)
-}
-
-// writesPerSecond is three quarters of what SSM takes at best: others write parameters too.
-const writesPerSecond = 30
-
-func newSurvey(parts bootstrap.Parts, check checker, parameters parameter.Store, tokens tokenStore) survey {
-	check.wechat = inTurn{check.wechat, make(chan struct{}, inFlight)}
-	i := inspector{
-		check: check, bus: parts.Bus, log: parts.Log, wait: pause.For,
-		records: account.NewRecords(parameters.Paced(rate.NewLimiter(writesPerSecond, 1))),
-	}
-	client, url := sqs.NewFromConfig(parts.AWS), parts.Settings.SwitchQueueURL
-	return survey{i, tokens, checkQueue{i, queue.NewWorker(client, url, parts.Log.Logger), client, url}, parts.Metrics}
-}
-
-// surveyed is the result of a survey, of accounts that are authorised.
-type surveyed struct {
+// surveyResult is the result of a survey, of Official Accounts that are authorized.
+type surveyResult struct {
 	Task      string `json:"task"`
 	Accounts  int    `json:"accounts"`
 	KnownOpen int    `json:"known_open"`
@@ -67,180 +50,222 @@ type surveyed struct {
 	Failed    int    `json:"failed"`
 }
 
-// tally is a survey under way: its result, and the states that were known when it began.
-type tally struct {
-	surveyed
-	states map[wechat.SwitchState]int
+// surveyRun is a survey under way.
+type surveyRun struct {
+	survey  survey
+	learner *authorizer.Learner
+
+	mu       sync.Mutex
+	result   surveyResult
+	states   map[wechat.SwitchState]int // as they were known when the survey began
+	deferred []state.Account            // they met a quota by the minute
 }
 
-// run is the task. It ends before its time is up; the next run goes on with what is left.
+// run is the task. Where its time runs out, the next run goes on where it stopped.
 func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
-	working, cancel := earlier(ctx, 2*time.Second)
+	working, cancel := endEarlier(ctx, 2*time.Second)
 	defer cancel()
-	result := tally{surveyed{Task: surveyTask}, make(map[wechat.SwitchState]int)}
-	accounts, listed := make(chan account.Record), make(chan error, 1)
-	go func() {
-		defer close(accounts)
-		listed <- s.list(working, accounts)
-	}()
+	r := &surveyRun{
+		survey:  s,
+		learner: s.directory.Learner(s.recorder.accounts, authorizer.PerRun, s.recorder.log),
+		result:  surveyResult{Task: surveyTask},
+		states:  make(map[wechat.SwitchState]int),
+	}
 	var err error
 	if s.queue.url != "" {
-		err = s.enqueue(working, accounts, &result)
+		err = r.enqueueAll(working)
 	} else {
-		s.checkAll(working, accounts, &result)
+		err = r.checkAll(working)
 	}
-	cancel()
-	err = errors.Join(err, <-listed)
-	s.log.InfoContext(ctx, "draft switches surveyed", "task", result.Task, "accounts", result.Accounts,
-		"known_open", result.KnownOpen, "queued", result.Queued, "checked", result.Checked, "failed", result.Failed)
+	s.recorder.log.InfoContext(ctx, "surveyed the draft switches", "task", r.result.Task, "accounts", r.result.Accounts,
+		"known_open", r.result.KnownOpen, "queued", r.result.Queued, "checked", r.result.Checked, "failed", r.result.Failed)
 	if err != nil {
 		return nil, err
 	}
-	s.metrics.Put(metrics.AccountsOpen, float64(result.states[wechat.SwitchOpen]))
-	s.metrics.Put(metrics.AccountsClosed, float64(result.states[wechat.SwitchClosed]))
-	s.metrics.Put(metrics.AccountsUnknown, float64(result.states[wechat.SwitchUnknown]))
-	return result.surveyed, nil
+	s.metrics.Put(metrics.AccountsOpen, float64(r.states[wechat.SwitchOpen]))
+	s.metrics.Put(metrics.AccountsClosed, float64(r.states[wechat.SwitchClosed]))
+	s.metrics.Put(metrics.AccountsUnknown, float64(r.states[wechat.SwitchUnknown]))
+	return r.result, nil
 }
 
-// asks counts an account and reports whether its switch is to be asked for.
-func (t *tally) asks(record account.Record) bool {
-	t.Accounts++
-	t.states[record.DraftSwitch]++
-	if record.DraftSwitch == wechat.SwitchOpen {
-		t.KnownOpen++
+// needsCheck counts an account and reports whether its switch is to be checked.
+func (r *surveyRun) needsCheck(a state.Account) bool {
+	if a.Status != state.Authorized || a.IsMiniProgram() {
+		return false
+	}
+	r.result.Accounts++
+	r.states[a.DraftSwitch]++
+	if a.DraftSwitch == wechat.SwitchOpen {
+		r.result.KnownOpen++
 		return false
 	}
 	return true
 }
 
-// list gives out every authorised account: those that have a record, then those that have but a token.
-func (s survey) list(ctx context.Context, to chan<- account.Record) error {
-	give := func(record account.Record) bool {
-		select {
-		case to <- record:
-			return true
-		case <-ctx.Done():
+// all gives out every account: those that have an item, from the one after the given appid and then those before it, and
+// those that have but a token.
+func (s survey) all(ctx context.Context, after string) iter.Seq2[state.Account, error] {
+	return func(yield func(state.Account, error) bool) {
+		if !s.eachStored(ctx, after, "", yield) || after != "" && !s.eachStored(ctx, "", after, yield) {
+			return
+		}
+		for owners, err := range s.tokens.Owners(ctx) {
+			if err == nil {
+				err = s.eachMissing(ctx, owners, yield)
+			}
+			if err != nil {
+				if !errors.Is(err, errStopped) {
+					yield(state.Account{}, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+// eachStored gives out the accounts that have an item, from the one after the given appid to last, or the end where that
+// is empty. It reports whether to go on.
+func (s survey) eachStored(ctx context.Context, after, last string, yield func(state.Account, error) bool) bool {
+	for {
+		page, next, err := s.recorder.accounts.Page(ctx, after, 0)
+		if err != nil {
+			yield(state.Account{}, err)
 			return false
 		}
-	}
-	recorded := make(map[string]bool)
-	records := func(ctx context.Context, next string) ([]account.Record, string, error) {
-		page, after, unreadable, err := s.records.Page(ctx, next, 10)
-		if unreadable > 0 {
-			s.log.WarnContext(ctx, "accounts have parameters that can't be read", "count", unreadable)
+		for _, a := range page {
+			if last != "" && a.AppID > last {
+				return true
+			}
+			if !yield(a, nil) {
+				return false
+			}
 		}
-		return page, after, err
+		if after = next; after == "" {
+			return true
+		}
 	}
-	err := each(ctx, s.inspector, records, func(record account.Record) bool {
-		recorded[record.AppID] = true
-		return record.Status != account.Authorized || give(record)
-	})
-	if err == nil {
-		err = each(ctx, s.inspector, s.tokens.AppIDs, func(appID string) bool {
-			return recorded[appID] || !settings.IsAppID(appID) || give(account.New(appID))
-		})
+}
+
+var errStopped = errors.New("the survey was stopped")
+
+// eachMissing gives out those of the owners that have no item.
+func (s survey) eachMissing(ctx context.Context, owners []string, yield func(state.Account, error) bool) error {
+	accounts, err := s.recorder.accounts.GetAll(ctx, owners)
+	if err != nil {
+		return err
 	}
-	if ctx.Err() != nil { // the time is up
-		return nil
+	for _, appID := range owners {
+		if a := accounts[appID]; settings.IsAppID(appID) && !a.IsStored() && !yield(a, nil) {
+			return errStopped
+		}
+	}
+	return nil
+}
+
+// checkAll checks all accounts. Those that met a quota by the minute are checked once more when the minute is over. Where the
+// time is up, the cursor has the next run go on from there.
+func (r *surveyRun) checkAll(ctx context.Context) error {
+	starting, cancel := endEarlier(ctx, surveyMargin)
+	defer cancel()
+	start, err := r.survey.cursor.Get(starting)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(workers)
+	last, stopped := start, false
+	for a, listErr := range r.survey.all(starting, start) {
+		if starting.Err() != nil {
+			stopped = true
+			break
+		}
+		if err = listErr; err != nil {
+			break
+		}
+		a = r.learn(starting, a)
+		if !r.needsCheck(a) {
+			continue
+		}
+		if !r.makeRoom(starting, &group) {
+			stopped = true
+			break
+		}
+		last = a.AppID
+		group.Go(func() error { r.checkOne(ctx, a); return nil })
+	}
+	group.Wait()
+	if starting.Err() == nil {
+		r.retryDeferred(starting, &group)
+	}
+	r.result.Failed += len(r.deferred)
+	if starting.Err() != nil { // it ran out of time, or listing did for that reason
+		stopped, err = true, nil
+	}
+	if !stopped {
+		last = ""
+	}
+	saving, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer done()
+	if err := r.survey.cursor.Set(saving, start, last); err != nil {
+		r.survey.recorder.log.WarnContext(ctx, "could not save where the next survey goes on", "error", err.Error())
 	}
 	return err
 }
 
-// each reads a list page by page, until its end or until one is not taken.
-func each[T any](ctx context.Context, i inspector, read func(ctx context.Context, next string) ([]T, string, error), take func(T) bool) error {
-	for next := ""; ; {
-		var page []T
-		err := i.patiently(ctx, func() (err error) {
-			var after string
-			if page, after, err = read(ctx, next); err == nil {
-				next = after
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, one := range page {
-			if !take(one) {
-				return nil
-			}
-		}
-		if next == "" {
-			return nil
-		}
+// learn is the account with its kind, where this run still asks for kinds.
+func (r *surveyRun) learn(ctx context.Context, a state.Account) state.Account {
+	if !a.IsStored() {
+		return a // its item is written with the result of its check
+	}
+	return r.learner.Learn(ctx, a)
+}
+
+func (r *surveyRun) checkOne(ctx context.Context, a state.Account) {
+	err := r.survey.recorder.checkAndRecord(ctx, a)
+	if err != nil && ctx.Err() != nil { // not checked to the end
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err == nil:
+		r.result.Checked++
+	case isMinuteQuota(err):
+		r.deferred = append(r.deferred, a)
+	default:
+		r.result.Failed++
+		r.survey.recorder.report(ctx, a.AppID, err)
 	}
 }
 
-// checkAll checks accounts while more of them are still being listed.
-//
-// Accounts whose quota for the minute is used up are held back until the others are done. When as many are held back
-// as are in flight, it isn't the quota of single accounts any more, and nothing is sent until the minute is over.
-func (s survey) checkAll(ctx context.Context, listed <-chan account.Record, result *tally) {
-	starting, cancel := earlier(ctx, 10*time.Second) // what is under way has that long to end
-	defer cancel()
-	type outcome struct {
-		account.Record
-		err error
+// makeRoom pauses the survey where so many accounts met a quota by the minute that it can't be their own. It reports whether
+// there is time to go on.
+func (r *surveyRun) makeRoom(ctx context.Context, group *errgroup.Group) bool {
+	r.mu.Lock()
+	full := len(r.deferred) >= maxDeferred
+	r.mu.Unlock()
+	if !full {
+		return true
 	}
-	work, done := make(chan account.Record), make(chan outcome)
-	var workers sync.WaitGroup
-	for range atOnce {
-		workers.Go(func() {
-			for record := range work {
-				done <- outcome{record, s.inspect(ctx, record)}
-			}
-		})
-	}
-	defer workers.Wait()
-	defer close(work)
+	group.Wait()
+	return r.retryDeferred(ctx, group)
+}
 
-	var waiting agenda
-	var held []account.Record
-	stop := starting.Done()
-	for busy := 0; busy > 0 || listed != nil || len(waiting) > 0 || len(held) > 0; {
-		pausing := len(held) >= inFlight || listed == nil && len(waiting) == 0
-		if len(held) > 0 && pausing && busy == 0 {
-			if !s.wait(starting, holdBack) {
-				result.Failed += len(held)
-				return
-			}
-			for _, record := range held {
-				waiting.add(record)
-			}
-			held = nil
-			continue
+// retryDeferred checks the deferred accounts, again and again, once the minute is over. It reports whether all were, in
+// the time there is.
+func (r *surveyRun) retryDeferred(ctx context.Context, group *errgroup.Group) bool {
+	for len(r.deferred) > 0 {
+		if !r.survey.sleep(ctx, rateLimitPause) {
+			return false
 		}
-		var next account.Record
-		var out chan<- account.Record
-		if len(waiting) > 0 && !pausing {
-			next, out = waiting[0].Record, work
+		again := r.deferred
+		r.deferred = nil
+		for _, a := range again {
+			group.Go(func() error { r.checkOne(ctx, a); return nil })
 		}
-		select {
-		case record, more := <-listed:
-			if !more {
-				listed = nil
-			} else if result.asks(record) {
-				waiting.add(record)
-			}
-		case out <- next:
-			heap.Pop(&waiting)
-			busy++
-		case one := <-done:
-			busy--
-			switch {
-			case one.err == nil:
-				result.Checked++
-			case ctx.Err() != nil: // not asked to the end
-			case isMinuteQuota(one.err):
-				held = append(held, one.Record)
-			default:
-				result.Failed++
-				s.report(ctx, one.AppID, one.err)
-			}
-		case <-stop:
-			stop, listed, waiting = nil, nil, nil
-		}
+		group.Wait()
 	}
+	return true
 }
 
 func isMinuteQuota(err error) bool {
@@ -248,28 +273,11 @@ func isMinuteQuota(err error) bool {
 	return errors.As(err, &refusal) && refusal.Known().Class == wechat.MinuteQuota
 }
 
-// agenda is a heap of the accounts to be checked. The one that wasn't for the longest time comes first, so that a run
-// goes on where one that ran out of time has stopped. When that was is known to within [account.RenewAfter] only, since
-// checked_at is seldom written, so it is drawn from that span: of accounts that look alike, none is always last.
-type agenda []due
-
-type due struct {
-	account.Record
-	since time.Time
-}
-
-func (a *agenda) add(r account.Record) {
-	heap.Push(a, due{r, r.CheckedAt.Add(rand.N(account.RenewAfter))})
-}
-
-func (a agenda) Len() int           { return len(a) }
-func (a agenda) Less(i, j int) bool { return a[i].since.Before(a[j].since) }
-func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(x any)        { *a = append(*a, x.(due)) }
-
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	x := (*a)[last]
-	*a = (*a)[:last]
-	return x
+// endEarlier is ctx, but ends before it does: by d, or by a tenth of what is left, if that is less.
+func endEarlier(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-min(d, time.Until(deadline)/10)))
 }

@@ -19,7 +19,7 @@ import (
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/pause"
+	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
@@ -554,7 +554,7 @@ func TestSurveyHasNoMinuteBeforeItsDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	began := time.Now()
-	result, err := startWith(world, pause.For).Invoke(ctx, map[string]string{"task": "check-switches"})
+	result, err := startWith(world, retry.Sleep).Invoke(ctx, map[string]string{"task": "check-switches"})
 	if err != nil || time.Since(began) > 10*time.Second {
 		t.Errorf("took %v, error %v", time.Since(began), err)
 	}

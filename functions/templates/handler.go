@@ -10,11 +10,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/listing"
 	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -29,7 +32,9 @@ type handler struct {
 // newHandler makes a handler that waits for lookAgain before it looks at the library a second time.
 func newHandler(parts bootstrap.Parts, lookAgain time.Duration) handler {
 	library := library{parts.WeChat, parts.Tokens(parts.Secrets), lookAgain, parts.Log}
-	return handler{lib: library, promotions: newPromotions(library), log: parts.Log, now: parts.Now}
+	table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), parts.Settings.StateTable, parts.Now)
+	history := table.Drafts(parts.Settings.HistoryRetention)
+	return handler{lib: library, promotions: newPromotions(library, history), log: parts.Log, now: parts.Now}
 }
 
 func (h handler) triggers() trigger.Triggers {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/pause"
+	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -18,7 +18,7 @@ const looks = 3
 // library is the platform's template library, with the draft box that fills it.
 type library struct {
 	client    *wechat.Client
-	tokens    *token.Source
+	tokens    *token.Reader
 	lookAgain time.Duration // the wait before the second look; it grows with each
 	log       logging.Log
 }
@@ -67,7 +67,7 @@ func (l library) look(ctx context.Context, shows func([]wechat.Template) bool) b
 		if shows(templates) {
 			return true
 		}
-		if look == looks || !pause.For(ctx, time.Duration(look)*l.lookAgain) {
+		if look == looks || !retry.Sleep(ctx, time.Duration(look)*l.lookAgain) {
 			return false
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -16,11 +17,14 @@ const enough = 5 * time.Second
 // promotions put drafts into the library, one after the other: the second of two at once has to see what the first
 // one made.
 type promotions struct {
-	lib  library
-	turn chan struct{} // a mutex whose waiting ends with the context
+	lib     library
+	history state.Drafts
+	turn    chan struct{} // a mutex whose waiting ends with the context
 }
 
-func newPromotions(l library) *promotions { return &promotions{l, make(chan struct{}, 1)} }
+func newPromotions(l library, history state.Drafts) *promotions {
+	return &promotions{l, history, make(chan struct{}, 1)}
+}
 
 // choice chooses a draft from the box. Its error is a [*api.Problem].
 type choice func(box []wechat.Draft) (wechat.Draft, error)
@@ -64,6 +68,7 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 		t, ok = added(draft, before, after)
 		return ok
 	}) {
+		p.note(ctx, draft, t)
 		return t, true, nil
 	}
 	// An addition that was accepted and doesn't show is told like a lost one: only the library can name the template.
@@ -74,6 +79,19 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 	return t, false, &api.Problem{Slug: "wechat-timeout",
 		Detail: became + ", and its template could not be seen in the library; the addition was not repeated",
 		Action: "List the templates in a minute; if it still isn't there, promote the draft again."}
+}
+
+// noteTimeout is how long noting a promotion may hold up its answer.
+const noteTimeout = 2 * time.Second
+
+// note records the promotion in the history. A failure is logged: the template is there whatever the history says.
+func (p *promotions) note(ctx context.Context, draft wechat.Draft, t wechat.Template) {
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+	defer cancel()
+	if err := p.history.AddTemplate(ctx, draft, t.TemplateID); err != nil {
+		p.lib.log.WarnContext(ctx, "could not note a promotion in the history", "draft_id", draft.DraftID,
+			"template_id", t.TemplateID, "error", err.Error())
+	}
 }
 
 func nothingSent() error {

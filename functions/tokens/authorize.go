@@ -33,27 +33,32 @@ func (h *handler) authorize(ctx context.Context, body string) error {
 		!settings.IsAppID(message.AppID) || message.Code == "" {
 		return errors.New("the message is no authorization")
 	}
-	work, done, _ := span(ctx)
+	work, done, _ := splitDeadline(ctx)
 	defer done()
-	turn := h.Turn(littlePatience)
-	_, _, err := h.KeepComponent(work, turn) // a code doesn't live until the next refresh-tokens
-	turn.End()
-	if err != nil {
-		h.Log.WarnContext(ctx, "the component token could not be renewed", "error", err.Error())
+	if err := h.refreshComponentAlone(work); err != nil { // a code doesn't live until the next refresh-tokens
+		h.log().WarnContext(ctx, "the component token could not be renewed", "error", err.Error())
 	}
-	err = h.Exchange(work, renewal.Authorization{
+	err := h.renewer.Exchange(work, renewal.Authorization{
 		AppID: message.AppID, Code: secret.New(message.Code), CreateTime: message.CreateTime,
 	})
 	var refusal *wechat.Error
 	switch {
 	case err == nil:
 		return nil
-	case !renewal.MayPass(err):
-		h.PublishFailures(ctx, renewal.FailureOf(message.AppID, err, h.Now()))
+	case !renewal.IsRetryable(err):
+		h.renewer.PublishFailures(ctx, renewal.FailureOf(message.AppID, err, h.renewer.Now()))
 		return err
 	case errors.As(err, &refusal) && refusal.Known().Class == wechat.MinuteQuota:
 		return &queue.Again{Err: err, After: retryAfterQuota}
 	}
 	// Until the queue gives it to its dead letters: an operator may have to mend something.
 	return &queue.Again{Err: err, After: retryAfter}
+}
+
+// refreshComponentAlone renews the component token if it is due, for a task that renews no other tokens under the lease.
+func (h *handler) refreshComponentAlone(ctx context.Context) error {
+	lease := h.renewer.Lease(renewal.TokenLeaseTimeout)
+	defer lease.Release(ctx)
+	_, _, err := h.renewer.RefreshComponentIfDue(ctx, lease)
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -10,35 +11,34 @@ import (
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/metrics"
-	"wechat-draftbox/pkg/parameter"
 	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
-	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/trigger"
 )
 
 type handler struct {
-	*renewal.Renewer
-	// stores are where the accounts' tokens can stand, by the names of ACCOUNT_TOKEN_STORE.
-	stores map[string]token.Keeper
-	queue  *queue.Worker
+	renewer *renewal.Renewer
+	queue   *queue.Worker
 
-	metrics      *metrics.Recorder
-	manageTokens bool   // for doctor
-	egressIP     string // for doctor
+	metrics            *metrics.Recorder
+	ignoreMiniPrograms bool
+	manageTokens       bool   // for doctor
+	egressIP           string // for doctor
 }
 
-func newHandler(parts bootstrap.Parts, renewer *renewal.Renewer, parameters parameter.Store) *handler {
+func newHandler(deps bootstrap.Parts) *handler {
 	return &handler{
-		Renewer: renewer,
-		stores:  map[string]token.Keeper{"secretsmanager": parts.Secrets, "ssm": parameter.NewTokens(parameters)},
-		queue:   queue.NewWorker(sqs.NewFromConfig(parts.AWS), parts.Settings.AuthorizationQueueURL, parts.Log.Logger),
+		renewer: renewal.New(deps),
+		queue:   queue.NewWorker(sqs.NewFromConfig(deps.AWS), deps.Settings.AuthorizationQueueURL, deps.Log.Logger),
 
-		metrics:      parts.Metrics,
-		manageTokens: parts.Settings.ManageTokens,
-		egressIP:     parts.Settings.EgressIP,
+		metrics:            deps.Metrics,
+		ignoreMiniPrograms: deps.Settings.IgnoreMiniPrograms,
+		manageTokens:       deps.Settings.ManageTokens,
+		egressIP:           deps.Settings.EgressIP,
 	}
 }
+
+func (h *handler) log() *slog.Logger { return h.renewer.Log }
 
 func (h *handler) triggers() trigger.Triggers {
 	return trigger.Triggers{

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/token"
 )
 
@@ -22,45 +23,44 @@ type moveResult struct {
 }
 
 // moveAccountTokens does move-account-tokens: it copies the accounts' tokens to the store that the event names from
-// the other one, reads each copy back, and deletes nothing. A token that stands there and lives longer stays.
+// the other one, reads each copy back, and deletes nothing. A token there that expires later stays.
 func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) (any, error) {
 	var asked struct {
-		To string `json:"to"`
+		To settings.AccountTokenStore `json:"to"`
 	}
-	if json.Unmarshal(event, &asked) != nil || h.stores[asked.To] == nil {
-		return nil, errors.New(`move-account-tokens needs "to": "ssm" or "secretsmanager"`)
+	if json.Unmarshal(event, &asked) != nil || asked.To != settings.DynamoDB && asked.To != settings.SecretsManager {
+		return nil, errors.New(`move-account-tokens needs "to": "dynamodb" or "secretsmanager"`)
 	}
-	to, from := h.stores[asked.To], h.stores["secretsmanager"]
-	if asked.To == "secretsmanager" {
-		from = h.stores["ssm"]
+	m := mover{from: h.renewer.Secrets, to: h.renewer.Table}
+	if asked.To == settings.SecretsManager {
+		m = mover{from: h.renewer.Table, to: h.renewer.Secrets}
 	}
-
-	result := moveResult{Task: "move-account-tokens", To: asked.To}
-	var mu sync.Mutex
-	work, done, enough := span(ctx)
+	result := moveResult{Task: "move-account-tokens", To: string(asked.To)}
+	work, done, hasTime := splitDeadline(ctx)
 	defer done()
+	var mu sync.Mutex
 	var group errgroup.Group
-	group.SetLimit(parallel)
+	group.SetLimit(maxParallel)
 	var ended error
-	for holding, err := range from.Accounts(work) {
-		if err != nil && holding.AppID == "" {
+	for record, err := range m.from.All(work) {
+		if err != nil && record.Owner == "" {
 			ended = err
 			break
 		}
 		group.Go(func() error {
 			moved := false
-			if err == nil && !enough() {
+			if err == nil && !hasTime() {
 				err = context.DeadlineExceeded
 			}
 			if err == nil {
-				moved, err = h.copy(work, from, to, holding)
+				moved, err = m.move(work, record)
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case err != nil:
 				result.Failed++
-				h.Log.WarnContext(ctx, "an account's token could not be copied", "appid", holding.AppID, "error", err.Error())
+				h.log().WarnContext(ctx, "an account's token could not be copied", "appid", record.Owner, "error", err.Error())
 			case moved:
 				result.Moved++
 			default:
@@ -70,7 +70,7 @@ func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) 
 		})
 	}
 	group.Wait()
-	h.Log.InfoContext(ctx, "account tokens copied", "task", result.Task, "to", result.To,
+	h.log().InfoContext(ctx, "account tokens copied", "task", result.Task, "to", result.To,
 		"moved", result.Moved, "present", result.Present, "failed", result.Failed)
 	if ended != nil {
 		return nil, ended
@@ -78,53 +78,55 @@ func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) 
 	return result, nil
 }
 
+// mover copies records from one store to the other.
+type mover struct{ from, to token.Store }
+
 var errCopyDiffers = errors.New("what was read back is not what was written")
 
-// copy copies what stands for one account, unless the copy is there. It copies again where that was replaced
-// meanwhile: its refresh token may not live long then.
-func (h *handler) copy(ctx context.Context, from, to token.Keeper, holding token.Holding) (moved bool, err error) {
-	for entry := holding.Entry; ; {
-		once, err := h.copyOnce(ctx, from, to, token.Holding{AppID: holding.AppID, Entry: entry})
+// move copies one account's record, unless the copy is there. It copies again where the record was replaced meanwhile: the
+// refresh token of the copy may not live long then.
+func (m mover) move(ctx context.Context, record token.Record) (moved bool, err error) {
+	for {
+		copied, err := m.copy(ctx, record)
 		if err != nil {
 			return moved, err
 		}
-		moved = moved || once
-		now, err := from.Load(ctx, holding.AppID)
-		if err != nil || now.Version == entry.Version {
+		moved = moved || copied
+		now, err := m.from.Get(ctx, record.Owner)
+		if err != nil || now.Version == record.Version && now.IsSameAs(record) {
 			return moved, err
 		}
-		entry = now
+		record = now
 	}
 }
 
-func (h *handler) copyOnce(ctx context.Context, from, to token.Keeper, holding token.Holding) (moved bool, err error) {
-	appID, text := holding.AppID, holding.Entry.Text
-	stored, err := token.Parse(from.Name(appID), text)
-	if err != nil {
+func (m mover) copy(ctx context.Context, record token.Record) (copied bool, err error) {
+	there, err := m.to.Get(ctx, record.Owner)
+	var malformed *awserror.Malformed
+	switch {
+	case awserror.Is(err, awserror.NotFound):
+		there = token.Record{Owner: record.Owner}
+	case err != nil && !errors.As(err, &malformed):
 		return false, err
 	}
-	stays := func(there token.Entry) bool {
-		copied, err := token.Parse(to.Name(appID), there.Text)
-		return err == nil && copied.ExpiresAt.After(stored.ExpiresAt) || there.Text.Equal(text)
-	}
-	there, err := to.Load(ctx, appID)
-	if err != nil && !awserror.Is(err, awserror.Missing) {
-		return false, err
-	}
-	if there.Version != "" && stays(there) {
-		return false, nil
-	}
-	for conflict := true; conflict; {
-		if there, conflict, err = h.Write(ctx, to, appID, there, text); err != nil {
-			return false, err
+	for !isKept(there, record) {
+		var ok bool
+		if there, ok, err = m.to.Put(ctx, there, there.With(record)); err != nil && !errors.As(err, &malformed) {
+			return copied, err
 		}
-		if conflict && stays(there) { // somebody else's token, which this copy may have overwritten
-			text = there.Text
+		if ok {
+			copied = true
+			break
 		}
 	}
-	back, err := to.Load(ctx, appID)
-	if err == nil && !back.Text.Equal(text) && !stays(back) {
+	back, err := m.to.Get(ctx, record.Owner)
+	if err == nil && !isKept(back, record) {
 		err = errCopyDiffers
 	}
-	return text.Equal(holding.Entry.Text), err
+	return copied, err
+}
+
+// isKept reports whether the copy that is there stays: it is the same, or expires later.
+func isKept(there, record token.Record) bool {
+	return there.IsStored() && (there.IsSameAs(record) || there.ExpiresAt.After(record.ExpiresAt))
 }

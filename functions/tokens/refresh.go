@@ -3,28 +3,21 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"wechat-draftbox/pkg/account"
+	"golang.org/x/sync/errgroup"
+
+	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
-	"wechat-draftbox/pkg/wechat"
-)
-
-const (
-	// parallel is how many accounts are refreshed at once.
-	parallel = 20
-	// patience is how long a run waits for its turn, behind another one.
-	patience = 45 * time.Second
-	// littlePatience is how long what renews a single token waits for its turn: for a dead run's to lapse, not for a
-	// long run to end.
-	littlePatience = 10 * time.Second
 )
 
 // refreshResult is the result of refresh-tokens. The component counts as one, with an empty appid.
@@ -36,42 +29,45 @@ type refreshResult struct {
 	Failures  []renewal.Failure `json:"failures"`
 }
 
-// run is one run of refresh-tokens.
-type run struct {
-	*handler
-	turn   *renewal.Turn
-	list   *renewal.Authorizers
-	enough func() bool // time to begin with another account
+// refreshRun is one run of refresh-tokens.
+type refreshRun struct {
+	renewer            *renewal.Renewer
+	log                *slog.Logger
+	metrics            *metrics.Recorder
+	ignoreMiniPrograms bool
+
+	lease   *renewal.Lease
+	list    *authorizer.List
+	learner *authorizer.Learner
+	breaker *breaker
+	hasTime func() bool // to begin with another account
 
 	mu     sync.Mutex
 	result refreshResult
-	// stopped is why no more authorizers are refreshed: what concerns the platform is reported once, not once for
-	// each account.
-	stopped error
-	// suspects are the last authorizers that met what seems to concern the platform, since one was refreshed.
-	suspects []renewal.Failure
-	reached  bool // an authorizer was refreshed, so the platform is well
 }
 
-// enoughSuspects is how many authorizers in a row have to meet what concerns the platform until that is believed: one
-// of them might meet it for reasons of its own, and must not keep the others from being refreshed.
-const enoughSuspects = 5
-
 // refreshAll does refresh-tokens: the component's token first, since the authorizers' are fetched with it, and then
-// every account's that is due, for as long as there is time. What is left is due at the next run too.
+// every account's that is due, for as long as there is time. What is left is due in the next run too.
 func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error) {
-	work, done, enough := span(ctx)
+	work, done, hasTime := splitDeadline(ctx)
 	defer done()
-	r := &run{handler: h, turn: h.Turn(patience), list: h.Authorizers(), enough: enough,
-		result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}}}
-	r.component(work)
-	err := r.accounts(work)
-	r.turn.End()
-	r.judge()
+	r := &refreshRun{
+		renewer: h.renewer, log: h.log(), metrics: h.metrics, ignoreMiniPrograms: h.ignoreMiniPrograms,
+		lease:   h.renewer.Lease(renewal.RunLeaseTimeout),
+		list:    h.renewer.Directory.List(),
+		learner: h.renewer.Directory.Learner(h.renewer.Accounts, authorizer.PerRun, h.log()),
+		breaker: newBreaker(), hasTime: hasTime,
+		result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}},
+	}
+	r.lease.Acquire(work)
+	defer r.lease.Release(ctx)
+	r.refreshComponent(work)
+	err := r.refreshAccounts(work)
+	r.fail(r.breaker.rest()...)
 	slices.SortFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
-	h.PublishFailures(ctx, r.result.Failures...)
+	h.renewer.PublishFailures(ctx, r.result.Failures...)
 	r.measure(ctx)
-	h.Log.InfoContext(ctx, "tokens refreshed", "task", r.result.Task, "refreshed", r.result.Refreshed,
+	h.log().InfoContext(ctx, "tokens refreshed", "task", r.result.Task, "refreshed", r.result.Refreshed,
 		"fresh", r.result.Fresh, "failed", r.result.Failed, "failures", r.result.Failures)
 	if err != nil {
 		return nil, err
@@ -79,28 +75,29 @@ func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error
 	return r.result, nil
 }
 
-// measure records how the tokens are, in every run, so that alarms can take silence for a fault.
-func (r *run) measure(ctx context.Context) {
+// measure records the state of the tokens, in every run, so that alarms can take silence for a fault.
+func (r *refreshRun) measure(ctx context.Context) {
+	now := r.renewer.Now()
 	r.metrics.Put(metrics.Refreshed, float64(r.result.Refreshed))
 	r.metrics.Put(metrics.RefreshFailures, float64(r.result.Failed))
-	if entry, stored, err := r.Read(ctx, token.Component); err == nil && entry.Version != "" {
-		r.metrics.Put(metrics.TokenAge, r.Now().Sub(entry.Since).Seconds())
-		if !stored.ExpiresAt.IsZero() {
-			r.metrics.Put(metrics.TokenTimeToExpiry, stored.ExpiresAt.Sub(r.Now()).Seconds())
+	if t, err := r.renewer.Read(ctx, token.Component); err == nil && t.IsStored() {
+		r.metrics.Put(metrics.TokenAge, now.Sub(t.UpdatedAt).Seconds())
+		if !t.ExpiresAt.IsZero() {
+			r.metrics.Put(metrics.TokenTimeToExpiry, t.ExpiresAt.Sub(now).Seconds())
 		}
 	}
-	if newest, err := r.Tickets.Load(ctx); err == nil {
-		r.metrics.Put(metrics.TicketAge, newest.Age(r.Now()).Seconds())
+	if newest, err := r.renewer.Tickets.Load(ctx); err == nil {
+		r.metrics.Put(metrics.TicketAge, newest.Age(now).Seconds())
 	}
 }
 
-func (r *run) component(ctx context.Context) {
-	renewed, stored, err := r.KeepComponent(ctx, r.turn)
+func (r *refreshRun) refreshComponent(ctx context.Context) {
+	renewed, previous, err := r.renewer.RefreshComponentIfDue(ctx, r.lease)
 	switch {
 	case err != nil:
 		r.failed(ctx, token.Component, err)
-		if stored.Access.IsZero() || !r.Now().Before(stored.ExpiresAt) {
-			r.stop(err)
+		if previous.Access.IsZero() || previous.IsExpired(r.renewer.Now()) {
+			r.breaker.trip()
 		}
 	case renewed:
 		r.count(&r.result.Refreshed)
@@ -109,197 +106,147 @@ func (r *run) component(ctx context.Context) {
 	}
 }
 
-func (r *run) accounts(ctx context.Context) error {
-	type account struct {
-		token.Holding
-		stored token.Stored
-	}
-	inTurn := r.turn.Taken()            // and what is read from now on can't be stale
-	due := make(chan account, parallel) // so that the next page is read while these are refreshed
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer close(due)
-	for range parallel {
-		workers.Go(func() {
-			for a := range due {
-				if r.enough() {
-					r.account(ctx, a.Holding, a.stored, inTurn)
-				}
-			}
-		})
-	}
-	for holding, err := range r.Accounts.Accounts(ctx) {
-		if !r.enough() {
-			r.Log.WarnContext(ctx, "the time is up; the next run goes on")
+// pageSize is how many accounts' items are read at once.
+const pageSize = 100
+
+// refreshAccounts refreshes the accounts page by page, so that memory doesn't grow with them.
+func (r *refreshRun) refreshAccounts(ctx context.Context) error {
+	var group errgroup.Group
+	defer group.Wait()
+	group.SetLimit(maxParallel)
+	var page []token.Record
+	for record, err := range r.renewer.AccountTokens.All(ctx) {
+		if !r.hasTime() {
+			r.log.WarnContext(ctx, "the time is up; the next run goes on")
 			return nil
 		}
-		if err != nil && holding.AppID == "" {
-			return err
-		}
-		stored, err := r.parse(holding, err)
 		switch {
+		case err != nil && record.Owner == "":
+			return err
 		case err != nil:
-			r.failed(ctx, holding.AppID, err)
-		case r.Due(stored):
-			due <- account{holding, stored}
+			r.failed(ctx, record.Owner, err)
+		default:
+			page = append(page, record)
+		}
+		if len(page) == pageSize {
+			r.refreshPage(ctx, &group, page)
+			page = nil
+		}
+	}
+	r.refreshPage(ctx, &group, page)
+	return nil
+}
+
+func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, page []token.Record) {
+	var owners []string
+	for _, record := range page {
+		owners = append(owners, record.Owner)
+	}
+	accounts, err := r.renewer.Accounts.GetAll(ctx, owners)
+	if err != nil { // tokens matter more: the accounts count as authorized
+		r.log.WarnContext(ctx, "refreshing tokens without what is known of their accounts", "error", err.Error())
+	}
+	for _, record := range page {
+		account, known := accounts[record.Owner]
+		due := r.renewer.IsDue(record)
+		if known && settings.IsAppID(record.Owner) && (!account.IsStored() || account.Kind == "") {
+			account = r.complete(ctx, account, record)
+		}
+		switch {
+		case account.Status == state.Unauthorized && !record.IsOwnAccount(), r.ignoreMiniPrograms && account.IsMiniProgram():
+		case due:
+			group.Go(func() error { r.refreshAccount(ctx, record); return nil })
 		default:
 			r.count(&r.result.Fresh)
 		}
 	}
-	return nil
 }
 
-func (r *run) parse(holding token.Holding, err error) (token.Stored, error) {
-	if err != nil {
-		return token.Stored{}, err
+// complete writes the item that is missing, and learns the account's kind. An own account never authorised the platform,
+// so WeChat needn't be asked: it is an Official Account.
+func (r *refreshRun) complete(ctx context.Context, account state.Account, record token.Record) state.Account {
+	if !record.IsOwnAccount() {
+		account = r.learner.Learn(ctx, account)
 	}
-	return token.Parse(r.Accounts.Name(holding.AppID), holding.Entry.Text)
+	_, after, err := r.renewer.Accounts.Write(ctx, account, func(a *state.Account) {
+		if record.IsOwnAccount() && a.Kind == "" {
+			a.Kind = state.OfficialAccount
+		}
+	})
+	if err != nil {
+		r.log.WarnContext(ctx, "could not record an account", "appid", record.Owner, "error", err.Error())
+		return account
+	}
+	return after
 }
 
-// account refreshes the token of one account that is due. inTurn tells that it was read in this run's turn.
-func (r *run) account(ctx context.Context, holding token.Holding, stored token.Stored, inTurn bool) {
-	if stored.AppSecret.IsZero() {
-		r.mu.Lock()
-		stopped := r.stopped
-		r.mu.Unlock()
-		if stopped != nil {
+// refreshAccount refreshes the token of one account that is due.
+func (r *refreshRun) refreshAccount(ctx context.Context, record token.Record) {
+	own := record.IsOwnAccount()
+	if !own {
+		if !r.breaker.enter() {
 			return
 		}
-		if _, err := r.Platform.Get(ctx); err != nil {
-			if r.stop(err) {
+		defer r.breaker.leave()
+		if _, err := r.renewer.Platform.Get(ctx); err != nil {
+			if r.breaker.trip() {
 				r.failed(ctx, token.Component, err)
 			}
 			return
 		}
-		record, err := r.Records.Get(ctx, holding.AppID)
-		if err == nil && record.Status == account.Unauthorized {
-			return
-		}
 	}
-	entry, due, changed, err := holding.Entry, true, false, error(nil)
-	if r.turn.Take(ctx) && !inTurn {
-		entry, stored, err = r.Read(ctx, holding.AppID)
-		due = entry.Version != "" && r.Due(stored)
-	}
-	if !r.enough() { // the turn may have been a long time coming
+	if !r.hasTime() {
 		return
 	}
-	if err == nil && due {
-		changed, err = r.renew(ctx, holding.AppID, entry, stored, r.list, secret.Value{})
-	}
+	r.lease.Extend(ctx)
+	changed, err := r.renewer.RenewAccount(ctx, record, r.list, secret.Value{})
 	switch {
-	case err != nil && concernsPlatform(err) && stored.AppSecret.IsZero():
-		r.suspect(ctx, holding.AppID, err)
+	case err != nil && !own && concernsPlatform(err):
+		r.breaker.platformFailure(renewal.FailureOf(record.Owner, err, r.renewer.Now()))
+		r.logFailure(ctx, record.Owner, err)
 	case err != nil:
-		r.failed(ctx, holding.AppID, err)
+		r.failed(ctx, record.Owner, err)
 	case changed:
 		r.count(&r.result.Refreshed)
-		if stored.AppSecret.IsZero() {
-			r.reach()
+		if !own {
+			r.fail(r.breaker.success()...)
 		}
 	default:
 		r.count(&r.result.Fresh)
 	}
 }
 
-// renew renews an account's token, whichever kind of account it is.
-func (h *handler) renew(ctx context.Context, appID string, entry token.Entry, stored token.Stored, list *renewal.Authorizers, rejected secret.Value) (changed bool, err error) {
-	if !stored.AppSecret.IsZero() {
-		return h.RenewOwn(ctx, appID, entry, stored, rejected)
-	}
-	return true, h.RenewAuthorizer(ctx, appID, entry, stored, list)
-}
-
-// concernsPlatform reports whether every other authorizer would meet the error too.
-func concernsPlatform(err error) bool {
-	var refusal *wechat.Error
-	if !errors.As(err, &refusal) {
-		return false
-	}
-	switch refusal.Known().Class {
-	case wechat.Whitelist, wechat.TokenRefused:
-		return true
-	case wechat.Misconfigured:
-		return refusal.Code != codeAppID
-	}
-	return false
-}
-
-const codeAppID = 40013 // the account's may be meant
-
-// suspect notes that an authorizer met what seems to concern the platform.
-func (r *run) suspect(ctx context.Context, appID string, err error) {
-	failure := renewal.FailureOf(appID, err, r.Now())
-	r.mu.Lock()
-	r.suspects = append(r.suspects, failure)
-	enough := len(r.suspects) >= enoughSuspects
-	r.mu.Unlock()
-	if enough {
-		r.stop(err)
-	}
-	r.Log.WarnContext(ctx, "a token could not be refreshed", "appid", appID, "error", err.Error())
-}
-
-// reach notes that an authorizer was refreshed: what others met before was their own.
-func (r *run) reach() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reached = true; len(r.suspects) < enoughSuspects {
-		r.fail(r.suspects...)
-		r.suspects = nil
-	}
-}
-
-// judge tells at the end of a run what the last suspects met.
-func (r *run) judge() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.suspects) > 0 && (!r.reached || len(r.suspects) >= enoughSuspects) {
-		all := r.suspects[0]
-		all.AppID = token.Component
-		r.suspects = []renewal.Failure{all}
-	}
-	r.fail(r.suspects...)
-}
-
-// stop ends the refreshes of authorizers. It reports whether they were not ended before.
-func (r *run) stop(why error) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stopped != nil {
-		return false
-	}
-	r.stopped = why
-	return true
-}
-
-func (r *run) count(n *int) {
+func (r *refreshRun) count(n *int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*n++
 }
 
-func (r *run) failed(ctx context.Context, appID string, err error) {
-	r.mu.Lock()
-	r.fail(renewal.FailureOf(appID, err, r.Now()))
-	r.mu.Unlock()
-	r.Log.WarnContext(ctx, "a token could not be refreshed", "appid", appID, "error", err.Error())
+func (r *refreshRun) failed(ctx context.Context, appID string, err error) {
+	r.fail(renewal.FailureOf(appID, err, r.renewer.Now()))
+	r.logFailure(ctx, appID, err)
+}
+
+func (r *refreshRun) logFailure(ctx context.Context, appID string, err error) {
+	r.log.WarnContext(ctx, "a token could not be refreshed", "appid", appID, "error", err.Error())
 }
 
 // fail adds failures to the result.
-func (r *run) fail(failures ...renewal.Failure) {
+func (r *refreshRun) fail(failures ...renewal.Failure) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.result.Failed += len(failures)
 	r.result.Failures = append(r.result.Failures, failures...)
 }
 
-// span parts the time of a task. enough says whether there is time to begin with another account; what was begun has
-// to end when work ends; what is left then is for telling of it.
-func span(ctx context.Context) (work context.Context, done context.CancelFunc, enough func() bool) {
+// splitDeadline divides the time of a task. hasTime says whether there is time to begin with another account; what was begun
+// has to end when work ends; what is left then is for publishing the outcome.
+func splitDeadline(ctx context.Context) (work context.Context, done context.CancelFunc, hasTime func() bool) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return ctx, func() {}, func() bool { return true }
 	}
-	kept := min(10*time.Second, time.Until(deadline)/3)
-	work, done = context.WithDeadline(ctx, deadline.Add(-kept/4))
-	return work, done, func() bool { return time.Until(deadline) > kept }
+	margin := min(10*time.Second, time.Until(deadline)/3)
+	work, done = context.WithDeadline(ctx, deadline.Add(-margin/4))
+	return work, done, func() bool { return time.Until(deadline) > margin }
 }

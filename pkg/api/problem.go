@@ -53,6 +53,7 @@ var slugs = map[string]slug{
 	"unknown-account":           {404, "No token is stored for this account", false, "The account's administrator: authorise the platform; the bundle's operator: run import-accounts, or store the account's token."},
 	"method-not-allowed":        {405, "The method is not for this path", false, "Use a method that the header Allow names."},
 	"library-full":              {409, "The template library is full", false, ""},
+	"opening-under-way":         {409, "The switch is being opened", true, "Check the state of the switch in a minute."},
 	"interface-retired":         {410, "WeChat has retired this interface", false, "Stop using the switch: drafts are open to all accounts by now."},
 	"too-large":                 {413, "The body is too large", false, "Send less."},
 	"quota-exceeded":            {429, "WeChat's quota is used up", true, ""},
@@ -167,7 +168,7 @@ func unavailable(e *awserror.Error) *Problem {
 	switch e.Kind {
 	case awserror.Unavailable, awserror.Conflict:
 		return &Problem{Slug: "aws-unavailable", Detail: e.Error()}
-	case awserror.Missing:
+	case awserror.NotFound:
 		return &Problem{Slug: "misconfigured", Detail: e.Error(), Action: "The bundle's operator: create " + e.Resource + "."}
 	}
 	return &Problem{Slug: "misconfigured", Detail: e.Error(),

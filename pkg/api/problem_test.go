@@ -34,8 +34,8 @@ func TestProblemOf(t *testing.T) {
 		&wechat.Failure{Cause: wechat.Unusable, Status: 404, Call: "/wxa/x"}:   {"bad-upstream-answer", 502},
 		&token.UnknownAccount{AppID: "wx1"}:                                    {"unknown-account", 404},
 		&awserror.Malformed{Resource: "s", Detail: "it is empty"}:              {"misconfigured", 500},
-		&awserror.Error{Kind: awserror.Missing}:                                {"misconfigured", 500},
-		&awserror.Error{Kind: awserror.Refused}:                                {"misconfigured", 500},
+		&awserror.Error{Kind: awserror.NotFound}:                               {"misconfigured", 500},
+		&awserror.Error{Kind: awserror.Denied}:                                 {"misconfigured", 500},
 		&awserror.Error{Kind: awserror.Exists}:                                 {"misconfigured", 500},
 		&awserror.Error{Kind: awserror.Unavailable}:                            {"aws-unavailable", 503},
 		&awserror.Error{Kind: awserror.Conflict}:                               {"aws-unavailable", 503},
@@ -148,7 +148,7 @@ func TestEveryProblemSaysWhatToDo(t *testing.T) {
 	for _, err := range []error{
 		api.InvalidRequest("x"), api.NotFound("x"), &wechat.Failure{Detail: "x"}, &wechat.Failure{Cause: wechat.TimedOut}, &wechat.Failure{Cause: wechat.Unusable},
 		&wechat.Error{Code: 12345}, &wechat.Error{Code: 40001}, &token.UnknownAccount{}, &awserror.Malformed{Resource: "s"}, &awserror.Error{Resource: "s"},
-		&awserror.Error{Resource: "s", Kind: awserror.Refused}, errors.New("x"),
+		&awserror.Error{Resource: "s", Kind: awserror.Denied}, errors.New("x"),
 		&api.Problem{Slug: "confirmation-required", Detail: "x"}, &api.Problem{Slug: "opening-not-allowed", Detail: "x"},
 		&api.Problem{Slug: "bad-signature", Detail: "x"}, &api.Problem{Slug: "too-large", Detail: "x"},
 	} {

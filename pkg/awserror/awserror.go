@@ -21,8 +21,8 @@ type Kind int
 // The kinds.
 const (
 	Unavailable Kind = iota // throttled, failed, not reached, or no answer in time: later it may work
-	Missing                 // no such secret, parameter or queue
-	Refused                 // not allowed, not to be decrypted, not valid: it won't work until somebody acts
+	NotFound                // no such secret, parameter or queue
+	Denied                  // not allowed, not to be decrypted, not valid: it won't work until somebody acts
 	Exists                  // it can't be made because it is there
 	Conflict                // somebody else changed it meanwhile
 )
@@ -70,16 +70,16 @@ func kind(err error, api smithy.APIError) Kind {
 	switch code := api.ErrorCode(); {
 	case slices.Contains([]string{"ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound",
 		"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}, code):
-		return Missing
+		return NotFound
 	case slices.Contains([]string{"ResourceExistsException", "ParameterAlreadyExists"}, code):
 		return Exists
-	case code == "TooManyUpdates":
+	case code == "TooManyUpdates", code == "TransactionConflictException":
 		return Conflict
 	case api.ErrorFault() == smithy.FaultServer,
 		retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == aws.TrueTernary: // throttled, HTTP 5xx
 		return Unavailable
 	}
-	return Refused
+	return Denied
 }
 
 // Is reports whether err is an [Error] of the kind.

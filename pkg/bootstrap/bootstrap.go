@@ -34,7 +34,7 @@ type Parts struct {
 	Log      logging.Log
 	Now      func() time.Time // the wall clock
 	WeChat   *wechat.Client
-	Secrets  token.Secrets
+	Secrets  token.SecretsStore
 	Metrics  *metrics.Recorder
 	Bus      *eventbus.Bus
 }
@@ -44,14 +44,14 @@ func New(s settings.Settings, cfg aws.Config, log logging.Log, recorder *metrics
 	return Parts{
 		Settings: s, AWS: cfg, Log: log, Now: now, Metrics: recorder,
 		WeChat:  wechat.New(s.WeChatBaseURLs, append(options, wechat.WithObserver(recorder.Attempt))...),
-		Secrets: token.NewSecrets(secretsmanager.NewFromConfig(cfg), s.SecretPrefix).EncryptedWith(s.KMSKey),
-		Bus:     eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBusName, log.Logger),
+		Secrets: token.NewSecretsStore(secretsmanager.NewFromConfig(cfg), s.SecretPrefix, s.KMSKey),
+		Bus:     eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBusName, s.SecretPrefix, log.Logger),
 	}
 }
 
-// Tokens makes the source of tokens that stand in store.
-func (p Parts) Tokens(store token.Store) *token.Source {
-	return token.NewSource(store, p.Bus, p.Settings.TokenCacheTTL, p.Now)
+// Tokens makes a reader of the tokens in store.
+func (p Parts) Tokens(store token.Getter) *token.Reader {
+	return token.NewReader(store, p.Bus, p.Settings.TokenCacheTTL, p.Now)
 }
 
 // Run runs a function until Lambda ends the process. What can't be used in the environment ends it at once, with one

@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/pause"
 	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/retry"
 )
 
 const (
@@ -62,12 +62,14 @@ func ID(parts ...any) string {
 type Bus struct {
 	client *eventbridge.Client
 	name   string
+	stack  string
 	log    *slog.Logger
 }
 
-// New makes a bus of the event bus with this name or ARN.
-func New(client *eventbridge.Client, name string, log *slog.Logger) *Bus {
-	return &Bus{client, name, log}
+// New makes a bus of the event bus with this name or ARN. stack is the SECRET_PREFIX; it is the resource of each event, by
+// which the rules of several stacks on one bus tell them apart.
+func New(client *eventbridge.Client, name, stack string, log *slog.Logger) *Bus {
+	return &Bus{client, name, stack, log}
 }
 
 // Publish sends events and returns when EventBridge has accepted every one. Entries that it didn't accept are sent
@@ -90,6 +92,7 @@ func (b *Bus) Publish(ctx context.Context, events ...Event) error {
 		batch = append(batch, types.PutEventsRequestEntry{
 			EventBusName: aws.String(b.name),
 			Source:       aws.String(source),
+			Resources:    []string{b.stack},
 			DetailType:   aws.String(event.DetailType),
 			Detail:       aws.String(string(detail)),
 		})
@@ -116,7 +119,7 @@ func (b *Bus) put(ctx context.Context, batch []types.PutEventsRequestEntry) erro
 		if len(failed) == 0 {
 			return nil
 		}
-		if try == tries || !pause.For(ctx, time.Duration(try)*100*time.Millisecond) {
+		if try == tries || !retry.Sleep(ctx, time.Duration(try)*100*time.Millisecond) {
 			return &awserror.Error{Operation: "events:PutEvents", Resource: b.name, Kind: awserror.Unavailable, Code: code,
 				Detail: fmt.Sprintf("%d entries were not accepted", len(failed))}
 		}

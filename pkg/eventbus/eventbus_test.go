@@ -121,9 +121,9 @@ func TestPublishFails(t *testing.T) {
 	}{
 		"an entry again and again": {[]awstest.Fault{awstest.FailEntries("InternalFailure", 0).Sticky()},
 			awserror.Unavailable, "events:PutEvents drafts: InternalFailure: 1 entries", 3},
-		"not allowed": {[]awstest.Fault{awstest.Deny()}, awserror.Refused, "AccessDenied", 1},
+		"not allowed": {[]awstest.Fault{awstest.Deny()}, awserror.Denied, "AccessDenied", 1},
 		"in the second batch": {[]awstest.Fault{awstest.Delay(0), awstest.Deny()},
-			awserror.Refused, "AccessDenied", 2},
+			awserror.Denied, "AccessDenied", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -35,7 +35,7 @@ func Parse(values url.Values, extra map[string]func(string) error) (Query, error
 	}
 	at := func(field **time.Time) func(string) error {
 		return func(v string) error {
-			t, err := parseTime(v)
+			t, err := ParseTime(v)
 			*field = &t
 			return err
 		}
@@ -60,9 +60,9 @@ func Parse(values url.Values, extra map[string]func(string) error) (Query, error
 	return q, api.ReadQuery(values, parameters)
 }
 
-// parseTime reads RFC 3339, which allows t and z too, or Unix seconds. A plus sign that wasn't escaped in the query
+// ParseTime reads RFC 3339, which allows t and z too, or Unix seconds. A plus sign that wasn't escaped in the query
 // arrives as a space.
-func parseTime(v string) (time.Time, error) {
+func ParseTime(v string) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, strings.ToUpper(strings.ReplaceAll(v, " ", "+"))); err == nil {
 		return at, nil
 	}

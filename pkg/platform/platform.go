@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/cache"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -21,19 +23,26 @@ type Platform struct {
 	EncodingAESKey secret.Value // encrypts them
 	// PreviousAESKey stays in use for a while after a change; it may be empty.
 	PreviousAESKey secret.Value
+	Version        string // of the secret
 }
 
 var componentAppID = regexp.MustCompile(`^wx[0-9A-Za-z]{16}$`)
 
-// Load reads the platform. Errors are of package awserror; none quotes a value.
-func Load(ctx context.Context, secrets token.Secrets) (Platform, error) {
-	name := secrets.PlatformName()
-	entry, err := secrets.Get(ctx, name)
-	if err != nil {
-		return Platform{}, fmt.Errorf("read the platform: %w", err)
-	}
-	return Parse(name, entry.Text)
+// NewCache makes a cache of the platform, which is read when it is asked for. Errors are of package awserror; none quotes
+// a value.
+func NewCache(secrets token.SecretsStore, ttl time.Duration, now func() time.Time) *cache.Value[Platform] {
+	return cache.New(ttl, now, func(ctx context.Context) (Platform, error) {
+		text, version, err := secrets.Text(ctx, secretName)
+		if err != nil {
+			return Platform{}, fmt.Errorf("read the platform: %w", err)
+		}
+		p, err := Parse(secrets.Name(secretName), text)
+		p.Version = version
+		return p, err
+	})
 }
+
+const secretName = "platform"
 
 // Parse reads the text of the secret of that name. Errors are an [*awserror.Malformed].
 func Parse(name string, secretText secret.Value) (Platform, error) {

@@ -35,7 +35,7 @@ func FailureOf(appID string, err error, now time.Time) Failure {
 	case errors.Is(err, ErrTicket):
 		f.Action = "WeChat was asked to push tickets, about every ten minutes; the next run tries again. " +
 			"The platform's operator: if none comes, check that the callback URL in the platform's settings is this bundle's."
-	case errors.Is(err, ErrNoRefreshToken), refused(err, codeRefreshToken):
+	case errors.Is(err, ErrNoRefreshToken), isRefused(err, codeRefreshToken):
 		f.Action = fmt.Sprintf("The account's administrator: authorise the platform again (%s).", appID)
 	case errors.Is(err, ErrOtherAccount):
 		f.Action = "The platform's operator: find out who sends authorization codes of other accounts."

@@ -1,364 +1,369 @@
 // Package renewal fetches tokens and stores them.
 //
-// Each fetch of a token supersedes the one before, so what matters is that the last one fetched is the last one stored.
-// Runs that renew tokens see to that by taking turns, see [Turn]: each reads what is stored once it has its turn, and a
-// run that died is followed five seconds later. A run with nothing to renew takes no turn, and writes nothing.
+// Each fetch of a token supersedes the one before, so the last token that was fetched has to be the last one stored.
+// Runs that renew tokens see to that by holding a lease, one after the other, see [Lease]. A run that died is followed
+// when its lease ends.
 //
-// Turns are not what all rests on. A run may lose its turn to another one, as after a freeze, or go on without since
-// AWS doesn't answer; and the exchange of an authorization takes none, for somebody waits for it. Those who overlap
-// nevertheless are held together by two rules. First, a token is stored by a write that tells if somebody else wrote
-// since the read (see [token.Keeper]). Second, whoever learns that somebody did, fetches once more and stores that: of
-// two tokens that were fetched at about the same time nobody can tell which one superseded the other, but one that is
-// fetched after both supersedes both. So the last token that was fetched is the last one that is stored, however the
-// steps of two renewals fall. Where the fetch once more fails, the stored token is marked as good for five minutes,
-// which it is either way, so that the next run renews it.
+// The lease is advisory. A run may lose it, as after a freeze, or proceed without because DynamoDB doesn't answer; and the
+// exchange of an authorization takes none, because somebody waits for it. Two rules hold where runs overlap all the same.
+// First, a token is stored only in place of what was read, see [token.Store]. Second, whoever loses such a race fetches
+// once more and stores that in place of what is there now. Nobody can tell which of two fetches superseded the other, but
+// one that begins after both supersedes both. Where that fails, the stored token's expiry is set to five minutes from
+// now, which is how long a superseded token works, so that the next run renews it.
 //
-// A renewal that dies after it has fetched leaves the former token stored. That one works for five minutes more, is
-// still due, and is renewed by the next run, or at once when WeChat refuses it. If WeChat changed the refresh token
-// with it, the new one is in WeChat's list of authorizers, from where it is taken when the former one is refused.
+// A renewal that dies between its fetch and its write leaves the former token stored. That one works for five minutes
+// more, is still due, and is renewed by the next run, or at once when WeChat refuses it. If WeChat changed the refresh
+// token with it, WeChat's list of authorizers has the new one.
 //
-// What is left needs two things at once: a renewal that has no turn dies between its fetch and its write, and another one
-// of the same token is between its own. That one can't know of the fetch, and may store what it superseded. WeChat refuses
-// that token after five minutes, and it is renewed once it is ten minutes old.
+// One gap needs two accidents at once: a renewal without the lease dies between its fetch and its write while another
+// one of the same token is between its own. That one can't know of the fetch, and may store what it superseded. WeChat
+// refuses that token after five minutes, and it is renewed once it is ten minutes old.
 package renewal
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"log/slog"
 	"time"
 
-	"wechat-draftbox/pkg/account"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/cache"
 	"wechat-draftbox/pkg/eventbus"
-	"wechat-draftbox/pkg/kept"
-	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/parameter"
-	"wechat-draftbox/pkg/pause"
 	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/ticket"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
 
 const (
-	// dueAt is how much life a token has left when it is renewed.
-	dueAt = 20 * time.Minute
-	// forceAt is how much life an own account's token has left when WeChat is made to give another one, which it
+	// refreshWindow is how much life a token has left when it is renewed.
+	refreshWindow = 20 * time.Minute
+	// forceWindow is how much life an own account's token has left when WeChat is made to give another one, which it
 	// does 20 times a day.
-	forceAt = 10 * time.Minute
-	// fullLife is how long WeChat's tokens live.
-	fullLife = 2 * time.Hour
-	// young is how old a token is at most that isn't fetched again for a rejection.
-	young = 10 * time.Minute
-	// overlap is how long a token works after another was fetched.
-	overlap = 5 * time.Minute
+	forceWindow = 10 * time.Minute
+	// tokenLifetime is how long WeChat's tokens live.
+	tokenLifetime = 2 * time.Hour
+	// minRefreshAge is how old a token has to be to be fetched again for a rejection.
+	minRefreshAge = 10 * time.Minute
+	// supersededGrace is how long a token works after another one was fetched.
+	supersededGrace = 5 * time.Minute
 )
 
 // Renewer renews tokens. It is safe for concurrent use.
 type Renewer struct {
-	WeChat    *wechat.Client
-	Platform  *kept.Value[platform.Platform]
-	Component token.Keeper  // holds the component token
-	Accounts  token.Keeper  // holds the accounts' tokens
-	Tokens    *token.Source // the component token, to call with
-	Tickets   ticket.Newest
-	Records   account.Records
-	Turns     parameter.Store // of the runs
-	Bus       *eventbus.Bus
-	Log       logging.Log
-	Now       func() time.Time // the wall clock
-
-	pace pacer
+	WeChat        *wechat.Client
+	Platform      *cache.Value[platform.Platform]
+	Secrets       token.SecretsStore // holds the component token, and by default the accounts'
+	Table         token.TableStore   // holds the accounts' tokens where the operator chose DynamoDB
+	AccountTokens token.Store        // one of the two
+	Tokens        *token.Reader      // reads the component token, to call with
+	Tickets       ticket.Store
+	State         state.Table
+	Accounts      state.Accounts
+	Directory     authorizer.Directory
+	Bus           *eventbus.Bus
+	Log           *slog.Logger
+	Now           func() time.Time // the wall clock
 }
 
-// New makes the renewer of a function. parameters is the store below the parameter prefix.
-func New(parts bootstrap.Parts, parameters parameter.Store) *Renewer {
-	var accounts token.Keeper = parts.Secrets
-	if parts.Settings.AccountTokenStore == settings.ParameterStore {
-		accounts = parameter.NewTokens(parameters)
+// New makes the renewer of a function.
+func New(deps bootstrap.Parts) *Renewer {
+	aws, s := bootstrap.ForBatches(deps.AWS), deps.Settings
+	database := dynamodb.NewFromConfig(aws)
+	secrets := token.NewSecretsStore(secretsmanager.NewFromConfig(aws), s.SecretPrefix, s.KMSKey)
+	r := &Renewer{
+		WeChat:   deps.WeChat,
+		Platform: platform.NewCache(deps.Secrets, s.TokenCacheTTL, deps.Now),
+		Secrets:  secrets,
+		Table:    token.NewTableStore(database, s.TokenTable, deps.Now),
+		Tokens:   deps.Tokens(deps.Secrets),
+		Tickets:  ticket.NewStore(ssm.NewFromConfig(deps.AWS), s.ParameterPrefix, s.KMSKey),
+		State:    state.NewTable(database, s.StateTable, deps.Now),
+		Bus:      deps.Bus,
+		Log:      deps.Log.Logger,
+		Now:      deps.Now,
 	}
-	return &Renewer{
-		WeChat: parts.WeChat,
-		Platform: kept.New(parts.Settings.TokenCacheTTL, parts.Now, func(ctx context.Context) (platform.Platform, error) {
-			return platform.Load(ctx, parts.Secrets)
-		}),
-		Component: parts.Secrets,
-		Accounts:  accounts,
-		Tokens:    parts.Tokens(parts.Secrets),
-		Tickets:   ticket.In(parameters),
-		Records:   account.NewRecords(parameters),
-		Turns:     parameters,
-		Bus:       parts.Bus,
-		Log:       parts.Log,
-		Now:       parts.Now,
+	r.AccountTokens = r.Secrets
+	if s.AccountTokenStore == settings.DynamoDB {
+		r.AccountTokens = r.Table
 	}
+	r.Accounts = r.State.Accounts()
+	r.Directory = authorizer.Directory{WeChat: r.WeChat, Platform: r.Platform, Tokens: r.Tokens}
+	return r
 }
 
-// Due reports whether it is time to renew the token.
-func (r *Renewer) Due(stored token.Stored) bool {
-	return stored.Access.IsZero() || !stored.ExpiresAt.IsZero() && r.left(stored) <= dueAt
+// IsDue reports whether it is time to renew the token.
+func (r *Renewer) IsDue(t token.Record) bool {
+	return t.Access.IsZero() || !t.ExpiresAt.IsZero() && r.lifeLeft(t) <= refreshWindow
 }
 
-func (r *Renewer) left(stored token.Stored) time.Duration {
-	return stored.ExpiresAt.Sub(r.Now().Round(0))
+func (r *Renewer) lifeLeft(t token.Record) time.Duration { return t.ExpiresAt.Sub(r.Now().Round(0)) }
+
+// IsRecent reports whether the token was fetched less than ten minutes ago.
+func (r *Renewer) IsRecent(t token.Record) bool {
+	return !t.UpdatedAt.IsZero() && r.Now().Round(0).Sub(t.UpdatedAt) < minRefreshAge ||
+		!t.ExpiresAt.IsZero() && r.lifeLeft(t) > tokenLifetime-minRefreshAge
 }
 
-// Young reports whether the token was fetched less than ten minutes ago.
-func (r *Renewer) Young(entry token.Entry, stored token.Stored) bool {
-	return r.Now().Round(0).Sub(entry.Since) < young ||
-		!stored.ExpiresAt.IsZero() && r.left(stored) > fullLife-young
-}
-
-// Read reads and parses what stands for a holder; where nothing does, entry and stored are zero.
-func (r *Renewer) Read(ctx context.Context, holder string) (entry token.Entry, stored token.Stored, err error) {
-	keeper := r.keeper(holder)
-	entry, err = keeper.Load(ctx, holder)
-	if awserror.Is(err, awserror.Missing) {
-		return token.Entry{}, token.Stored{}, nil
+// Read reads an owner's record. One that isn't stored is no error.
+func (r *Renewer) Read(ctx context.Context, owner string) (token.Record, error) {
+	t, err := r.store(owner).Get(ctx, owner)
+	if awserror.Is(err, awserror.NotFound) {
+		return token.Record{Owner: owner}, nil
 	}
+	return t, err
+}
+
+func (r *Renewer) store(owner string) token.Store {
+	if owner == token.Component {
+		return r.Secrets
+	}
+	return r.AccountTokens
+}
+
+// fetch gets a new token from WeChat and puts it into a record.
+type fetch func(ctx context.Context, previous token.Record) (token.Record, error)
+
+// UpdateToken stores what fetch makes of a record in its place. Nothing is written where that is the same. Where somebody
+// else wrote meanwhile, see the package comment.
+func (r *Renewer) UpdateToken(ctx context.Context, previous token.Record, fetch fetch) (changed bool, err error) {
+	next, err := fetch(ctx, previous)
+	if err != nil || previous.IsStored() && unchanged(previous, next) {
+		return false, err
+	}
+	current, ok, err := r.put(ctx, previous, next)
+	if ok || err != nil {
+		return err == nil, err
+	}
+	r.Log.InfoContext(ctx, "lost a race for a token; fetching once more", "appid", previous.Owner)
+	next, err = fetch(ctx, current)
 	if err == nil {
-		stored, err = token.Parse(keeper.Name(holder), entry.Text)
+		if current, ok, err = r.put(ctx, current, next); ok {
+			return true, nil
+		}
 	}
-	return entry, stored, err
+	return true, errors.Join(err, r.shortenExpiry(ctx, current))
 }
 
-func (r *Renewer) keeper(holder string) token.Keeper {
-	if holder == token.Component {
-		return r.Component
+func (r *Renewer) put(ctx context.Context, previous, next token.Record) (current token.Record, ok bool, err error) {
+	current, ok, err = r.store(previous.Owner).Put(ctx, previous, next)
+	var malformed *awserror.Malformed
+	if errors.As(err, &malformed) && !ok { // what somebody else wrote meanwhile can't be read, and gives way
+		return current, false, nil
 	}
-	return r.Accounts
+	if err != nil {
+		err = fmt.Errorf("store the token: %w", err)
+	}
+	return current, ok, err
 }
 
-// fetch gets a new token from WeChat and puts it into what was stored.
-type fetch func(ctx context.Context, stored token.Stored) (token.Stored, error)
+// maxShortenings is how often the writes of others may come between.
+const maxShortenings = 5
 
-// Keep stores what fetch makes of stored in place of entry, unless that is the same. Where somebody else wrote
-// meanwhile, fetch is called again with what they wrote. changed tells if anything was written.
-func (r *Renewer) Keep(ctx context.Context, holder string, entry token.Entry, stored token.Stored, fetch fetch) (changed bool, err error) {
-	keeper := r.keeper(holder)
-	for conflicts := 0; ; conflicts++ {
-		next, failed := fetch(ctx, stored)
-		switch {
-		case failed != nil && conflicts > 0:
-			next = r.doubtful(stored)
-		case failed != nil:
-			return false, failed
-		case conflicts == 0 && same(stored, next): // later on it is open what stands there
-			return false, nil
+// shortenExpiry marks a stored token as one that may be superseded.
+func (r *Renewer) shortenExpiry(ctx context.Context, current token.Record) error {
+	for range maxShortenings {
+		ends := r.Now().Round(0).Add(supersededGrace)
+		if !current.ExpiresAt.IsZero() && !current.ExpiresAt.After(ends) {
+			return nil
 		}
-		now, conflict, err := r.Write(ctx, keeper, holder, entry, next.Encode())
-		if err != nil {
-			return conflicts > 0, errors.Join(failed, fmt.Errorf("store the token: %w", err))
+		next := current
+		next.ExpiresAt = ends
+		var ok bool
+		var err error
+		if current, ok, err = r.put(ctx, current, next); ok || err != nil {
+			return err
 		}
-		if !conflict {
-			return true, failed
-		}
-		r.Log.InfoContext(ctx, "another renewal came between; fetching once more", "appid", holder)
-		entry = now
-		if stored, err = token.Parse(keeper.Name(holder), now.Text); err != nil {
-			return true, err
-		}
-		// At random, and longer each time: several renewals in step would come between each other for ever.
-		pause.For(ctx, rand.N(50*time.Millisecond<<min(conflicts, 5)))
 	}
+	return nil // whoever keeps writing it keeps renewing it
 }
 
-// doubtful is a token that another one may have superseded, but not more than a moment ago.
-func (r *Renewer) doubtful(stored token.Stored) token.Stored {
-	if ends := r.Now().Round(0).Add(overlap); stored.ExpiresAt.IsZero() || stored.ExpiresAt.After(ends) {
-		stored.ExpiresAt = ends
-	}
-	return stored
-}
-
-// same: the token is the one that stood there, and lives as long but for rounding.
-func same(a, b token.Stored) bool {
+// unchanged reports whether b is the token a with the same end, but for rounding.
+func unchanged(a, b token.Record) bool {
 	return a.Access.Equal(b.Access) && a.Refresh.Equal(b.Refresh) && a.ExpiresAt.Sub(b.ExpiresAt).Abs() < time.Minute
 }
 
-// Write replaces what stands for a holder, as [token.Keeper] does, and waits for AWS where it throttles or fails, as
-// long as there is time: a token that was fetched and isn't stored is lost.
-func (r *Renewer) Write(ctx context.Context, keeper token.Keeper, holder string, over token.Entry, text secret.Value) (token.Entry, bool, error) {
-	for {
-		if r.pace.wait(ctx) != nil {
-			return token.Entry{}, false, awserror.Wrap("write", keeper.Name(holder), context.DeadlineExceeded)
-		}
-		now, conflict, err := keeper.Replace(ctx, holder, over, text)
-		switch {
-		case awserror.Is(err, awserror.Unavailable) && r.pace.slow(ctx, keeper.WritesPerSecond()):
-		case awserror.Is(err, awserror.Conflict) && pause.For(ctx, rand.N(100*time.Millisecond)): // AWS takes one at a time
-		default:
-			return now, conflict, err
-		}
+// applyGrant puts a grant that was asked for at the time asked into a record. An empty refresh token never replaces a stored one.
+func applyGrant(t token.Record, grant wechat.Grant, asked time.Time) token.Record {
+	t.Access = grant.Access
+	t.ExpiresAt = asked.Round(0).Add(grant.Life)
+	if !grant.Refresh.IsZero() {
+		t.Refresh = grant.Refresh
 	}
+	return t
 }
 
-// taken puts a grant into what was stored.
-func (r *Renewer) taken(stored token.Stored, grant wechat.Grant, began time.Time) token.Stored {
-	stored.Access = grant.Access
-	stored.ExpiresAt = began.Round(0).Add(grant.Life)
-	if !grant.Refresh.IsZero() { // an empty one never replaces a stored one
-		stored.Refresh = grant.Refresh
-	}
-	return stored
-}
+// ErrTicket is the error where there is no ticket, or none that WeChat accepts, and WeChat was asked to push one.
+var ErrTicket = errors.New("no ticket that WeChat accepts; asked it to push tickets")
 
-// ErrTicket is the error where there is no ticket, or none that WeChat takes, and WeChat was asked to push one.
-var ErrTicket = errors.New("no ticket that WeChat takes; asked it to push tickets")
-
-// RenewComponent fetches a component token and stores it in place of entry.
-func (r *Renewer) RenewComponent(ctx context.Context, entry token.Entry, stored token.Stored) error {
-	_, err := r.Keep(ctx, token.Component, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
-		p, err := r.Platform.Get(ctx)
-		if err != nil {
-			return stored, err
-		}
-		newest, err := r.Tickets.Load(ctx)
-		if errors.Is(err, ticket.ErrNone) {
-			return stored, r.askForTickets(ctx, p, err)
-		}
-		if err != nil {
-			return stored, err
-		}
-		began := r.Now()
-		grant, err := r.WeChat.ComponentToken(ctx, p.Platform, newest.Text)
-		var refusal *wechat.Error
-		if errors.As(err, &refusal) && refusal.Known().Repeat == wechat.RepeatNewTicket {
-			return stored, r.askForTickets(ctx, p, err)
-		}
-		return r.taken(stored, grant, began), err
-	})
+// RenewComponent fetches a component token and stores it in place of previous.
+func (r *Renewer) RenewComponent(ctx context.Context, previous token.Record) error {
+	_, err := r.UpdateToken(ctx, previous, r.fetchComponent)
 	return err
 }
 
-// KeepComponent renews the component token in its turn if that is due, also one that isn't there or can't be read.
-// stored is what stood there.
-func (r *Renewer) KeepComponent(ctx context.Context, turn *Turn) (renewed bool, stored token.Stored, err error) {
-	entry, stored, due, err := r.componentDue(ctx)
-	if due && turn.Take(ctx) {
-		entry, stored, due, err = r.componentDue(ctx)
+func (r *Renewer) fetchComponent(ctx context.Context, previous token.Record) (token.Record, error) {
+	p, err := r.Platform.Get(ctx)
+	if err != nil {
+		return previous, err
 	}
-	if !due {
-		return false, stored, err
+	newest, err := r.Tickets.Load(ctx)
+	if errors.Is(err, ticket.ErrNone) {
+		return previous, r.startPushes(ctx, p, err)
 	}
-	err = r.RenewComponent(ctx, entry, stored)
-	return err == nil, stored, err
+	if err != nil {
+		return previous, err
+	}
+	asked := r.Now()
+	grant, err := r.WeChat.ComponentToken(ctx, p.Platform, newest.Text)
+	var refusal *wechat.Error
+	if errors.As(err, &refusal) && refusal.Known().Repeat == wechat.RepeatNewTicket {
+		return previous, r.startPushes(ctx, p, err)
+	}
+	if err != nil {
+		return previous, err
+	}
+	return applyGrant(previous, grant, asked), nil
 }
 
-func (r *Renewer) componentDue(ctx context.Context) (entry token.Entry, stored token.Stored, due bool, err error) {
-	entry, stored, err = r.Read(ctx, token.Component)
-	var malformed *awserror.Malformed
-	return entry, stored, errors.As(err, &malformed) || err == nil && r.Due(stored), err
-}
-
-// askForTickets has WeChat push tickets. It is fine where it does already.
-func (r *Renewer) askForTickets(ctx context.Context, p platform.Platform, cause error) error {
+// startPushes has WeChat push tickets. It does no harm where it does already.
+func (r *Renewer) startPushes(ctx context.Context, p platform.Platform, cause error) error {
 	if err := r.WeChat.StartPushTicket(ctx, p.Platform); err != nil {
 		return fmt.Errorf("%w, and WeChat could not be asked for one: %w", cause, err)
 	}
 	return fmt.Errorf("%w: %w", ErrTicket, cause)
 }
 
-// RenewOwn fetches the token of an own account. WeChat gives the same one until near its end. It is made to give
-// another one where the same one comes back and has little life left, or is the rejected one, which may be empty.
-func (r *Renewer) RenewOwn(ctx context.Context, appID string, entry token.Entry, stored token.Stored, rejected secret.Value) (changed bool, err error) {
-	return r.Keep(ctx, appID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
-		began := r.Now()
-		grant, err := r.WeChat.StableToken(ctx, appID, stored.AppSecret, false)
-		if err == nil && (grant.Access.Equal(rejected) || grant.Access.Equal(stored.Access) && grant.Life <= forceAt) {
-			began = r.Now()
-			grant, err = r.WeChat.StableToken(ctx, appID, stored.AppSecret, true)
+// RefreshComponentIfDue renews the component token under the lease if it is due, missing or malformed. The record is what
+// was stored before.
+func (r *Renewer) RefreshComponentIfDue(ctx context.Context, lease *Lease) (renewed bool, previous token.Record, err error) {
+	previous, due, err := r.componentDue(ctx)
+	if due && lease.Acquire(ctx) {
+		previous, due, err = r.componentDue(ctx)
+	}
+	if !due {
+		return false, previous, err
+	}
+	err = r.RenewComponent(ctx, previous)
+	return err == nil, previous, err
+}
+
+func (r *Renewer) componentDue(ctx context.Context) (t token.Record, due bool, err error) {
+	t, err = r.Read(ctx, token.Component)
+	var malformed *awserror.Malformed
+	return t, errors.As(err, &malformed) || err == nil && r.IsDue(t), err
+}
+
+// RenewAccount renews an account's token, whichever kind of account it is. rejected is the token that WeChat refused, or
+// empty.
+func (r *Renewer) RenewAccount(ctx context.Context, previous token.Record, list *authorizer.List, rejected secret.Value) (changed bool, err error) {
+	if previous.IsOwnAccount() {
+		return r.renewOwn(ctx, previous, rejected)
+	}
+	return true, r.renewAuthorizer(ctx, previous, list)
+}
+
+// renewOwn fetches the token of an own account. WeChat gives the same one until near its end. It is made to give another one
+// where the same one comes back and has little life left, or is the rejected one.
+func (r *Renewer) renewOwn(ctx context.Context, previous token.Record, rejected secret.Value) (changed bool, err error) {
+	return r.UpdateToken(ctx, previous, func(ctx context.Context, previous token.Record) (token.Record, error) {
+		asked := r.Now()
+		grant, err := r.WeChat.StableToken(ctx, previous.Owner, previous.AppSecret, false)
+		if err == nil && (grant.Access.Equal(rejected) || grant.Access.Equal(previous.Access) && grant.Life <= forceWindow) {
+			asked = r.Now()
+			grant, err = r.WeChat.StableToken(ctx, previous.Owner, previous.AppSecret, true)
 		}
 		if err != nil {
-			return stored, err
+			return previous, err
 		}
-		return r.taken(stored, grant, began), nil
+		return applyGrant(previous, grant, asked), nil
 	})
 }
 
 // ErrNoRefreshToken is the error where an account's refresh token is neither stored nor in WeChat's list.
 var ErrNoRefreshToken = errors.New("the account has no refresh token, and WeChat's list of authorizers has none either")
 
-// RenewAuthorizer fetches the token of an account that authorised the platform. A refresh token that is missing or
-// refused is taken from list, once. Where WeChat says that the authorisation ended, that is recorded and published.
-func (r *Renewer) RenewAuthorizer(ctx context.Context, appID string, entry token.Entry, stored token.Stored, list *Authorizers) error {
-	began := r.Now()
-	_, err := r.Keep(ctx, appID, entry, stored, func(ctx context.Context, stored token.Stored) (token.Stored, error) {
-		return r.refresh(ctx, appID, stored, list)
+// renewAuthorizer fetches the token of an account that authorised the platform. A refresh token that is missing or refused
+// is taken from list, once. Where WeChat says that the authorization ended, that is published and recorded.
+func (r *Renewer) renewAuthorizer(ctx context.Context, previous token.Record, list *authorizer.List) error {
+	asked := r.Now()
+	_, err := r.UpdateToken(ctx, previous, func(ctx context.Context, previous token.Record) (token.Record, error) {
+		return r.refresh(ctx, previous, list)
 	})
-	if refused(err, codeUnauthorized) {
-		return errors.Join(err, r.unauthorized(ctx, appID, began))
+	if isRefused(err, codeUnauthorized) {
+		return errors.Join(err, r.endAuthorization(ctx, previous.Owner, asked))
 	}
 	return err
 }
 
 // refresh fetches an authorizer's token with the stored refresh token, or else with the one that list has.
-func (r *Renewer) refresh(ctx context.Context, appID string, stored token.Stored, list *Authorizers) (token.Stored, error) {
-	if !stored.Refresh.IsZero() {
-		next, err := r.refreshWith(ctx, appID, stored, stored.Refresh)
-		if !refused(err, codeRefreshToken) {
+func (r *Renewer) refresh(ctx context.Context, previous token.Record, list *authorizer.List) (token.Record, error) {
+	if !previous.Refresh.IsZero() {
+		next, err := r.refreshWith(ctx, previous, previous.Refresh)
+		if !isRefused(err, codeRefreshToken) {
 			return next, err
 		}
 	}
-	listed, err := list.refreshToken(ctx, appID)
+	listed, err := list.RefreshToken(ctx, previous.Owner)
 	if err != nil {
-		return stored, err
+		return previous, err
 	}
 	if listed.IsZero() {
-		return stored, ErrNoRefreshToken
+		return previous, ErrNoRefreshToken
 	}
-	return r.refreshWith(ctx, appID, stored, listed)
+	return r.refreshWith(ctx, previous, listed)
 }
 
 const (
-	codeUnauthorized = 61003 // the authorisation ended
+	codeUnauthorized = 61003 // the authorization ended
 	codeRefreshToken = 61023 // the refresh token is not valid
 )
 
-func refused(err error, code int) bool {
+func isRefused(err error, code int) bool {
 	var refusal *wechat.Error
 	return errors.As(err, &refusal) && refusal.Code == code
 }
 
-func (r *Renewer) refreshWith(ctx context.Context, appID string, stored token.Stored, refresh secret.Value) (token.Stored, error) {
+func (r *Renewer) refreshWith(ctx context.Context, previous token.Record, refresh secret.Value) (token.Record, error) {
 	p, err := r.Platform.Get(ctx)
 	if err != nil {
-		return stored, err
+		return previous, err
 	}
-	began := r.Now()
+	asked := r.Now()
 	grant, err := token.Call(ctx, r.Tokens, token.Component, func(ctx context.Context, component secret.Value) (wechat.Grant, error) {
-		began = r.Now()
-		return r.WeChat.AuthorizerToken(ctx, component, p.AppID, appID, refresh)
+		asked = r.Now()
+		return r.WeChat.AuthorizerToken(ctx, component, p.AppID, previous.Owner, refresh)
 	})
 	if err != nil {
-		return stored, err
+		return previous, err
 	}
-	stored.Refresh = refresh
-	return r.taken(stored, grant, began), nil
+	previous.Refresh = refresh
+	return applyGrant(previous, grant, asked), nil
 }
 
-// unauthorized records that the account's authorisation ended, so that it isn't refreshed any more, and publishes it.
-// The time of the last push stays: this is no push. One that came after asked says something newer.
-func (r *Renewer) unauthorized(ctx context.Context, appID string, asked time.Time) error {
-	ended := func(record *account.Record) {
-		if record.StatusAt <= asked.Unix() {
-			record.Status = account.Unauthorized
-		}
-	}
-	before, err := r.Records.Current(ctx, appID)
+// endAuthorization publishes and records that WeChat said the authorization had ended when it was asked, so that the
+// account isn't refreshed any more.
+func (r *Renewer) endAuthorization(ctx context.Context, appID string, asked time.Time) error {
+	end := func(a *state.Account) { a.EndAuthorization(asked) }
+	before, err := r.Accounts.Get(ctx, appID)
 	if err != nil {
 		return err
 	}
 	after := before
-	ended(&after)
-	if err := r.Bus.Publish(ctx, before.Changes(after)...); err != nil {
+	end(&after)
+	if err := r.Bus.Publish(ctx, eventbus.AccountChanges(before, after)...); err != nil {
 		return err
 	}
-	_, _, err = r.Records.Write(ctx, before, ended)
+	_, _, err = r.Accounts.Write(ctx, before, end)
 	return err
 }

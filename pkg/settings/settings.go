@@ -9,17 +9,18 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// AccountTokenStore is where the accounts' tokens stand.
+// AccountTokenStore says where the accounts' tokens are.
 type AccountTokenStore string
 
 // The stores.
 const (
 	SecretsManager AccountTokenStore = "secretsmanager"
-	ParameterStore AccountTokenStore = "ssm"
+	DynamoDB       AccountTokenStore = "dynamodb"
 )
 
 // Settings are what the operator can set. README.md explains each.
@@ -27,12 +28,16 @@ type Settings struct {
 	WeChatBaseURLs        []string // without a slash at the end
 	SecretPrefix          string   // without a slash at the end
 	ParameterPrefix       string   // with one at the start, without one at the end
-	EventBusName          string   // or ARN
+	StateTable            string
+	TokenTable            string // used where AccountTokenStore is DynamoDB
+	EventBusName          string // or ARN
 	SwitchQueueURL        string
 	AuthorizationQueueURL string
 	Openable              Openable
 	AccountTokenStore     AccountTokenStore
-	KMSKey                string // ARN of the key for what is made in the stores; empty: AWS's own
+	IgnoreMiniPrograms    bool          // their tokens are not kept alive
+	HistoryRetention      time.Duration // of a draft after it was gone; 0: for ever
+	KMSKey                string        // ARN of the key for what is made in the stores; empty: AWS's own
 	TokenCacheTTL         time.Duration
 	DraftCacheTTL         time.Duration
 	LogLevel              slog.Level
@@ -54,6 +59,7 @@ func (o Openable) Allows(appID string) bool { return o.all || slices.Contains(o.
 var (
 	appID         = regexp.MustCompile(`^wx[0-9A-Za-z]{16}$`)
 	secretName    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]+$`)
+	tableName     = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 	parameterName = regexp.MustCompile(`^/[A-Za-z0-9/_.-]+$`)
 	kmsKey        = regexp.MustCompile(`^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9A-Za-z-]+$`)
 	busName       = regexp.MustCompile(`^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9/_.-]+$`)
@@ -63,8 +69,11 @@ var (
 // count of hundreds costs every cold start a millisecond.
 const (
 	longestPrefix = 200
+	longestTable  = 255
 	longestBus    = 1600
 	longestKey    = 2048
+
+	longestRetention = 36500 // days; more don't fit into a time.Duration for long
 )
 
 // IsAppID reports whether text is the id of an account: wx and 16 letters or digits.
@@ -112,6 +121,8 @@ func Read(getenv func(string) string) (Settings, error) {
 		matches(secretName, longestPrefix, "it must be letters, digits and any of /_+=.@-")), "/")
 	s.ParameterPrefix = strings.TrimRight(value("PARAMETER_PREFIX", "/wechat/draftbox",
 		matches(parameterName, longestPrefix+1, "it must begin with / and hold letters, digits and any of /_.-")), "/")
+	s.StateTable = value("STATE_TABLE", "wechat-draftbox-state", matches(tableName, longestTable, "it must be the name of a DynamoDB table"))
+	s.TokenTable = value("TOKEN_TABLE", "wechat-draftbox-tokens", matches(tableName, longestTable, "it must be the name of a DynamoDB table"))
 	s.EventBusName = value("EVENT_BUS_NAME", "default", matches(busName, longestBus, "it must be the name or ARN of an event bus"))
 	s.SwitchQueueURL = value("SWITCH_QUEUE_URL", "", isBaseURL)
 	s.AuthorizationQueueURL = value("AUTHORIZATION_QUEUE_URL", "", isBaseURL)
@@ -129,11 +140,25 @@ func Read(getenv func(string) string) (Settings, error) {
 		return nil
 	})
 	s.AccountTokenStore = AccountTokenStore(value("ACCOUNT_TOKEN_STORE", string(SecretsManager), func(v string) error {
-		if v != string(SecretsManager) && v != string(ParameterStore) {
-			return errors.New("it must be secretsmanager or ssm")
+		if v != string(SecretsManager) && v != string(DynamoDB) {
+			return errors.New("it must be secretsmanager or dynamodb")
 		}
 		return nil
 	}))
+	s.IgnoreMiniPrograms = value("MINI_PROGRAMS", "keep", func(v string) error {
+		if v != "keep" && v != "ignore" {
+			return errors.New("it must be keep or ignore")
+		}
+		return nil
+	}) == "ignore"
+	value("HISTORY_RETENTION_DAYS", "365", func(v string) error {
+		days, err := strconv.Atoi(v)
+		if err != nil || days < 0 || days > longestRetention {
+			return fmt.Errorf("it must be a whole number of days from 0 to %d", longestRetention)
+		}
+		s.HistoryRetention = time.Duration(days) * 24 * time.Hour
+		return nil
+	})
 	s.KMSKey = value("KMS_KEY_ARN", "", matches(kmsKey, longestKey, "it must be the ARN of a KMS key"))
 	s.TokenCacheTTL = duration("TOKEN_CACHE_TTL", "5m")
 	s.DraftCacheTTL = duration("DRAFT_CACHE_TTL", "30s")

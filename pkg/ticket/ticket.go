@@ -1,5 +1,5 @@
-// Package ticket keeps the newest component_verify_ticket, which WeChat pushes about every ten minutes, irregularly,
-// repeatedly and out of order.
+// Package ticket stores the newest component_verify_ticket in a SecureString parameter of SSM. WeChat pushes tickets about
+// every ten minutes, irregularly, repeatedly and out of order.
 package ticket
 
 import (
@@ -7,12 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/parameter"
-	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/secret"
 )
 
@@ -20,111 +21,81 @@ import (
 type Ticket struct {
 	Text       secret.Value
 	CreateTime int64 // Unix seconds
-
-	others map[string]json.RawMessage // keys of somebody else, which survive a rewrite
 }
 
-// Age is how old the ticket is. WeChat takes it for 12 hours.
+// Age is how old the ticket is. WeChat accepts it for 12 hours.
 func (t Ticket) Age(now time.Time) time.Duration { return now.Round(0).Sub(time.Unix(t.CreateTime, 0)) }
 
-// ErrNone is the error where no ticket was ever stored.
+// ErrNone is the error where no ticket has been stored yet.
 var ErrNone = errors.New("no component_verify_ticket was pushed yet")
 
-const name = "component-verify-ticket"
-
-type stored struct {
-	Ticket     string `json:"ticket"`
-	CreateTime int64  `json:"create_time"`
+// Store is the parameter that holds the newest ticket.
+type Store struct {
+	client *ssm.Client
+	name   string
+	kmsKey string
 }
 
-// Newest is the parameter that holds the newest ticket.
-type Newest struct{ parameters parameter.Store }
+// NewStore makes the store of the parameter below prefix, which has no slash at its end. kmsKey is the ARN of the key that
+// encrypts it; empty is AWS's own.
+func NewStore(client *ssm.Client, prefix, kmsKey string) Store {
+	return Store{client, prefix + "/component-verify-ticket", kmsKey}
+}
 
-// In is the newest ticket that stands in store.
-func In(store parameter.Store) Newest { return Newest{store.Secure()} }
-
-// Load reads the newest ticket: [ErrNone] where there is none, else errors of package awserror.
-func (n Newest) Load(ctx context.Context) (Ticket, error) {
-	t, _, err := n.load(ctx)
+// Load reads the newest ticket. The error is [ErrNone] where there is none, else of package awserror.
+func (s Store) Load(ctx context.Context) (Ticket, error) {
+	t, _, err := s.load(ctx)
 	return t, err
 }
 
-func (n Newest) load(ctx context.Context) (t Ticket, version int64, err error) {
-	v, err := n.parameters.Get(ctx, name)
-	if awserror.Is(err, awserror.Missing) {
-		return Ticket{}, 0, ErrNone
+// load also gives the parameter's keys, since those that the bundle doesn't know survive a rewrite.
+func (s Store) load(ctx context.Context) (Ticket, map[string]json.RawMessage, error) {
+	out, err := s.client.GetParameter(ctx, &ssm.GetParameterInput{Name: &s.name, WithDecryption: aws.Bool(true)})
+	if err = awserror.Wrap("ssm:GetParameter", s.name, err); err != nil {
+		if awserror.Is(err, awserror.NotFound) {
+			return Ticket{}, nil, ErrNone
+		}
+		return Ticket{}, nil, fmt.Errorf("read the ticket: %w", err)
 	}
-	if err != nil {
-		return Ticket{}, 0, fmt.Errorf("read the ticket: %w", err)
+	var stored struct {
+		Ticket     string `json:"ticket"`
+		CreateTime int64  `json:"create_time"`
 	}
-	t, err = decode(v)
-	return t, v.Version, err
+	var keys map[string]json.RawMessage
+	text := []byte(aws.ToString(out.Parameter.Value))
+	if json.Unmarshal(text, &stored) != nil || json.Unmarshal(text, &keys) != nil || stored.Ticket == "" {
+		return Ticket{}, nil, &awserror.Malformed{Resource: s.name, Detail: "it holds no ticket"}
+	}
+	return Ticket{secret.New(stored.Ticket), stored.CreateTime}, keys, nil
 }
 
-func decode(v parameter.Value) (Ticket, error) {
-	var s stored
-	var others map[string]json.RawMessage
-	text := []byte(v.Text.Reveal())
-	if json.Unmarshal(text, &s) != nil || json.Unmarshal(text, &others) != nil || s.Ticket == "" {
-		return Ticket{}, &awserror.Malformed{Resource: v.Name, Detail: "it holds no ticket"}
-	}
-	delete(others, "ticket")
-	delete(others, "create_time")
-	return Ticket{secret.New(s.Ticket), s.CreateTime, others}, nil
-}
-
-// Store stores the ticket unless a newer one stands there. A parameter that holds no ticket is written over.
+// Store stores the ticket unless a newer one is stored. A parameter that holds no ticket is overwritten.
 //
-// A write that came between is found out afterwards, see [parameter.Store.Overwritten]. If it was of a newer ticket,
-// that one is put back.
-func (n Newest) Store(ctx context.Context, t Ticket) error {
-	current, version, err := n.load(ctx)
+// SSM has no conditional write. Where two pushes overlap the older ticket may win, which is harmless: all unexpired
+// tickets work, and the next push comes minutes later.
+func (s Store) Store(ctx context.Context, t Ticket) error {
+	current, keys, err := s.load(ctx)
 	var malformed *awserror.Malformed
 	switch {
-	case errors.As(err, &malformed):
-	case errors.Is(err, ErrNone):
-		_, err := n.parameters.Create(ctx, name, encode(t))
-		if awserror.Is(err, awserror.Exists) {
-			return n.Store(ctx, t)
-		}
-		return wrap(err)
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrNone) && !errors.As(err, &malformed):
 		return err
-	case current.CreateTime >= t.CreateTime:
+	case err == nil && current.CreateTime >= t.CreateTime:
 		return nil
 	}
-	t.others = current.others
-	for {
-		text := encode(t)
-		written, err := n.parameters.Put(ctx, name, text)
-		if err != nil {
-			return wrap(err)
-		}
-		theirs, conflict, err := n.parameters.Overwritten(ctx, name, version, written, text)
-		if err != nil || !conflict {
-			return wrap(err)
-		}
-		newer, err := decode(theirs)
-		if err != nil || newer.CreateTime <= t.CreateTime {
-			return nil
-		}
-		t, version = newer, written
+	if keys == nil {
+		keys = make(map[string]json.RawMessage)
 	}
-}
-
-func wrap(err error) error {
-	if err != nil {
-		err = fmt.Errorf("store the ticket: %w", err)
+	keys["ticket"], _ = json.Marshal(t.Text.Reveal()) // strings and numbers always encode
+	keys["create_time"], _ = json.Marshal(t.CreateTime)
+	text, _ := json.Marshal(keys)
+	in := &ssm.PutParameterInput{
+		Name: &s.name, Value: aws.String(string(text)), Type: types.ParameterTypeSecureString, Overwrite: aws.Bool(true),
 	}
-	return err
-}
-
-func encode(t Ticket) secret.Value {
-	text, _ := plainjson.Marshal(stored{t.Text.Reveal(), t.CreateTime}) // always encodes
-	if len(t.others) > 0 {
-		all := maps.Clone(t.others)
-		json.Unmarshal(text, &all)
-		text, _ = plainjson.Marshal(all)
+	if s.kmsKey != "" {
+		in.KeyId = &s.kmsKey
 	}
-	return secret.New(string(text))
+	if _, err = s.client.PutParameter(ctx, in); err != nil {
+		return fmt.Errorf("store the ticket: %w", awserror.Wrap("ssm:PutParameter", s.name, err))
+	}
+	return nil
 }

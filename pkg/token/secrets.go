@@ -12,116 +12,126 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"golang.org/x/time/rate"
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/secret"
 )
 
-// Component is the holder of the platform's own token, where an account's appid stands for others.
-const Component = ""
-
-// Secrets reads the bundle's secrets.
-type Secrets struct {
+// SecretsStore holds records in Secrets Manager, one secret each.
+type SecretsStore struct {
 	client *secretsmanager.Client
 	prefix string
 	key    *string
+	pace   *rate.Limiter
 }
 
-// NewSecrets makes a reader of the secrets below prefix, which has no slash at its end.
-func NewSecrets(client *secretsmanager.Client, prefix string) Secrets {
-	return Secrets{client: client, prefix: prefix}
-}
-
-// EncryptedWith is the same, but secrets that are made are encrypted with a KMS key; empty is AWS's own.
-func (s Secrets) EncryptedWith(key string) Secrets {
-	if s.key = nil; key != "" {
-		s.key = aws.String(key)
+// NewSecretsStore makes a store of the secrets below prefix, which has no slash at its end. Secrets that it creates are
+// encrypted with the KMS key of that ARN; empty is AWS's own.
+func NewSecretsStore(client *secretsmanager.Client, prefix, kmsKey string) SecretsStore {
+	// An account may write 50 times a second, others included. Beyond that each refused try would delay the next one.
+	s := SecretsStore{client: client, prefix: prefix, pace: rate.NewLimiter(48, 1)}
+	if kmsKey != "" {
+		s.key = &kmsKey
 	}
 	return s
 }
 
 const accountFolder = "/accounts/"
 
-// Name is the name of the secret that holds the token of an account or of the [Component].
-func (s Secrets) Name(holder string) string {
-	if holder == Component {
+// Resource implements [Getter].
+func (s SecretsStore) Resource(owner string) string {
+	if owner == Component {
 		return s.prefix + "/component-token"
 	}
-	return s.prefix + accountFolder + holder
+	return s.prefix + accountFolder + owner
 }
 
-// PlatformName is the name of the secret with the platform's appid, app secret and keys.
-func (s Secrets) PlatformName() string { return s.prefix + "/platform" }
+// Name is the whole name of a secret of another kind.
+func (s SecretsStore) Name(name string) string { return s.prefix + "/" + name }
 
-// Load implements [Store].
-func (s Secrets) Load(ctx context.Context, holder string) (Entry, error) {
-	return s.Get(ctx, s.Name(holder))
-}
-
-// Get reads a secret. Errors are of package awserror.
-func (s Secrets) Get(ctx context.Context, name string) (Entry, error) {
-	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
-		SecretId:     aws.String(name),
-		VersionStage: aws.String("AWSCURRENT"),
-	})
+// Text reads a secret of another kind. name is the name below the prefix. Errors are of package awserror.
+func (s SecretsStore) Text(ctx context.Context, name string) (text secret.Value, version string, err error) {
+	out, err := s.get(ctx, s.Name(name))
 	if err != nil {
-		return Entry{}, awserror.Wrap("secretsmanager:GetSecretValue", name, err)
+		return secret.Value{}, "", err
 	}
-	return entry(out.SecretString, out.SecretBinary, out.VersionId, out.CreatedDate), nil
+	return textOf(out.SecretString, out.SecretBinary), aws.ToString(out.VersionId), nil
 }
 
-func entry(text *string, binary []byte, version *string, created *time.Time) Entry {
-	if text == nil {
-		text = aws.String(string(binary))
-	}
-	return Entry{secret.New(*text), aws.ToString(version), aws.ToTime(created)}
+func (s SecretsStore) get(ctx context.Context, name string) (*secretsmanager.GetSecretValueOutput, error) {
+	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
+		SecretId: aws.String(name), VersionStage: aws.String("AWSCURRENT"),
+	})
+	return out, awserror.Wrap("secretsmanager:GetSecretValue", name, err)
 }
 
-// WritesPerSecond implements [Keeper].
-func (s Secrets) WritesPerSecond() float64 { return 50 }
+func textOf(text *string, binary []byte) secret.Value {
+	if text != nil {
+		return secret.New(*text)
+	}
+	return secret.New(string(binary))
+}
 
-// Replace implements [Keeper].
+// Get implements [Getter].
+func (s SecretsStore) Get(ctx context.Context, owner string) (Record, error) {
+	name := s.Resource(owner)
+	out, err := s.get(ctx, name)
+	if err != nil {
+		return Record{Owner: owner}, err
+	}
+	r := record(owner, out.VersionId, out.CreatedDate)
+	return r, r.parseSecret(name, textOf(out.SecretString, out.SecretBinary))
+}
+
+func record(owner string, version *string, created *time.Time) Record {
+	return Record{Owner: owner, Version: aws.ToString(version), UpdatedAt: aws.ToTime(created), stored: true}
+}
+
+// maxSuccessors is how many versions may have to be skipped. More than one is only where somebody moved AWSCURRENT back to
+// a version that has a successor.
+const maxSuccessors = 5
+
+// Put implements [Store].
 //
 // Secrets Manager has no conditional write of a value, but a version's id can be chosen, and a second write with the
-// same id and another value is refused. So the id of each version is made of its predecessor's: of two writers that
+// same id and another value is refused. So the id of each version is derived from its predecessor's: of two writers that
 // read the same version one gets to write its successor. A write whose answer was lost can be repeated, since the
-// same id with the same value is taken as done.
-func (s Secrets) Replace(ctx context.Context, holder string, over Entry, text secret.Value) (Entry, bool, error) {
-	name := s.Name(holder)
-	// More than one round only where somebody moved AWSCURRENT back to a version that has a successor.
-	for round := range 5 {
-		id := successor(name, over.Version, round)
-		err := s.write(ctx, name, id, over.Version == "", text)
+// same id with the same value counts as done.
+func (s SecretsStore) Put(ctx context.Context, previous, next Record) (Record, bool, error) {
+	name, text := s.Resource(previous.Owner), next.encodeSecret()
+	for round := range maxSuccessors {
+		id := successor(name, previous.Version, round)
+		err := s.write(ctx, name, id, !previous.stored, text)
 		if err == nil {
-			return Entry{Text: text, Version: id}, false, nil
+			next.Version, next.stored, next.unknown = id, true, previous.unknown
+			return next, true, nil
 		}
 		if !awserror.Is(err, awserror.Exists) {
-			return Entry{}, false, err
+			return Record{}, false, err
 		}
-		current, err := s.Get(ctx, name)
-		if err != nil {
-			return Entry{}, false, err
-		}
-		if current.Version != over.Version {
-			return current, true, nil
+		current, err := s.Get(ctx, previous.Owner)
+		if current.Version != previous.Version || err != nil {
+			return current, false, err
 		}
 	}
-	return Entry{}, false, &awserror.Error{Operation: "secretsmanager:PutSecretValue", Resource: name, Kind: awserror.Refused}
+	return Record{}, false, &awserror.Error{Operation: "secretsmanager:PutSecretValue", Resource: name, Kind: awserror.Denied}
 }
 
-// write is not repeated by the SDK, which would wait by its own rules when AWS throttles; callers pace themselves.
-func (s Secrets) write(ctx context.Context, name, id string, create bool, text secret.Value) error {
-	once := func(o *secretsmanager.Options) { o.RetryMaxAttempts = 1 }
+func (s SecretsStore) write(ctx context.Context, name, id string, create bool, text secret.Value) error {
+	if s.pace.Wait(ctx) != nil { // the deadline comes before the turn
+		return awserror.Wrap("secretsmanager:PutSecretValue", name, context.DeadlineExceeded)
+	}
 	if create {
 		_, err := s.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 			Name: aws.String(name), SecretString: aws.String(text.Reveal()), ClientRequestToken: aws.String(id),
 			Description: aws.String("Written by wechat-draftbox"), KmsKeyId: s.key,
-		}, once)
+		})
 		return awserror.Wrap("secretsmanager:CreateSecret", name, err)
 	}
 	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: aws.String(name), SecretString: aws.String(text.Reveal()), ClientRequestToken: aws.String(id),
-	}, once)
+	})
 	return awserror.Wrap("secretsmanager:PutSecretValue", name, err)
 }
 
@@ -130,37 +140,80 @@ func successor(name, version string, round int) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Accounts implements [Keeper].
-func (s Secrets) Accounts(ctx context.Context) iter.Seq2[Holding, error] {
-	folder := s.prefix + accountFolder
-	return func(yield func(Holding, error) bool) {
+// accountFilter selects the accounts' secrets.
+func (s SecretsStore) accountFilter() []types.Filter {
+	return []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{s.prefix + accountFolder}}}
+}
+
+// owner is the appid in the name of an account's secret. The filter takes case lightly, so other names come too.
+func (s SecretsStore) owner(name *string) (string, bool) {
+	appID, below := strings.CutPrefix(aws.ToString(name), s.prefix+accountFolder)
+	return appID, below && appID != "" && !strings.Contains(appID, "/")
+}
+
+// All implements [Store].
+func (s SecretsStore) All(ctx context.Context) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
 		pages := secretsmanager.NewBatchGetSecretValuePaginator(s.client, &secretsmanager.BatchGetSecretValueInput{
-			Filters:    []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{folder}}},
-			MaxResults: aws.Int32(20),
+			Filters: s.accountFilter(), MaxResults: aws.Int32(20),
 		})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(Holding{}, awserror.Wrap("secretsmanager:BatchGetSecretValue", folder, err))
+				yield(Record{}, awserror.Wrap("secretsmanager:BatchGetSecretValue", s.prefix+accountFolder, err))
 				return
 			}
-			for _, e := range page.Errors {
-				name := aws.ToString(e.SecretId) // or its ARN, which has six random letters at its end
-				failed := &awserror.Error{Operation: "secretsmanager:BatchGetSecretValue", Resource: name,
-					Kind: awserror.Refused, Code: aws.ToString(e.ErrorCode)}
-				appID, _, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], "-")
-				if !yield(Holding{AppID: appID}, failed) {
-					return
+			if !s.yieldPage(page, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (s SecretsStore) yieldPage(page *secretsmanager.BatchGetSecretValueOutput, yield func(Record, error) bool) bool {
+	for _, e := range page.Errors {
+		name := aws.ToString(e.SecretId) // or its ARN, which has six random letters at its end
+		failed := &awserror.Error{Operation: "secretsmanager:BatchGetSecretValue", Resource: name,
+			Kind: awserror.Denied, Code: aws.ToString(e.ErrorCode)}
+		appID, _, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], "-")
+		if !yield(Record{Owner: appID}, failed) {
+			return false
+		}
+	}
+	for _, v := range page.SecretValues {
+		appID, ok := s.owner(v.Name)
+		if !ok {
+			continue
+		}
+		r := record(appID, v.VersionId, v.CreatedDate)
+		err := r.parseSecret(aws.ToString(v.Name), textOf(v.SecretString, v.SecretBinary))
+		if !yield(r, err) {
+			return false
+		}
+	}
+	return true
+}
+
+// Owners implements [Store].
+func (s SecretsStore) Owners(ctx context.Context) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		pages := secretsmanager.NewListSecretsPaginator(s.client, &secretsmanager.ListSecretsInput{
+			Filters: s.accountFilter(), MaxResults: aws.Int32(100),
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(nil, awserror.Wrap("secretsmanager:ListSecrets", s.prefix+accountFolder, err))
+				return
+			}
+			var owners []string
+			for _, listed := range page.SecretList {
+				if appID, ok := s.owner(listed.Name); ok {
+					owners = append(owners, appID)
 				}
 			}
-			for _, v := range page.SecretValues {
-				appID, below := strings.CutPrefix(aws.ToString(v.Name), folder)
-				if !below || appID == "" || strings.Contains(appID, "/") { // the filter takes case lightly
-					continue
-				}
-				if !yield(Holding{appID, entry(v.SecretString, v.SecretBinary, v.VersionId, v.CreatedDate)}, nil) {
-					return
-				}
+			if !yield(owners, nil) {
+				return
 			}
 		}
 	}

@@ -254,7 +254,7 @@ func TestARefusedToken(t *testing.T) {
 		w.aws.SetSecret(component, "old")
 		w.aws.Fail(get, awstest.Before(func() { w.aws.Fail(get, awstest.Deny()) }))
 		_, err := token.Call(t.Context(), w.Source, token.Component, (&calls{takes: map[string]bool{}}).call)
-		if !awserror.Is(err, awserror.Refused) || w.rejected != nil {
+		if !awserror.Is(err, awserror.Denied) || w.rejected != nil {
 			t.Errorf("got %v, rejected %v", err, w.rejected)
 		}
 	})
@@ -355,12 +355,12 @@ func TestErrorsOfASecret(t *testing.T) {
 		fault                *awstest.Fault
 		is                   func(error) bool
 	}{
-		{"component missing", token.Component, "", nil, kind(awserror.Missing)},
+		{"component missing", token.Component, "", nil, kind(awserror.NotFound)},
 		{"account missing", appID, "", nil, unknown},
 		{"malformed", appID, `{"access_token":"` + hidden, nil, malformed},
-		{"denied", appID, hidden, new(awstest.Deny()), kind(awserror.Refused)},
-		{"key denied", appID, hidden, new(awstest.Refuse("DecryptionFailure", 400)), kind(awserror.Refused)},
-		{"to be deleted", appID, hidden, new(awstest.Refuse("InvalidRequestException", 400)), kind(awserror.Refused)},
+		{"denied", appID, hidden, new(awstest.Deny()), kind(awserror.Denied)},
+		{"key denied", appID, hidden, new(awstest.Refuse("DecryptionFailure", 400)), kind(awserror.Denied)},
+		{"to be deleted", appID, hidden, new(awstest.Refuse("InvalidRequestException", 400)), kind(awserror.Denied)},
 		{"throttled", appID, hidden, new(awstest.Throttle()), kind(awserror.Unavailable)},
 		{"failed", appID, hidden, new(awstest.Refuse("InternalServiceError", 500)), kind(awserror.Unavailable)},
 		{"failed in a way of its own", appID, hidden, new(awstest.Refuse("Whatever", 503)), kind(awserror.Unavailable)},

@@ -1,5 +1,7 @@
-// Package token reads access tokens where they stand, keeps them for a while, and knows what to do when WeChat
-// refuses one.
+// Package token stores tokens, caches them, and knows what to do when WeChat refuses one.
+//
+// A [Record] is a token with what renews it. Two stores hold records: [SecretsStore] and [TableStore]. A [Reader] calls
+// WeChat with them.
 package token
 
 import (
@@ -10,30 +12,10 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/cache"
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/single"
 	"wechat-draftbox/pkg/wechat"
 )
-
-// Token is an access token that was read.
-type Token struct {
-	Access    secret.Value // empty where one has yet to be fetched with the refresh token or app secret beside it
-	ExpiresAt time.Time    // zero: not known
-	Version   string       // of the secret or parameter that held it
-}
-
-// Entry is what stands in a secret or parameter.
-type Entry struct {
-	Text    secret.Value
-	Version string    // changes with each write
-	Since   time.Time // when this version was written
-}
-
-// Store loads what stands for a holder's token. Errors are of package awserror.
-type Store interface {
-	Load(ctx context.Context, holder string) (Entry, error)
-	Name(holder string) string
-}
 
 // UnknownAccount is the error for an account that no token is stored for.
 type UnknownAccount struct{ AppID string }
@@ -61,84 +43,84 @@ func (e *Expired) Unwrap() error {
 	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: e.reason()}
 }
 
-// Rejections is told of tokens that WeChat refused and that stand in the store unchanged, so that somebody
-// fetches new ones.
-type Rejections interface {
-	TokenRejected(ctx context.Context, holder string, errcode int, version string)
+// RejectionNotifier is told of a token that WeChat refused and that is still the stored one, so that somebody fetches a
+// new one.
+type RejectionNotifier interface {
+	TokenRejected(ctx context.Context, owner string, errcode int, version string)
 }
 
-// Source gives out tokens. It is safe for concurrent use.
-type Source struct {
-	store      Store
-	rejections Rejections
-	ttl        time.Duration
-	now        func() time.Time
-	loads      single.Group[loadKey, Token]
+// Reader reads tokens and caches them. It is safe for concurrent use.
+type Reader struct {
+	store    Getter
+	notifier RejectionNotifier
+	ttl      time.Duration
+	now      func() time.Time
+	loads    cache.Group[loadKey, Record]
 
 	mu    sync.Mutex
 	cache map[string]cached
 }
 
 type cached struct {
-	token  Token
+	record Record
 	readAt time.Time
 }
 
 type loadKey struct {
-	holder string
-	fresh  bool // apart from other loads, which may have begun before the token was refused
+	owner string
+	fresh bool // apart from other loads, which may have begun before the token was refused
 }
 
-// NewSource makes a source that keeps a token for ttl, and not past its expiry. now is the wall clock.
-func NewSource(store Store, rejections Rejections, ttl time.Duration, now func() time.Time) *Source {
-	return &Source{store: store, rejections: rejections, ttl: ttl, now: now, cache: make(map[string]cached)}
+// NewReader makes a reader that caches a token for ttl, and not past its expiry. now is the wall clock.
+func NewReader(store Getter, notifier RejectionNotifier, ttl time.Duration, now func() time.Time) *Reader {
+	return &Reader{store: store, notifier: notifier, ttl: ttl, now: now, cache: make(map[string]cached)}
 }
 
-// Call calls WeChat with the holder's token. If WeChat refuses the token, it is read afresh, and the call is made once
-// more if that gives another one; if it doesn't, source's Rejections are told. WeChat does nothing when it refuses a
+// Call calls WeChat with the owner's token. If WeChat refuses the token, it is read afresh, and the call is made once
+// more if that gives another one; if it doesn't, the reader's notifier is told. WeChat does nothing when it refuses a
 // token, so writes may be called so too.
 //
 // Errors: those of call, [*UnknownAccount], [*awserror.Error], [*awserror.Malformed].
-func Call[T any](ctx context.Context, source *Source, holder string, call func(context.Context, secret.Value) (T, error)) (T, error) {
+func Call[T any](ctx context.Context, reader *Reader, owner string, call func(context.Context, secret.Value) (T, error)) (T, error) {
 	var none T
-	token, err := source.get(ctx, holder)
+	token, err := reader.get(ctx, owner)
 	if err != nil {
 		return none, err
 	}
 	fresh := token
 	var refusal error
-	if source.usable(token) {
+	if reader.usable(token) {
 		var result T
 		if result, refusal = call(ctx, token.Access); !wechat.IsRefusedToken(refusal) {
 			return result, refusal
 		}
-		if fresh, err = source.fresh(ctx, holder, token); err != nil {
+		if fresh, err = reader.fresh(ctx, owner, token); err != nil {
 			return none, err
 		}
-		if source.usable(fresh) && !fresh.Access.Equal(token.Access) {
+		if reader.usable(fresh) && !fresh.Access.Equal(token.Access) {
 			if result, refusal = call(ctx, fresh.Access); !wechat.IsRefusedToken(refusal) {
 				return result, refusal
 			}
 		}
 	} else {
-		refusal = &Expired{source.store.Name(holder), token.Access.IsZero()}
+		refusal = &Expired{reader.store.Resource(owner), token.Access.IsZero()}
 	}
 	var e *wechat.Error
 	if errors.As(refusal, &e) {
-		source.rejections.TokenRejected(ctx, holder, e.Code, fresh.Version)
+		reader.notifier.TokenRejected(ctx, owner, e.Code, fresh.Version)
 	}
 	return none, refusal
 }
 
 // Write is [Call] for a call that changes something. It gets half of the time that is left; the other half is for a look
 // at what came of it.
-func Write(ctx context.Context, source *Source, holder string, call func(context.Context, secret.Value) error) error {
+func Write(ctx context.Context, reader *Reader, owner string, call func(context.Context, secret.Value) error) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	_, err := Call(ctx, source, holder, func(ctx context.Context, t secret.Value) (struct{}, error) {
+	_, err := Call(ctx, reader, owner, func(ctx context.Context, t secret.Value) (struct{}, error) {
 		return struct{}{}, call(ctx, t)
 	})
 	return err
@@ -147,72 +129,59 @@ func Write(ctx context.Context, source *Source, holder string, call func(context
 const codeExpired = 42001
 
 // usable: a token that has expired, or has yet to be fetched, counts as refused without a call.
-func (s *Source) usable(t Token) bool {
-	return !t.Access.IsZero() && (t.ExpiresAt.IsZero() || s.now().Before(t.ExpiresAt))
+func (r *Reader) usable(t Record) bool { return !t.Access.IsZero() && !t.IsExpired(r.now()) }
+
+// get is the owner's token from the cache, else from the store.
+func (r *Reader) get(ctx context.Context, owner string) (Record, error) {
+	return r.read(ctx, loadKey{owner, false}, func(Record) bool { return true })
 }
 
-// get is the holder's token from the cache or, where that has none any more, from the store.
-func (s *Source) get(ctx context.Context, holder string) (Token, error) {
-	if token, ok := s.cached(holder); ok {
-		return token, nil
+// fresh reads the owner's token past the cache, unless the cache has another one than refused by now.
+func (r *Reader) fresh(ctx context.Context, owner string, refused Record) (Record, error) {
+	return r.read(ctx, loadKey{owner, true}, func(t Record) bool { return !t.Access.Equal(refused.Access) })
+}
+
+// read is a cached token that is acceptable, else one that is loaded, for all who want it at once.
+func (r *Reader) read(ctx context.Context, key loadKey, acceptable func(Record) bool) (Record, error) {
+	if t, ok := r.cached(key.owner); ok && acceptable(t) {
+		return t, nil
 	}
-	return s.share(ctx, loadKey{holder, false}, func(ctx context.Context) (Token, error) {
-		if token, ok := s.cached(holder); ok { // a load that ended a moment ago
-			return token, nil
+	t, err := r.loads.Do(ctx, key, func(ctx context.Context) (Record, error) {
+		if t, ok := r.cached(key.owner); ok && acceptable(t) { // a load that ended a moment ago
+			return t, nil
 		}
-		return s.load(ctx, holder)
+		return r.load(ctx, key.owner)
 	})
-}
-
-// fresh reads the holder's token past the cache, unless the cache has another one than refused by now.
-func (s *Source) fresh(ctx context.Context, holder string, refused Token) (Token, error) {
-	another := func() (Token, bool) {
-		token, ok := s.cached(holder)
-		return token, ok && !token.Access.Equal(refused.Access)
-	}
-	if token, ok := another(); ok {
-		return token, nil
-	}
-	return s.share(ctx, loadKey{holder, true}, func(ctx context.Context) (Token, error) {
-		if token, ok := another(); ok { // a load that ended a moment ago
-			return token, nil
-		}
-		return s.load(ctx, holder)
-	})
-}
-
-func (s *Source) share(ctx context.Context, key loadKey, load func(context.Context) (Token, error)) (Token, error) {
-	token, err := s.loads.Do(ctx, key, load)
 	if err != nil && err == context.Cause(ctx) { // gave up while another caller was still reading
-		err = awserror.Wrap("read", s.store.Name(key.holder), err)
+		err = awserror.Wrap("read", r.store.Resource(key.owner), err)
 	}
-	return token, err
+	return t, err
 }
 
-func (s *Source) cached(holder string) (Token, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, ok := s.cache[holder]
+func (r *Reader) cached(owner string) (Record, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, ok := r.cache[owner]
 	// Round(0): on the wall clock, since the monotonic one stands still while Lambda freezes the instance.
-	age := s.now().Round(0).Sub(c.readAt)
-	return c.token, ok && age >= 0 && age < s.ttl && s.usable(c.token)
+	age := r.now().Round(0).Sub(c.readAt)
+	return c.record, ok && age >= 0 && age < r.ttl && r.usable(c.record)
 }
 
-func (s *Source) load(ctx context.Context, holder string) (Token, error) {
-	entry, err := s.store.Load(ctx, holder)
-	if holder != Component && awserror.Is(err, awserror.Missing) {
-		return Token{}, &UnknownAccount{holder}
+// load caches what a call needs and no more: a survey reads the tokens of all accounts.
+func (r *Reader) load(ctx context.Context, owner string) (Record, error) {
+	read, err := r.store.Get(ctx, owner)
+	var malformed *awserror.Malformed
+	switch {
+	case owner != Component && awserror.Is(err, awserror.NotFound):
+		return Record{}, &UnknownAccount{owner}
+	case errors.As(err, &malformed):
+		return Record{}, err
+	case err != nil:
+		return Record{}, fmt.Errorf("read the token: %w", err)
 	}
-	if err != nil {
-		return Token{}, fmt.Errorf("read the token: %w", err)
-	}
-	stored, err := Parse(s.store.Name(holder), entry.Text)
-	if err != nil {
-		return Token{}, err
-	}
-	token := Token{Access: stored.Access, ExpiresAt: stored.ExpiresAt, Version: entry.Version}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cache[holder] = cached{token, s.now().Round(0)}
-	return token, nil
+	t := Record{Owner: owner, Access: read.Access, ExpiresAt: read.ExpiresAt, Version: read.Version, stored: true}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cache[owner] = cached{t, r.now().Round(0)}
+	return t, nil
 }

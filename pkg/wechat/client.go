@@ -21,8 +21,8 @@ import (
 	"syscall"
 	"time"
 
-	"wechat-draftbox/pkg/pause"
 	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
 )
 
@@ -144,7 +144,7 @@ func (c *Client) do(ctx context.Context, call call) (fields, error) {
 		if deadline, ok := ctx.Deadline(); ok {
 			wait = min(wait, time.Until(deadline)/4) // what is left is for the tries
 		}
-		if !pause.For(ctx, wait) {
+		if !retry.Sleep(ctx, wait) {
 			return nil, kept
 		}
 		client = c.fresh

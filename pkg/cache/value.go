@@ -1,33 +1,31 @@
-// Package kept keeps a value for a while and lets concurrent callers share its load.
-package kept
+// Package cache caches a value for a while and lets concurrent callers share its load.
+package cache
 
 import (
 	"context"
 	"sync"
 	"time"
-
-	"wechat-draftbox/pkg/single"
 )
 
-// Value is a value that is loaded when it is asked for and kept for a time. It is safe for concurrent use.
+// Value is loaded when it is asked for, and cached. It is safe for concurrent use.
 type Value[T any] struct {
 	load  func(context.Context) (T, error)
 	ttl   time.Duration
 	now   func() time.Time
-	loads single.Group[struct{}, T]
+	loads Group[struct{}, T]
 
 	mu       sync.Mutex
 	last     T
 	loadedAt time.Time // on the wall clock: the monotonic one stands still while Lambda freezes the instance
 }
 
-// New makes a value that load loads and that is kept for ttl by the clock now.
+// New makes a value that load loads and that is cached for ttl by the clock now.
 func New[T any](ttl time.Duration, now func() time.Time, load func(context.Context) (T, error)) *Value[T] {
 	return &Value[T]{load: load, ttl: ttl, now: now}
 }
 
-// Kept is the value, if it was loaded and may still be used.
-func (v *Value[T]) Kept() (T, bool) {
+// Cached is the value, if it was loaded and may still be used.
+func (v *Value[T]) Cached() (T, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	age := v.now().Round(0).Sub(v.loadedAt)
@@ -36,11 +34,11 @@ func (v *Value[T]) Kept() (T, bool) {
 
 // Get is the value, at most ttl old.
 func (v *Value[T]) Get(ctx context.Context) (T, error) {
-	if value, ok := v.Kept(); ok {
+	if value, ok := v.Cached(); ok {
 		return value, nil
 	}
 	return v.loads.Do(ctx, struct{}{}, func(ctx context.Context) (T, error) {
-		if value, ok := v.Kept(); ok { // a load that ended a moment ago
+		if value, ok := v.Cached(); ok { // a load that ended a moment ago
 			return value, nil
 		}
 		return v.loadNow(ctx)

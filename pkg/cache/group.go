@@ -1,10 +1,4 @@
-// Package single lets concurrent callers share one load of a value.
-//
-// golang.org/x/sync/singleflight runs a load for all callers with the context of none. Here the first caller
-// runs the load itself, with its own context and in its own goroutine, and the others wait for it, each as long
-// as its own context lasts. So nothing outlives the invocation that started it, and if the one that loads gives
-// up, the next takes over.
-package single
+package cache
 
 import (
 	"context"
@@ -12,7 +6,12 @@ import (
 	"sync"
 )
 
-// Group shares loads by key. The zero Group is ready.
+// Group lets concurrent callers share one load of a value, by key. The zero Group is ready.
+//
+// golang.org/x/sync/singleflight runs a load for all callers with the context of none. Here the first caller
+// runs the load itself, with its own context and in its own goroutine, and the others wait for it, each as long
+// as its own context lasts. So nothing outlives the invocation that started it, and if the one that loads gives
+// up, the next takes over.
 type Group[K comparable, V any] struct {
 	mu    sync.Mutex
 	loads map[K]*load[V]

@@ -1,4 +1,4 @@
-package single_test
+package cache_test
 
 import (
 	"context"
@@ -7,13 +7,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"wechat-draftbox/pkg/single"
 )
 
 func TestConcurrentCallersShareOneLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g single.Group[string, int]
+		var g Group[string, int]
 		loads := 0
 		var wg sync.WaitGroup
 		for range 100 {
@@ -37,7 +35,7 @@ func TestConcurrentCallersShareOneLoad(t *testing.T) {
 
 func TestAWaiterGivesUpOnItsOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g single.Group[string, int]
+		var g Group[string, int]
 		go g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Minute); return 1, nil })
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -53,7 +51,7 @@ func TestAWaiterGivesUpOnItsOwnDeadline(t *testing.T) {
 
 func TestAWaiterTakesOverFromOneThatGaveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g single.Group[string, int]
+		var g Group[string, int]
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		go g.Do(short, "k", func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
@@ -67,7 +65,7 @@ func TestAWaiterTakesOverFromOneThatGaveUp(t *testing.T) {
 
 func TestErrorsAreSharedAndPanicsFreeTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g single.Group[string, int]
+		var g Group[string, int]
 		broken := errors.New("broken")
 		go g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Nanosecond); return 0, broken })
 		synctest.Wait()

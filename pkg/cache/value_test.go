@@ -1,4 +1,4 @@
-package kept_test
+package cache_test
 
 import (
 	"context"
@@ -8,13 +8,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wechat-draftbox/pkg/kept"
+	"wechat-draftbox/pkg/cache"
 )
 
 func TestValueIsLoadedOncePerTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loads := 0
-		v := kept.New(time.Minute, time.Now, func(context.Context) (int, error) {
+		v := cache.New(time.Minute, time.Now, func(context.Context) (int, error) {
 			loads++
 			time.Sleep(time.Second)
 			return loads, nil
@@ -25,7 +25,7 @@ func TestValueIsLoadedOncePerTTL(t *testing.T) {
 				t.Errorf("got %d, %v; want %d", got, err, want)
 			}
 		}
-		if _, ok := v.Kept(); ok {
+		if _, ok := v.Cached(); ok {
 			t.Error("nothing was loaded yet")
 		}
 		var wg sync.WaitGroup
@@ -48,12 +48,12 @@ func TestNothingIsKeptWithoutTTLOrOfAnError(t *testing.T) {
 	t.Parallel()
 	loads, broken := 0, errors.New("broken")
 	var fail error
-	v := kept.New(0, time.Now, func(context.Context) (int, error) { loads++; return loads, fail })
+	v := cache.New(0, time.Now, func(context.Context) (int, error) { loads++; return loads, fail })
 	v.Get(t.Context())
 	if got, _ := v.Get(t.Context()); got != 2 {
 		t.Errorf("got %d", got)
 	}
-	v = kept.New(time.Hour, time.Now, func(context.Context) (int, error) { loads++; return loads, fail })
+	v = cache.New(time.Hour, time.Now, func(context.Context) (int, error) { loads++; return loads, fail })
 	fail = broken
 	if _, err := v.Get(t.Context()); err != broken {
 		t.Errorf("got %v", err)
@@ -67,7 +67,7 @@ func TestNothingIsKeptWithoutTTLOrOfAnError(t *testing.T) {
 func TestAClockThatWentBackEndsTheKeeping(t *testing.T) {
 	t.Parallel()
 	now, loads := time.Now(), 0
-	v := kept.New(time.Hour, func() time.Time { return now }, func(context.Context) (int, error) { loads++; return loads, nil })
+	v := cache.New(time.Hour, func() time.Time { return now }, func(context.Context) (int, error) { loads++; return loads, nil })
 	v.Get(t.Context())
 	now = now.Add(-time.Minute)
 	if got, _ := v.Get(t.Context()); got != 2 {

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/listing"
+	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// defaultHistoryLimit is how many drafts a page has where the query doesn't say.
+const defaultHistoryLimit = 100
+
+// historyEntry is a draft in the history as the API shows it.
+type historyEntry struct {
+	Draft       wechat.Draft    `json:"draft"`
+	SeenAt      *time.Time      `json:"seen_at"`
+	GoneAt      *time.Time      `json:"gone_at"`
+	ReplacedBy  *state.DraftKey `json:"replaced_by"`
+	TemplateIDs []int64         `json:"template_ids"`
+}
+
+func timeOrNull(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return new(at.UTC())
+}
+
+// history answers GET /drafts/history.
+func (h *handler) history(ctx context.Context, r *api.Request) (*api.Answer, error) {
+	query, err := readHistoryQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	records, next, err := h.watch.known.History(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	page := make([]historyEntry, 0, len(records))
+	for _, record := range records {
+		page = append(page, historyEntry{
+			record.Draft, timeOrNull(record.SeenAt), timeOrNull(record.GoneAt), record.ReplacedBy, record.TemplateIDs,
+		})
+	}
+	body, err := plainjson.Marshal(struct {
+		Drafts []historyEntry `json:"drafts"`
+		Next   string         `json:"next,omitempty"`
+	}{page, api.WriteCursor(next)})
+	if err != nil {
+		return nil, fmt.Errorf("encode the history: %w", err)
+	}
+	return &api.Answer{Body: json.RawMessage(body), Cache: &api.Cache{Content: body}}, nil
+}
+
+func readHistoryQuery(r *api.Request) (state.HistoryQuery, error) {
+	q := state.HistoryQuery{Limit: defaultHistoryLimit}
+	var source, developer *string
+	err := api.ReadQuery(r.Query, map[string]func(string) error{
+		"source_miniprogram_appid": func(v string) error { source = &v; return nil },
+		"developer":                func(v string) error { developer = &v; return nil },
+		"since":                    func(v string) (err error) { q.Since, err = listing.ParseTime(v); return err },
+		"until":                    func(v string) (err error) { q.Until, err = listing.ParseTime(v); return err },
+		"limit":                    func(v string) (err error) { q.Limit, err = api.Limit(v); return err },
+		"next": func(v string) (err error) {
+			q.After, err = api.ReadCursor(v, state.IsDraftPosition)
+			return err
+		},
+	})
+	if source != nil || developer != nil {
+		q.Match = func(d wechat.Draft) bool {
+			return (source == nil || d.SourceMiniprogramAppID == *source) && (developer == nil || d.Developer == *developer)
+		}
+	}
+	return q, err
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/wechat"
+)
+
+const (
+	// maxInFlight is how many checks are under way at WeChat at once.
+	maxInFlight = 20
+	// workers is how many accounts are worked on at once: while some wait for WeChat, the tokens of others are read.
+	workers = 2 * maxInFlight
+)
+
+// recorder checks the switches of many accounts and records what it learns. Like its checker, it can't open one.
+type recorder struct {
+	check    checker
+	accounts state.Accounts
+	bus      *eventbus.Bus
+	log      *slog.Logger
+}
+
+// limitedChecker lets as many checks go to WeChat at once as slots has room for.
+type limitedChecker struct {
+	wechat interface {
+		CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error)
+	}
+	slots chan struct{}
+}
+
+// CheckDraftSwitch waits for a slot, and checks.
+func (l limitedChecker) CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error) {
+	select {
+	case l.slots <- struct{}{}:
+		defer func() { <-l.slots }()
+		return l.wechat.CheckDraftSwitch(ctx, account)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// checkAndRecord checks an account's switch and records the answer; a refusal for the account's own reasons is one too. The
+// error says why there is no state, or why it couldn't be recorded. account is as it was read a while ago.
+func (r recorder) checkAndRecord(ctx context.Context, account state.Account) error {
+	asked := r.check.now()
+	found, err := r.check.check(ctx, account.AppID)
+	learn := func(*state.Account) {}
+	var refusal *wechat.Error
+	var unknown *token.UnknownAccount
+	switch {
+	case errors.As(err, &unknown): // without a token it isn't an account by itself
+		return err
+	case errors.As(err, &refusal) && refusal.Known().Class == wechat.NotGranted:
+		learn = func(a *state.Account) {
+			a.SetRefused(refusal.Code, found.at)
+			if refusal.Code == codeUnauthorized {
+				a.EndAuthorization(asked)
+			}
+		}
+	case err == nil:
+		learn = func(a *state.Account) { a.SetSwitch(found.state, found.at) }
+	}
+	if err := r.record(ctx, account, learn); err != nil {
+		return err
+	}
+	if err == nil && found.state == wechat.SwitchUnknown {
+		return &api.Problem{Slug: "bad-upstream-answer", Detail: "WeChat did not say whether the switch is open"}
+	}
+	return err
+}
+
+// codeUnauthorized is WeChat's errcode for an authorization that ended.
+const codeUnauthorized = 61003
+
+// record changes an account. The events are published first: a crash in between publishes them twice, under the same id,
+// and never loses one. An account that needs no write costs no call.
+func (r recorder) record(ctx context.Context, account state.Account, change func(*state.Account)) error {
+	if !account.NeedsWrite(change) {
+		return nil
+	}
+	current, err := r.accounts.Get(ctx, account.AppID)
+	if err != nil {
+		return err
+	}
+	after := current
+	change(&after)
+	if err := r.bus.Publish(ctx, eventbus.AccountChanges(current, after)...); err != nil {
+		return err
+	}
+	_, _, err = r.accounts.Write(ctx, current, change)
+	return err
+}
+
+// report logs why the state of an account's switch wasn't learnt.
+func (r recorder) report(ctx context.Context, appID string, err error) {
+	problem := api.ProblemOf(err, r.check.now())
+	level := slog.LevelWarn
+	if problem.Slug == "not-granted" || problem.Slug == "unknown-account" {
+		level = slog.LevelInfo
+	}
+	r.log.Log(ctx, level, "no state of a draft switch", "appid", appID, "problem", problem.Slug, "error", err.Error())
+}

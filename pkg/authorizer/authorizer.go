@@ -1,0 +1,163 @@
+// Package authorizer asks WeChat about the accounts that authorised the platform.
+package authorizer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"wechat-draftbox/pkg/cache"
+	"wechat-draftbox/pkg/platform"
+	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// Directory is WeChat's knowledge of the platform's authorizers. It takes the component token.
+type Directory struct {
+	WeChat   *wechat.Client
+	Platform *cache.Value[platform.Platform]
+	Tokens   *token.Reader // reads the component's
+}
+
+// Each calls f for every account in WeChat's list of authorizers, until f returns an error.
+func (d Directory) Each(ctx context.Context, f func(wechat.Authorizer) error) error {
+	p, err := d.Platform.Get(ctx)
+	if err != nil {
+		return err
+	}
+	type page struct {
+		authorizers []wechat.Authorizer
+		total       int
+	}
+	for offset := 0; ; {
+		got, err := token.Call(ctx, d.Tokens, token.Component, func(ctx context.Context, component secret.Value) (page, error) {
+			authorizers, total, err := d.WeChat.Authorizers(ctx, component, p.AppID, offset)
+			return page{authorizers, total}, err
+		})
+		if err != nil {
+			return err
+		}
+		for _, one := range got.authorizers {
+			if err := f(one); err != nil {
+				return err
+			}
+		}
+		offset += len(got.authorizers)
+		if len(got.authorizers) == 0 || offset >= got.total {
+			return nil
+		}
+	}
+}
+
+// Info asks WeChat for an account's name and kind.
+func (d Directory) Info(ctx context.Context, appID string) (wechat.AuthorizerInfo, error) {
+	p, err := d.Platform.Get(ctx)
+	if err != nil {
+		return wechat.AuthorizerInfo{}, err
+	}
+	return token.Call(ctx, d.Tokens, token.Component, func(ctx context.Context, component secret.Value) (wechat.AuthorizerInfo, error) {
+		return d.WeChat.AuthorizerInfo(ctx, component, p.AppID, appID)
+	})
+}
+
+// List is WeChat's list of authorizers, read at most once, even if that fails, and only if somebody needs it. Make one
+// for each invocation.
+type List struct {
+	directory Directory
+
+	mu      sync.Mutex
+	read    bool
+	refresh map[string]secret.Value
+	err     error
+}
+
+// List makes a list that isn't read yet.
+func (d Directory) List() *List { return &List{directory: d} }
+
+// RefreshToken is the account's refresh token in the list; empty where the list has none.
+func (l *List) RefreshToken(ctx context.Context, appID string) (secret.Value, error) {
+	l.mu.Lock() // the others wait for the one who reads; all of them need it
+	defer l.mu.Unlock()
+	if !l.read {
+		l.read, l.refresh = true, make(map[string]secret.Value)
+		l.err = l.directory.Each(ctx, func(one wechat.Authorizer) error {
+			l.refresh[one.AppID] = one.Refresh
+			return nil
+		})
+		if l.err != nil {
+			l.err = fmt.Errorf("read WeChat's list of authorizers: %w", l.err)
+		}
+	}
+	return l.refresh[appID], l.err
+}
+
+// Learner learns the kinds and names of accounts, and stores them. One that serves a run over all accounts makes only as
+// many calls as it was given: each account costs one, once, and the next run goes on.
+type Learner struct {
+	directory Directory
+	accounts  state.Accounts
+	log       *slog.Logger
+
+	mu   sync.Mutex
+	left int
+}
+
+// PerRun is how many accounts a run over all accounts asks for.
+const PerRun = 20
+
+// Learner makes a learner of at most calls calls.
+func (d Directory) Learner(accounts state.Accounts, calls int, log *slog.Logger) *Learner {
+	return &Learner{directory: d, accounts: accounts, left: calls, log: log}
+}
+
+// Learn is the account with its kind and name, as far as they could be learnt. A failure is logged: until they are known the
+// account counts as an Official Account.
+func (l *Learner) Learn(ctx context.Context, a state.Account) state.Account {
+	if a.Kind != "" || a.Status != state.Authorized || !l.take() {
+		return a
+	}
+	info, err := l.directory.Info(ctx, a.AppID)
+	if err != nil {
+		l.failed(ctx, a.AppID, err)
+		return a
+	}
+	_, after, err := l.accounts.Write(ctx, a, func(a *state.Account) { SetInfo(a, info) })
+	if err != nil {
+		l.failed(ctx, a.AppID, err)
+		return a
+	}
+	return after
+}
+
+// SetInfo notes what WeChat said of an account.
+func SetInfo(a *state.Account, info wechat.AuthorizerInfo) {
+	a.Name, a.Kind = info.Name, state.OfficialAccount
+	if info.MiniProgram {
+		a.Kind = state.MiniProgram
+	}
+}
+
+func (l *Learner) take() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left == 0 {
+		return false
+	}
+	l.left--
+	return true
+}
+
+// failed ends the learning, unless WeChat's refusal concerns the one account.
+func (l *Learner) failed(ctx context.Context, appID string, err error) {
+	var refusal *wechat.Error
+	if !errors.As(err, &refusal) || refusal.Known().Class != wechat.NotGranted {
+		l.mu.Lock()
+		l.left = 0
+		l.mu.Unlock()
+	}
+	l.log.InfoContext(ctx, "could not learn what kind of account it is", "appid", appID, "error", err.Error())
+}

@@ -1,0 +1,99 @@
+package renewal
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"wechat-draftbox/pkg/retry"
+	"wechat-draftbox/pkg/state"
+)
+
+const (
+	// leaseDuration is how long a run that died holds up the next one, at most.
+	leaseDuration = 10 * time.Second
+	// leaseAnswer is how long an attempt on the lease may take. DynamoDB answers within milliseconds.
+	leaseAnswer = 2 * time.Second
+
+	// RunLeaseTimeout is how long a run over all tokens waits for another one.
+	RunLeaseTimeout = 45 * time.Second
+	// TokenLeaseTimeout is how long the renewal of a single token waits: for the lease of a dead run to end, not for a
+	// long run.
+	TokenLeaseTimeout = leaseDuration + 2*time.Second
+)
+
+// Lease has runs that renew tokens work one after the other, so that none stores a token that another one's fetch
+// superseded unseen, even if that one died. It is advisory: a run that can't acquire it in time proceeds without.
+// Make one for each invocation.
+type Lease struct {
+	lease   *state.Lease
+	log     *slog.Logger
+	timeout time.Duration
+
+	acquire sync.Once
+}
+
+// Lease makes a lease that isn't acquired yet. timeout is how long to wait for it, but no longer than half of the time
+// that is left.
+func (r *Renewer) Lease(timeout time.Duration) *Lease {
+	return &Lease{lease: r.State.TokenLease(leaseDuration), log: r.Log, timeout: timeout}
+}
+
+// Acquire waits for the lease, unless that was done before. It reports true the first time: others may have renewed
+// tokens meanwhile, so what was read before has to be read again.
+func (l *Lease) Acquire(ctx context.Context) (readAgain bool) {
+	l.acquire.Do(func() {
+		readAgain = true
+		l.wait(ctx)
+	})
+	return readAgain
+}
+
+func (l *Lease) wait(ctx context.Context) {
+	timeout := l.timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for backoff := 25 * time.Millisecond; ; backoff = min(2*backoff, time.Second) {
+		acquired, err := l.attempt(ctx, l.lease.Acquire)
+		switch {
+		case err != nil:
+			l.log.WarnContext(ctx, "could not acquire the lease of renewals; proceeding without", "error", err.Error())
+			return
+		case acquired:
+			return
+		case !retry.Sleep(ctx, retry.Jitter(backoff)):
+			l.log.WarnContext(ctx, "another run holds the lease of renewals; proceeding without")
+			return
+		}
+	}
+}
+
+func (l *Lease) attempt(ctx context.Context, do func(context.Context) (bool, error)) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseAnswer)
+	defer cancel()
+	return do(ctx)
+}
+
+// Extend is called before each fetch, so that the lease outlasts it. Where it was lost, that is logged: then the conditional
+// writes have to do.
+func (l *Lease) Extend(ctx context.Context) {
+	held, err := l.attempt(ctx, l.lease.Extend)
+	if err != nil {
+		l.log.WarnContext(ctx, "could not extend the lease of renewals", "error", err.Error())
+	} else if !held {
+		l.log.DebugContext(ctx, "renewing a token without the lease")
+	}
+}
+
+// Release gives the lease to the next run, also where ctx has ended.
+func (l *Lease) Release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseAnswer)
+	defer cancel()
+	if err := l.lease.Release(ctx); err != nil {
+		l.log.WarnContext(ctx, "could not release the lease of renewals; it ends by itself", "error", err.Error())
+	}
+}

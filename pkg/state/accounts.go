@@ -1,0 +1,314 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// Status says whether an account authorises the platform.
+type Status string
+
+// The statuses.
+const (
+	Authorized   Status = "authorized"
+	Unauthorized Status = "unauthorized"
+)
+
+// Kind says what kind of account it is. Only an Official Account has a draft switch.
+type Kind string
+
+// The kinds.
+const (
+	OfficialAccount Kind = "official-account"
+	MiniProgram     Kind = "mini-program"
+)
+
+// checkedAtPrecision is how far a stored checked_at may lag behind the last check: a check that finds nothing new costs
+// no write before.
+const checkedAtPrecision = 7 * 24 * time.Hour
+
+// Account is what the bundle knows of an account.
+type Account struct {
+	AppID       string
+	Kind        Kind   // empty: not known yet
+	Name        string // as WeChat gives it
+	Status      Status
+	StatusAt    int64 // Unix seconds of the push that set Status; 0: none did
+	DraftSwitch wechat.SwitchState
+	CheckedAt   time.Time // of the draft switch; zero: never
+	Errcode     int       // of the last check, if WeChat refused it
+
+	stored item // the known attributes as they were read; nil: there is no item
+}
+
+// NewAccount is an account of which nothing is known but that it exists.
+func NewAccount(appID string) Account {
+	return Account{AppID: appID, Status: Authorized, DraftSwitch: wechat.SwitchUnknown}
+}
+
+// IsStored reports whether the account has an item.
+func (a Account) IsStored() bool { return a.stored != nil }
+
+// IsMiniProgram reports whether the account is known to be a mini program, which has no draft switch.
+func (a Account) IsMiniProgram() bool { return a.Kind == MiniProgram }
+
+// SetSwitch notes what a check of the draft switch said. A check that didn't learn the state changes nothing of it, and
+// neither does any check once the switch is open: it never closes again.
+func (a *Account) SetSwitch(state wechat.SwitchState, at time.Time) {
+	if state != wechat.SwitchUnknown && a.DraftSwitch != wechat.SwitchOpen {
+		a.DraftSwitch = state
+	}
+	if !at.Before(a.CheckedAt) {
+		a.CheckedAt, a.Errcode = at, 0
+	}
+}
+
+// SetRefused notes that WeChat refused a check for the account's own reasons. What was known of the switch stays.
+func (a *Account) SetRefused(errcode int, at time.Time) {
+	if !at.Before(a.CheckedAt) {
+		a.CheckedAt, a.Errcode = at, errcode
+	}
+}
+
+// SetStatus notes a push of the time at, in Unix seconds. An older push than the last one changes nothing. Of two with
+// the same second, unauthorized wins.
+func (a *Account) SetStatus(status Status, at int64) {
+	if at < a.StatusAt || at == a.StatusAt && a.Status == Unauthorized {
+		return
+	}
+	a.Status, a.StatusAt = status, at
+}
+
+// EndAuthorization notes that WeChat said, other than by a push, that the authorization had ended when it was asked.
+// The time of the last push stays. A push that came after that is newer.
+func (a *Account) EndAuthorization(asked time.Time) {
+	if a.StatusAt <= asked.Unix() {
+		a.Status = Unauthorized
+	}
+}
+
+// The attributes of an account's item. Others are left alone.
+var accountAttributes = []string{"appid", "kind", "name", "status", "status_at", "draft_switch", "checked_at", "errcode"}
+
+func (a Account) attributes() item {
+	i := item{"appid": text(a.AppID), "status": text(string(a.Status)), "draft_switch": text(string(a.DraftSwitch))}
+	if a.Kind != "" {
+		i["kind"] = text(string(a.Kind))
+	}
+	if a.Name != "" {
+		i["name"] = text(a.Name)
+	}
+	if a.StatusAt != 0 {
+		i["status_at"] = number(a.StatusAt)
+	}
+	if !a.CheckedAt.IsZero() {
+		i["checked_at"] = rfc3339(a.CheckedAt)
+	}
+	if a.Errcode != 0 {
+		i["errcode"] = number(int64(a.Errcode))
+	}
+	return i
+}
+
+// readAccount is tolerant: an attribute of another type counts as missing, so that one slip of an operator hides no account.
+func readAccount(i item) Account {
+	a := NewAccount(textOf(i, "sk"))
+	a.Name, a.StatusAt = textOf(i, "name"), numberOf(i, "status_at")
+	a.CheckedAt, a.Errcode = timeOf(i, "checked_at"), int(numberOf(i, "errcode"))
+	switch kind := Kind(textOf(i, "kind")); kind {
+	case OfficialAccount, MiniProgram:
+		a.Kind = kind
+	}
+	if textOf(i, "status") == string(Unauthorized) {
+		a.Status = Unauthorized
+	}
+	switch state := wechat.SwitchState(textOf(i, "draft_switch")); state {
+	case wechat.SwitchOpen, wechat.SwitchClosed:
+		a.DraftSwitch = state
+	}
+	a.stored = make(item, len(accountAttributes))
+	for _, name := range accountAttributes {
+		if value, there := i[name]; there {
+			a.stored[name] = value
+		}
+	}
+	return a
+}
+
+// NeedsWrite reports whether change makes something of a that is worth a write: a has no item yet, the change is more
+// than a later checked_at, or that is a week later.
+func (a Account) NeedsWrite(change func(*Account)) bool {
+	after := a
+	change(&after)
+	return !a.IsStored() || a.Kind != after.Kind || a.Name != after.Name || a.Status != after.Status ||
+		a.StatusAt != after.StatusAt || a.DraftSwitch != after.DraftSwitch || a.Errcode != after.Errcode ||
+		after.CheckedAt.Sub(a.CheckedAt) > checkedAtPrecision
+}
+
+// Accounts are the accounts in the state table.
+type Accounts struct{ table Table }
+
+// Accounts gives access to the table's accounts.
+func (t Table) Accounts() Accounts { return Accounts{t} }
+
+const accountPK = "account"
+
+// Get reads an account. One without an item is [NewAccount].
+func (s Accounts) Get(ctx context.Context, appID string) (Account, error) {
+	i, err := s.table.get(ctx, accountPK, appID)
+	if err != nil {
+		return NewAccount(appID), fmt.Errorf("read the account: %w", err)
+	}
+	if i == nil {
+		return NewAccount(appID), nil
+	}
+	return readAccount(i), nil
+}
+
+// GetAll reads accounts, by appid. One without an item is [NewAccount].
+func (s Accounts) GetAll(ctx context.Context, appIDs []string) (map[string]Account, error) {
+	items, err := s.table.batchGet(ctx, accountPK, appIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read accounts: %w", err)
+	}
+	accounts := make(map[string]Account, len(appIDs))
+	for _, appID := range appIDs {
+		accounts[appID] = NewAccount(appID)
+	}
+	for _, i := range items {
+		a := readAccount(i)
+		accounts[a.AppID] = a
+	}
+	return accounts, nil
+}
+
+// Page reads accounts in the order of their appids, from the one after the given appid: limit of them, or where that is
+// 0 as many as 1 MB holds. next is the appid after which the next page begins, empty at the end.
+func (s Accounts) Page(ctx context.Context, after string, limit int) (page []Account, next string, err error) {
+	items, next, err := s.table.page(ctx, query{pk: accountPK, after: after, limit: limit})
+	if err != nil {
+		return nil, "", fmt.Errorf("list the accounts: %w", err)
+	}
+	for _, i := range items {
+		page = append(page, readAccount(i))
+	}
+	return page, next, nil
+}
+
+// Update reads an account, changes it, and writes it where [Account.NeedsWrite] says so. before is the account that the
+// change was applied to.
+func (s Accounts) Update(ctx context.Context, appID string, change func(*Account)) (before, after Account, err error) {
+	read, err := s.Get(ctx, appID)
+	if err != nil {
+		return read, read, err
+	}
+	return s.Write(ctx, read, change)
+}
+
+// maxRaces is how often a write may lose in a row. Each loss means that somebody else's write succeeded.
+const maxRaces = 20
+
+// Write is [Accounts.Update] of an account that was read before. The write is conditional on what was read; after a lost
+// race the change is applied to what is there now.
+func (s Accounts) Write(ctx context.Context, read Account, change func(*Account)) (before, after Account, err error) {
+	for range maxRaces {
+		after = read
+		change(&after)
+		if !read.NeedsWrite(change) {
+			return read, after, nil
+		}
+		there, ok, err := s.table.update(ctx, replaceAttributes(accountPK, read.AppID, read.stored, after.attributes()))
+		if ok || err != nil {
+			if err != nil {
+				err = fmt.Errorf("write the account: %w", err)
+			}
+			return read, after, err
+		}
+		if read = NewAccount(read.AppID); there != nil {
+			read = readAccount(there)
+		}
+	}
+	return read, after, &awserror.Error{Operation: "dynamodb:UpdateItem", Resource: s.table.resource(accountPK, read.AppID),
+		Kind: awserror.Conflict, Detail: "others keep changing the account"}
+}
+
+// replaceAttributes changes the known attributes of an item from stored to wanted, under the condition that each of them is still
+// as stored. Attributes that the bundle doesn't know survive.
+func replaceAttributes(pk, sk string, stored, wanted item) update {
+	u := update{pk: pk, sk: sk, names: make(map[string]string), values: make(item)}
+	var set, remove, conditions []string
+	for n, name := range accountAttributes {
+		alias, old, changed := fmt.Sprintf("#a%d", n), fmt.Sprintf(":old%d", n), fmt.Sprintf(":new%d", n)
+		before, there := stored[name]
+		after, wants := wanted[name]
+		u.names[alias] = name
+		if there {
+			conditions = append(conditions, alias+" = "+old)
+			u.values[old] = before
+		} else {
+			conditions = append(conditions, "attribute_not_exists("+alias+")")
+		}
+		switch {
+		case wants && (!there || !equal(before, after)):
+			set = append(set, alias+" = "+changed)
+			u.values[changed] = after
+		case there && !wants:
+			remove = append(remove, alias)
+		}
+	}
+	var change []string
+	if len(set) > 0 {
+		change = append(change, "SET "+strings.Join(set, ", "))
+	}
+	if len(remove) > 0 {
+		change = append(change, "REMOVE "+strings.Join(remove, ", "))
+	}
+	u.change, u.condition = strings.Join(change, " "), strings.Join(conditions, " AND ")
+	return u
+}
+
+// equal compares the texts and numbers that accounts have.
+func equal(a, b types.AttributeValue) bool {
+	switch a := a.(type) {
+	case *types.AttributeValueMemberS:
+		b, ok := b.(*types.AttributeValueMemberS)
+		return ok && a.Value == b.Value
+	case *types.AttributeValueMemberN:
+		b, ok := b.(*types.AttributeValueMemberN)
+		return ok && a.Value == b.Value
+	}
+	return false
+}
+
+// Cursor is where a survey that ran out of time goes on.
+type Cursor struct{ table Table }
+
+// SurveyCursor gives access to the survey's cursor.
+func (t Table) SurveyCursor() Cursor { return Cursor{t} }
+
+const surveyPK, cursorSK = "survey", "cursor"
+
+// Get is the appid after which the survey goes on; empty: from the start.
+func (c Cursor) Get(ctx context.Context) (after string, err error) {
+	i, err := c.table.get(ctx, surveyPK, cursorSK)
+	return textOf(i, "after"), err
+}
+
+// Set stores the cursor over the one that was read.
+func (c Cursor) Set(ctx context.Context, read, after string) error {
+	if read == after {
+		return nil
+	}
+	_, _, err := c.table.update(ctx, update{
+		pk: surveyPK, sk: cursorSK, change: "SET #after = :after", condition: "attribute_not_exists(#after) OR #after = :read",
+		names: map[string]string{"#after": "after"}, values: item{":after": text(after), ":read": text(read)},
+	})
+	return err // a survey beside this one set another cursor, which is as good
+}

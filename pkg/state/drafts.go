@@ -1,0 +1,361 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/wechat"
+)
+
+const (
+	boxPK   = "box"
+	watchSK = "watch"
+	draftPK = "draft"
+)
+
+// maxDraft is the size that a stored draft's JSON may have, in bytes. DynamoDB ends an item at 400 KB.
+const maxDraft = 380 << 10
+
+// DraftKey tells drafts apart. The id alone wouldn't, should WeChat ever give one out again.
+type DraftKey struct {
+	CreateTime int64 `json:"create_time"`
+	DraftID    int64 `json:"draft_id"`
+}
+
+// KeyOf is the draft's key.
+func KeyOf(d wechat.Draft) DraftKey { return DraftKey{d.CreateTime, d.DraftID} }
+
+// sortKey puts drafts in the order of the API: by create_time, then draft_id.
+func (k DraftKey) sortKey() string {
+	return fmt.Sprintf("%020d#%020d", max(k.CreateTime, 0), k.DraftID)
+}
+
+func readDraftKey(sortKey string) (DraftKey, bool) {
+	created, id, ok := strings.Cut(sortKey, "#")
+	createTime, err1 := strconv.ParseInt(created, 10, 64)
+	draftID, err2 := strconv.ParseInt(id, 10, 64)
+	return DraftKey{createTime, draftID}, ok && err1 == nil && err2 == nil
+}
+
+// Drafts are the drafts that the bundle saw: those in the box, and those that were.
+type Drafts struct {
+	table     Table
+	retention time.Duration
+}
+
+// Drafts gives access to the table's drafts. One that is gone is kept for retention, or for ever where that is 0.
+func (t Table) Drafts(retention time.Duration) Drafts { return Drafts{t, retention} }
+
+// Box is what is known of the draft box.
+type Box struct {
+	Watched     bool // false: no watch has recorded the baseline yet
+	ListMissing bool // the last answer had no draft_list, and was not believed
+	Drafts      map[DraftKey]BoxEntry
+}
+
+// BoxEntry is a draft in the box.
+type BoxEntry struct {
+	SourceAppID string // the development mini program; empty where WeChat didn't name it
+	Unannounced bool   // a promotion saw it before any watch did
+}
+
+// Box reads what is known of the draft box.
+func (d Drafts) Box(ctx context.Context) (Box, error) {
+	box := Box{Drafts: make(map[DraftKey]BoxEntry)}
+	for after := ""; ; {
+		items, next, err := d.table.page(ctx, query{pk: boxPK, after: after})
+		if err != nil {
+			return Box{}, fmt.Errorf("read the known drafts: %w", err)
+		}
+		for _, i := range items {
+			if sk := textOf(i, "sk"); sk == watchSK {
+				box.Watched = true
+				box.ListMissing = isTrue(i, "list_missing")
+			} else if key, ok := readDraftKey(sk); ok {
+				box.Drafts[key] = BoxEntry{textOf(i, "source_miniprogram_appid"), isTrue(i, "unannounced")}
+			}
+		}
+		if after = next; after == "" {
+			return box, nil
+		}
+	}
+}
+
+func isTrue(i item, name string) bool {
+	b, _ := i[name].(*types.AttributeValueMemberBOOL)
+	return b != nil && b.Value
+}
+
+// Get reads whole drafts. One that isn't there, or can't be read, is missing in the result.
+func (d Drafts) Get(ctx context.Context, keys []DraftKey) (map[DraftKey]wechat.Draft, error) {
+	var sks []string
+	for _, k := range keys {
+		sks = append(sks, k.sortKey())
+	}
+	items, err := d.table.batchGet(ctx, draftPK, sks)
+	if err != nil {
+		return nil, fmt.Errorf("read drafts: %w", err)
+	}
+	drafts := make(map[DraftKey]wechat.Draft, len(items))
+	for _, i := range items {
+		if r, ok := readDraftRecord(i); ok {
+			drafts[KeyOf(r.Draft)] = r.Draft
+		}
+	}
+	return drafts, nil
+}
+
+// Add records a draft that a watch found in the box. While no watch has recorded the baseline (watched is false), it does
+// so under the condition that none has meanwhile: what only this watch saw would never be published. Then the error
+// is of kind [awserror.Conflict].
+func (d Drafts) Add(ctx context.Context, draft wechat.Draft, watched bool) error {
+	record, err := d.record(draft)
+	if err != nil {
+		return err
+	}
+	entry := types.Update{
+		TableName: &d.table.name, Key: key(boxPK, KeyOf(draft).sortKey()),
+		UpdateExpression:          aws.String("SET source_miniprogram_appid = :source REMOVE unannounced"),
+		ExpressionAttributeValues: item{":source": text(draft.SourceMiniprogramAppID)},
+	}
+	writes := []types.TransactWriteItem{{Update: &entry}, {Update: record}}
+	if !watched {
+		writes = append(writes, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+			TableName: &d.table.name, Key: key(boxPK, watchSK), ConditionExpression: aws.String("attribute_not_exists(pk)"),
+		}})
+	}
+	return d.transact(ctx, draftPK+"/"+KeyOf(draft).sortKey(), writes)
+}
+
+// record is the write of a whole draft that is in the box.
+func (d Drafts) record(draft wechat.Draft) (*types.Update, error) {
+	encoded, err := TruncateDraft(draft, maxDraft)
+	if err != nil {
+		return nil, err
+	}
+	return &types.Update{
+		TableName: &d.table.name, Key: key(draftPK, KeyOf(draft).sortKey()),
+		UpdateExpression: aws.String("SET draft = :draft, seen_at = if_not_exists(seen_at, :now) REMOVE gone_at, replaced_by, expires"),
+		ExpressionAttributeValues: item{
+			":draft": text(string(encoded)), ":now": rfc3339(d.table.now()),
+		},
+	}, nil
+}
+
+// transact writes all or nothing. The error is of kind [awserror.Conflict] where a condition doesn't hold, or where
+// another transaction is at work on the same items.
+func (d Drafts) transact(ctx context.Context, resource string, writes []types.TransactWriteItem) error {
+	_, err := d.table.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	var canceled *types.TransactionCanceledException
+	if !errors.As(err, &canceled) {
+		return wrap("dynamodb:TransactWriteItems", d.table.name+"/"+resource, err)
+	}
+	failed := &awserror.Error{Operation: "dynamodb:TransactWriteItems", Resource: d.table.name + "/" + resource, Kind: awserror.Denied}
+	for _, reason := range canceled.CancellationReasons {
+		switch code := aws.ToString(reason.Code); code {
+		case "None":
+		case "ConditionalCheckFailed", "TransactionConflict":
+			failed.Code, failed.Kind = code, awserror.Conflict
+		case "ThrottlingError", "ProvisionedThroughputExceeded":
+			failed.Code, failed.Kind = code, awserror.Unavailable
+		default:
+			failed.Code = code
+		}
+	}
+	return failed
+}
+
+// MarkGone records that a draft left the box. replacedBy is the newer one of the same mini program that took its place,
+// or nil. A draft that another watch marked stays as that one left it.
+func (d Drafts) MarkGone(ctx context.Context, gone DraftKey, replacedBy *DraftKey) error {
+	now := d.table.now()
+	u := types.Update{
+		TableName: &d.table.name, Key: key(draftPK, gone.sortKey()),
+		UpdateExpression:          aws.String("SET gone_at = :now"),
+		ConditionExpression:       aws.String("attribute_not_exists(gone_at)"),
+		ExpressionAttributeValues: item{":now": rfc3339(now)},
+	}
+	if replacedBy != nil {
+		*u.UpdateExpression += ", replaced_by = :by"
+		u.ExpressionAttributeValues[":by"] = text(replacedBy.sortKey())
+	}
+	if d.retention > 0 {
+		*u.UpdateExpression += ", expires = :expires"
+		u.ExpressionAttributeValues[":expires"] = number(now.Add(d.retention).Unix())
+	}
+	err := d.transact(ctx, draftPK+"/"+gone.sortKey(), []types.TransactWriteItem{
+		{Update: &u},
+		{Delete: &types.Delete{TableName: &d.table.name, Key: key(boxPK, gone.sortKey()), ConditionExpression: aws.String("attribute_exists(pk)")}},
+	})
+	var failed *awserror.Error
+	if errors.As(err, &failed) && failed.Code == "ConditionalCheckFailed" {
+		return nil
+	}
+	return err
+}
+
+// FinishBaseline records that the first watch came to its end. Where another first watch was quicker that is as good: what
+// this one added was added before.
+func (d Drafts) FinishBaseline(ctx context.Context) error {
+	_, _, err := d.table.update(ctx, update{
+		pk: boxPK, sk: watchSK, change: "SET baseline_at = :now", condition: "attribute_not_exists(pk)",
+		values: item{":now": rfc3339(d.table.now())},
+	})
+	return err
+}
+
+// SetListMissing records whether the last answer had no draft_list and was not believed.
+func (d Drafts) SetListMissing(ctx context.Context, missing bool) error {
+	_, _, err := d.table.update(ctx, update{
+		pk: boxPK, sk: watchSK, change: "SET list_missing = :missing", condition: "attribute_exists(pk)",
+		values: item{":missing": &types.AttributeValueMemberBOOL{Value: missing}},
+	})
+	return err
+}
+
+// AddTemplate records that a draft was promoted. A draft that no watch has seen yet stays unannounced, so that the next
+// watch publishes it.
+func (d Drafts) AddTemplate(ctx context.Context, draft wechat.Draft, templateID int64) error {
+	record, err := d.record(draft)
+	if err != nil {
+		return err
+	}
+	sortKey := KeyOf(draft).sortKey()
+	out, err := d.table.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &d.table.name, Key: record.Key,
+		UpdateExpression: aws.String("SET draft = if_not_exists(draft, :draft), seen_at = if_not_exists(seen_at, :now) ADD template_ids :ids"),
+		ExpressionAttributeValues: item{
+			":draft": record.ExpressionAttributeValues[":draft"], ":now": record.ExpressionAttributeValues[":now"],
+			":ids": &types.AttributeValueMemberNS{Value: []string{strconv.FormatInt(templateID, 10)}},
+		},
+		ReturnValues: types.ReturnValueAllOld,
+	})
+	if err != nil {
+		return wrap("dynamodb:UpdateItem", d.table.resource(draftPK, sortKey), err)
+	}
+	if len(out.Attributes) > 0 {
+		return nil
+	}
+	_, _, err = d.table.update(ctx, update{
+		pk: boxPK, sk: sortKey, change: "SET source_miniprogram_appid = :source, unannounced = :true", condition: "attribute_not_exists(pk)",
+		values: item{":source": text(draft.SourceMiniprogramAppID), ":true": &types.AttributeValueMemberBOOL{Value: true}},
+	})
+	return err
+}
+
+// DraftRecord is a draft in the history.
+type DraftRecord struct {
+	Draft       wechat.Draft
+	SeenAt      time.Time
+	GoneAt      time.Time // zero: in the box
+	ReplacedBy  *DraftKey // nil: by none, or not known
+	TemplateIDs []int64   // the promotions made through the bundle, rising
+}
+
+func readDraftRecord(i item) (DraftRecord, bool) {
+	r := DraftRecord{SeenAt: timeOf(i, "seen_at"), GoneAt: timeOf(i, "gone_at"), TemplateIDs: []int64{}}
+	if json.Unmarshal([]byte(textOf(i, "draft")), &r.Draft) != nil {
+		return r, false
+	}
+	if k, ok := readDraftKey(textOf(i, "replaced_by")); ok {
+		r.ReplacedBy = &k
+	}
+	if ids, ok := i["template_ids"].(*types.AttributeValueMemberNS); ok {
+		for _, digits := range ids.Value {
+			if id, err := strconv.ParseInt(digits, 10, 64); err == nil {
+				r.TemplateIDs = append(r.TemplateIDs, id)
+			}
+		}
+		slices.Sort(r.TemplateIDs)
+	}
+	return r, true
+}
+
+// HistoryQuery selects drafts of the history.
+type HistoryQuery struct {
+	Since, Until time.Time               // of create_time, inclusive; zero: open
+	Match        func(wechat.Draft) bool // nil: all
+	Limit        int
+	After        string // the position of the former page's last draft; empty: the newest
+}
+
+const (
+	// maxHistoryReads is how many pages of 1 MB one call reads in search of drafts that match.
+	maxHistoryReads = 5
+	maxCreateTime   = 1<<63 - 1
+)
+
+// History reads drafts that were ever seen, newest first. next is the position after which the next page begins, empty
+// at the end. A page with a Match may be short and still have a next one.
+func (d Drafts) History(ctx context.Context, q HistoryQuery) (page []DraftRecord, next string, err error) {
+	read := query{pk: draftPK, after: q.After, descending: true}
+	if !q.Since.IsZero() || !q.Until.IsZero() {
+		read.from = DraftKey{ceilSeconds(q.Since), 0}.sortKey()
+		read.to = DraftKey{maxCreateTime, maxCreateTime}.sortKey()
+		if !q.Until.IsZero() {
+			read.to = DraftKey{q.Until.Unix(), maxCreateTime}.sortKey()
+		}
+		if read.from > read.to || q.Until.Unix() < 0 && !q.Until.IsZero() {
+			return nil, "", nil
+		}
+	}
+	for range maxHistoryReads {
+		if q.Match == nil {
+			read.limit = q.Limit - len(page)
+		}
+		items, after, err := d.table.page(ctx, read)
+		if err != nil {
+			return nil, "", fmt.Errorf("read the history: %w", err)
+		}
+		for _, i := range items {
+			r, ok := d.visible(i)
+			if !ok || q.Match != nil && !q.Match(r.Draft) {
+				continue
+			}
+			page = append(page, r)
+			if sk := textOf(i, "sk"); len(page) == q.Limit && sk != textOf(items[len(items)-1], "sk") {
+				return page, sk, nil
+			}
+		}
+		if read.after = after; after == "" || len(page) == q.Limit {
+			break
+		}
+	}
+	return page, read.after, nil
+}
+
+// visible reads a record that can be read and hasn't expired: DynamoDB deletes what expired within days.
+func (d Drafts) visible(i item) (DraftRecord, bool) {
+	if expires := numberOf(i, "expires"); expires != 0 && expires <= d.table.now().Unix() {
+		return DraftRecord{}, false
+	}
+	return readDraftRecord(i)
+}
+
+func ceilSeconds(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	seconds := at.Unix()
+	if at.Nanosecond() > 0 {
+		seconds++
+	}
+	return seconds
+}
+
+// IsDraftPosition reports whether text can be a [HistoryQuery]'s After.
+func IsDraftPosition(text string) bool {
+	_, ok := readDraftKey(text)
+	return ok
+}

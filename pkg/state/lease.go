@@ -1,0 +1,98 @@
+package state
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// Lease says who is at work on something, until an absolute time on the wall clock. There is no heartbeat, because one
+// would die in a frozen instance: whoever works extends the lease between two steps. A holder that dies loses it at its
+// end.
+//
+// Make one for each invocation. It is safe for concurrent use.
+type Lease struct {
+	table    Table
+	pk, sk   string
+	owner    string
+	duration time.Duration
+
+	mu   sync.Mutex
+	ends time.Time // zero: not held
+}
+
+// TokenLease is held by the run that renews tokens, for duration after the last [Lease.Acquire] or [Lease.Extend].
+func (t Table) TokenLease(duration time.Duration) *Lease {
+	return &Lease{table: t, pk: "lease", sk: "tokens", owner: rand.Text(), duration: duration}
+}
+
+// OpeningClaim is held by the invocation that opens an account's draft switch.
+func (t Table) OpeningClaim(appID string, duration time.Duration) *Lease {
+	return &Lease{table: t, pk: "opening", sk: appID, owner: rand.Text(), duration: duration}
+}
+
+// Acquire takes the lease if nobody holds it. A holder acquires it again.
+func (l *Lease) Acquire(ctx context.Context) (acquired bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acquire(ctx)
+}
+
+func (l *Lease) acquire(ctx context.Context) (bool, error) {
+	now := l.table.now().Round(0)
+	ends := now.Add(l.duration)
+	_, acquired, err := l.table.update(ctx, update{
+		pk: l.pk, sk: l.sk,
+		change:    "SET #owner = :owner, ends = :ends, expires = :expires",
+		condition: "attribute_not_exists(pk) OR ends <= :now OR #owner = :owner",
+		names:     map[string]string{"#owner": "owner"}, // a reserved word
+		values: item{
+			":owner": text(l.owner), ":now": number(now.UnixMilli()), ":ends": number(ends.UnixMilli()),
+			":expires": number(ends.Add(time.Hour).Unix()),
+		},
+	})
+	if l.ends = (time.Time{}); acquired {
+		l.ends = ends
+	}
+	return acquired, err
+}
+
+// Extend makes a held lease last, with a write only where less than half of it is left. It reports false where the
+// lease is lost: it ended, as it does in an instance that was frozen, and somebody else holds it.
+func (l *Lease) Extend(ctx context.Context) (held bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch left := l.ends.Sub(l.table.now().Round(0)); {
+	case l.ends.IsZero():
+		return false, nil
+	case left > l.duration/2:
+		return true, nil
+	}
+	return l.acquire(ctx)
+}
+
+// Release gives the lease back, if it is still held.
+func (l *Lease) Release(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ends.IsZero() {
+		return nil
+	}
+	l.ends = time.Time{}
+	_, err := l.table.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &l.table.name, Key: key(l.pk, l.sk), ConditionExpression: aws.String("#owner = :owner"),
+		ExpressionAttributeNames:  map[string]string{"#owner": "owner"},
+		ExpressionAttributeValues: item{":owner": text(l.owner)},
+	})
+	var lost *types.ConditionalCheckFailedException
+	if errors.As(err, &lost) {
+		return nil
+	}
+	return wrap("dynamodb:DeleteItem", l.table.resource(l.pk, l.sk), err)
+}

@@ -1,0 +1,74 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/wechat"
+)
+
+// TruncateDraft is the draft's JSON in at most limit bytes. Where it has more, its texts are cut, one after the other,
+// and its key truncated names them. Where something else is too large only its key and its mini program are left.
+func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
+	encoded, err := plainjson.Marshal(draft)
+	if err != nil {
+		return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
+	}
+	if len(encoded) <= limit {
+		return encoded, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(encoded, &fields); err != nil {
+		return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
+	}
+	var truncated []string
+	for _, name := range []string{"user_desc", "user_version", "source_miniprogram", "developer"} {
+		var long string
+		if json.Unmarshal(fields[name], &long) != nil || long == "" {
+			continue
+		}
+		truncated = append(truncated, name)
+		fields["truncated"], _ = plainjson.Marshal(truncated) // strings always encode
+		fields[name] = json.RawMessage(`""`)
+		without, err := plainjson.Marshal(fields)
+		if err != nil {
+			return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
+		}
+		fields[name], _ = plainjson.Marshal(truncateJSON(long, limit-len(without)))
+		if len(without) <= limit {
+			return plainjson.Marshal(fields)
+		}
+	}
+	return MinimalDraft(KeyOf(draft), draft.SourceMiniprogramAppID)
+}
+
+// MinimalDraft is the JSON of a draft of which nothing else is left.
+func MinimalDraft(key DraftKey, sourceAppID string) (json.RawMessage, error) {
+	return plainjson.Marshal(struct {
+		DraftID     int64    `json:"draft_id"`
+		CreateTime  int64    `json:"create_time"`
+		SourceAppID string   `json:"source_miniprogram_appid"`
+		Truncated   []string `json:"truncated"`
+	}{key.DraftID, key.CreateTime, truncateJSON(sourceAppID, 1<<10), []string{"*"}})
+}
+
+// truncateJSON is the longest beginning of a text that takes at most limit bytes inside a JSON string.
+func truncateJSON(text string, limit int) string {
+	for i, r := range text {
+		switch {
+		case strings.ContainsRune("\"\\\b\f\n\r\t", r):
+			limit -= len(`\n`)
+		case r < ' ', r == '\u2028', r == '\u2029':
+			limit -= len(`\u0000`)
+		default:
+			limit -= utf8.RuneLen(r)
+		}
+		if limit < 0 {
+			return text[:i]
+		}
+	}
+	return text
+}

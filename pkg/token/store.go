@@ -1,0 +1,30 @@
+package token
+
+import (
+	"context"
+	"iter"
+)
+
+// Getter reads token records. Errors are of package awserror: of kind [awserror.NotFound] where none is stored, an
+// [*awserror.Malformed] where it can't be read.
+type Getter interface {
+	Get(ctx context.Context, owner string) (Record, error)
+	// Resource is the name of the secret or item that holds the owner's record.
+	Resource(owner string) string
+}
+
+// Store holds token records. [SecretsStore] and [TableStore] implement it.
+type Store interface {
+	Getter
+
+	// Put stores next in place of previous, which may be a record that isn't stored yet. Where somebody else wrote since
+	// previous was read, ok is false, nothing of theirs is lost, and current is what they wrote.
+	Put(ctx context.Context, previous, next Record) (current Record, ok bool, err error)
+
+	// All reads the accounts' records. An error that concerns one account comes with a record that names its owner; one
+	// that ends the sequence comes with a zero record.
+	All(ctx context.Context) iter.Seq2[Record, error]
+
+	// Owners lists the appids of the accounts that have a record, in pages. It reads no token.
+	Owners(ctx context.Context) iter.Seq2[[]string, error]
+}
