@@ -36,9 +36,7 @@ func start(t *testing.T, opts ...awstest.Option) (*awstest.Server, clients) {
 	t.Cleanup(endpoint.Close)
 	cfg := server.Config(endpoint.URL)
 	cfg.RetryMaxAttempts = 1
-	return server, clients{
-		secretsmanager.NewFromConfig(cfg), ssm.NewFromConfig(cfg), eventbridge.NewFromConfig(cfg), sqs.NewFromConfig(cfg),
-	}
+	return server, clientsOf(cfg)
 }
 
 // clock is a time that a test moves.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	ebtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -57,14 +58,19 @@ var motoIsWrong = map[string]string{
 type clients struct {
 	secrets    *secretsmanager.Client
 	parameters *ssm.Client
+	tables     *dynamodb.Client
 	events     *eventbridge.Client
 	queues     *sqs.Client
 }
 
 func newClients(url string) clients {
-	cfg := awstest.New().Config(url)
+	return clientsOf(awstest.New().Config(url))
+}
+
+func clientsOf(cfg aws.Config) clients {
 	return clients{
-		secretsmanager.NewFromConfig(cfg), ssm.NewFromConfig(cfg), eventbridge.NewFromConfig(cfg), sqs.NewFromConfig(cfg),
+		secretsmanager.NewFromConfig(cfg), ssm.NewFromConfig(cfg), dynamodb.NewFromConfig(cfg),
+		eventbridge.NewFromConfig(cfg), sqs.NewFromConfig(cfg),
 	}
 }
 
@@ -83,7 +89,8 @@ func (c clients) wake(t *testing.T) {
 	if errors.As(queues, &none) {
 		queues = nil
 	}
-	if err := errors.Join(secrets, parameters, events, queues); err != nil {
+	_, tables := c.tables.ListTables(ctx, &dynamodb.ListTablesInput{})
+	if err := errors.Join(secrets, parameters, events, queues, tables); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -92,9 +99,14 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	moto := newClients(startMoto(t))
 	moto.wake(t)
-	standIn := httptest.NewServer(awstest.New())
+	server := awstest.New()
+	standIn := httptest.NewServer(server)
 	t.Cleanup(standIn.Close)
 	ours := newClients(standIn.URL)
+	for _, table := range contractTables {
+		server.CreateTable(table.name, table.hash, table.rng)
+		table.createOn(t, moto)
+	}
 
 	var mu sync.Mutex
 	ran, needed := make(map[string]bool), make(map[string]bool)
@@ -300,6 +312,13 @@ var contractCases = map[string]func(ctx context.Context, j *journal, c clients){
 	"queue":          queueCase,
 	"queue batches":  queueBatchesCase,
 	"dead letters":   deadLettersCase,
+	"item":           itemCase,
+	"conditions":     conditionsCase,
+	"updates":        updatesCase,
+	"query":          queryCase,
+	"scan":           scanCase,
+	"item batch":     itemBatchCase,
+	"transaction":    transactionCase,
 }
 
 const (
