@@ -86,6 +86,14 @@ type tableDescription struct {
 	BillingModeSummary   struct{ BillingMode string }
 
 	ProvisionedThroughput struct{ NumberOfDecreasesToday, ReadCapacityUnits, WriteCapacityUnits int }
+	WarmThroughput        warmThroughput
+}
+
+// warmThroughput is what an on-demand table takes at once.
+type warmThroughput struct {
+	ReadUnitsPerSecond  int
+	WriteUnitsPerSecond int
+	Status              string
 }
 
 type tableDescribed struct{ Table *tableDescription }
@@ -106,6 +114,7 @@ func (st *tables) describe(r describeTable) (*tableDescribed, error) {
 		d.AttributeDefinitions = append(d.AttributeDefinitions, attributeDefinition{t.rng, "S"})
 	}
 	d.BillingModeSummary.BillingMode = "PAY_PER_REQUEST"
+	d.WarmThroughput = warmThroughput{tableReads, tableWrites, "ACTIVE"}
 	for r := range t.scan(nil) {
 		d.ItemCount++
 		d.TableSizeBytes += r.size
@@ -295,7 +304,8 @@ func (r pageInput) after(t *table) (*tableKey, error) {
 	return &k, nil
 }
 
-// page takes rows until there are as many as asked for, or 1 MB of them.
+// page takes rows until there are as many as asked for, or 1 MB of them. A page
+// that is full says where it ended, whether or not more follows.
 func (r pageInput) page(t *table, c *compiler, rows iter.Seq[*row]) (p *itemPage, size int, err error) {
 	filter, err := c.condition("FilterExpression", r.FilterExpression)
 	if err != nil {
@@ -315,18 +325,22 @@ func (r pageInput) page(t *table, c *compiler, rows iter.Seq[*row]) (p *itemPage
 		return nil, 0, invalid("Cannot specify this Select with what else the request has")
 	}
 	p = &itemPage{Items: []item{}}
-	var last *row
+	var last tableKey
 	for row := range rows {
-		if r.Limit != nil && p.ScannedCount == *r.Limit || last != nil && size+row.size > maxTablePage {
-			p.LastEvaluatedKey = t.keyItem(last.key)
+		if p.ScannedCount > 0 && size+row.size > maxTablePage {
+			p.LastEvaluatedKey = t.keyItem(last)
 			break
 		}
-		last = row
+		last = row.key
 		size += row.size
 		p.ScannedCount++
 		if filter == nil || filter(row.item) {
 			p.Count++
 			p.Items = append(p.Items, row.item.project(paths))
+		}
+		if r.Limit != nil && p.ScannedCount == *r.Limit {
+			p.LastEvaluatedKey = t.keyItem(last)
+			break
 		}
 	}
 	if r.Select == "COUNT" {
