@@ -58,6 +58,8 @@ var motoIsWrong = map[string]string{
 	"conditions/#s":                              "moto fails at a condition that it can't parse",
 	"conditions/#s =":                            "moto fails at a condition that it can't parse",
 	"conditions/#s = :open AND":                  "moto fails at a condition that it can't parse",
+	"conditions/#s = :open #c = :ten":            "moto fails at a condition that it can't parse",
+	"conditions/":                                "moto takes an empty condition",
 	"conditions/#s = :unknown":                   "moto fails where a value is missing",
 	"conditions/#unknown = :open":                "moto fails where a name is missing",
 	"conditions/nosuch(#s)":                      "moto fails at a function that it does not know",
@@ -122,10 +124,7 @@ func TestContract(t *testing.T) {
 	standIn := httptest.NewServer(server)
 	t.Cleanup(standIn.Close)
 	ours := newClients(standIn.URL)
-	for _, table := range contractTables {
-		server.CreateTable(table.name, table.hash, table.rng)
-		table.createOn(t, moto)
-	}
+	createContractTables(t, server, moto)
 
 	var mu sync.Mutex
 	ran, needed := make(map[string]bool), make(map[string]bool)

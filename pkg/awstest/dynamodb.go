@@ -402,8 +402,8 @@ func (st *tables) query(r queryTable) (*itemPage, error) {
 	if after != nil && after.hash != asked.hash {
 		return nil, invalid("The provided starting key is outside query boundaries based on provided conditions")
 	}
-	if filter, err := r.filterRoots(); err != nil || filter[t.hash] || t.rng != "" && filter[t.rng] {
-		return nil, invalid("Filter Expression can only contain non-primary key attributes")
+	if err := r.checkFilter(t); err != nil {
+		return nil, err
 	}
 	backwards := r.ScanIndexForward != nil && !*r.ScanIndexForward
 	p, size, err := r.page(t, c, t.query(asked, after, backwards))
@@ -413,11 +413,16 @@ func (st *tables) query(r queryTable) (*itemPage, error) {
 	return p, t.charge(asked.hash, readCost(size, r.ConsistentRead), false)
 }
 
-// filterRoots is the attributes that the filter is about.
-func (r queryTable) filterRoots() (map[string]bool, error) {
+// checkFilter refuses a filter by what the condition on the key is for.
+func (r queryTable) checkFilter(t *table) error {
 	c := r.compiler()
-	_, err := c.condition("FilterExpression", r.FilterExpression)
-	return c.roots, err
+	if _, err := c.condition("FilterExpression", r.FilterExpression); err != nil {
+		return err
+	}
+	if c.roots[t.hash] || t.rng != "" && c.roots[t.rng] {
+		return invalid("Filter Expression can only contain non-primary key attributes")
+	}
+	return nil
 }
 
 // keys reads the condition on the key: the partition key's value, and perhaps
@@ -551,7 +556,7 @@ type change struct {
 	condition condition
 	showOld   bool // where the condition fails
 	only      bool // it checks the condition and writes nothing
-	make      func(old item) (item, error)
+	apply     func(old item) (item, error)
 	named     []path // what an update is about
 
 	old, new item
@@ -586,7 +591,7 @@ func (r putItem) change(st *tables) (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch.make = func(item) (item, error) { return r.Item, nil }
+	ch.apply = func(item) (item, error) { return r.Item, nil }
 	return ch, c.finished()
 }
 
@@ -595,7 +600,7 @@ func (r deleteItem) change(st *tables) (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch.make = func(item) (item, error) { return nil, nil }
+	ch.apply = func(item) (item, error) { return nil, nil }
 	return ch, c.finished()
 }
 
@@ -608,7 +613,7 @@ func (r conditionCheck) change(st *tables) (*change, error) {
 		return nil, outOfRange("conditionExpression", "a value")
 	}
 	ch.only = true
-	ch.make = func(old item) (item, error) { return old, nil }
+	ch.apply = func(old item) (item, error) { return old, nil }
 	return ch, c.finished()
 }
 
@@ -627,7 +632,7 @@ func (r updateItem) change(st *tables) (*change, error) {
 		}
 		ch.named = append(ch.named, act.path)
 	}
-	ch.make = func(old item) (item, error) {
+	ch.apply = func(old item) (item, error) {
 		if old == nil {
 			old = r.Key
 		}
@@ -648,7 +653,7 @@ func (ch *change) try() (err error) {
 		}
 		return refused
 	}
-	if ch.new, err = ch.make(ch.old); err != nil {
+	if ch.new, err = ch.apply(ch.old); err != nil {
 		return err
 	}
 	ch.size = ch.new.size()

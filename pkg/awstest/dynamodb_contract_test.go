@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"wechat-draftbox/pkg/awstest"
 )
 
 // A contractTable is there before the cases begin, each of which has its own.
@@ -19,6 +22,14 @@ type contractTable struct{ name, hash, rng string }
 var contractTables = []contractTable{
 	{"item", "pk", "sk"}, {"item-hash", "id", ""}, {"conditions", "pk", "sk"}, {"updates", "id", ""}, {"query", "pk", "sk"},
 	{"scan", "id", ""}, {"batch", "pk", "sk"}, {"batch-hash", "id", ""}, {"transaction", "pk", "sk"},
+}
+
+func createContractTables(t *testing.T, server *awstest.Server, moto clients) {
+	t.Helper()
+	for _, table := range contractTables {
+		server.CreateTable(table.name, table.hash, table.rng)
+		table.createOn(t, moto)
+	}
 }
 
 func (table contractTable) createOn(t *testing.T, c clients) {
@@ -136,52 +147,70 @@ func itemCase(ctx context.Context, j *journal, c clients) {
 	j.see("describe nowhere", nil, err)
 }
 
-func conditionsCase(ctx context.Context, j *journal, c clients) {
-	item := func() values {
-		return with(key("p", "s"), values{
-			"status": s("open"), "count": n("10"), "flag": &ddbtypes.AttributeValueMemberBOOL{Value: true},
-			"list": &ddbtypes.AttributeValueMemberL{Value: []ddbtypes.AttributeValue{s("a"), s("b")}},
-			"map":  &ddbtypes.AttributeValueMemberM{Value: values{"k": s("v")}},
-		})
-	}
-	c.tables.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("conditions"), Item: item()})
-	names := map[string]string{"#s": "status", "#c": "count", "#f": "flag", "#l": "list", "#m": "map"}
-	literals := values{
+// conditioned is an item to hold conditions against.
+func conditioned() values {
+	return with(key("p", "s"), values{
+		"status": s("open"), "count": n("10"), "flag": &ddbtypes.AttributeValueMemberBOOL{Value: true},
+		"list": &ddbtypes.AttributeValueMemberL{Value: []ddbtypes.AttributeValue{s("a"), s("b")}},
+		"map":  &ddbtypes.AttributeValueMemberM{Value: values{"k": s("v")}},
+	})
+}
+
+// contractConditions are about an item like conditioned, with the placeholders
+// of placeholdersIn.
+var contractConditions = []string{
+	"attribute_exists(pk)", "attribute_not_exists(pk)", "attribute_exists(nothing)", "attribute_not_exists(nothing)",
+	"attribute_exists(#m.k)", "attribute_not_exists(#m.z)", "#s = :open", "#s <> :open", "#s = :shut", "#s < :shut", "#s >= :shut",
+	"#c > :nine", "#c = :ten", "#c <= :nine", "#s = :ten", "#s < :ten", "#s <> :ten", "nothing = :open", "nothing <> :open",
+	"nothing < :open", "#f = :true", "#s IN (:shut, :open)", "#s IN (:shut)", "#c BETWEEN :nine AND :ten", "#c BETWEEN :two AND :nine",
+	"begins_with(#s, :op)", "begins_with(nothing, :op)", "contains(#l, :a)", "contains(#s, :op)", "contains(#l, :v)",
+	"size(#l) = :two", "size(#s) > :nine", "attribute_type(#s, :S)", "attribute_type(#c, :S)", "NOT #s = :open", "NOT (#s = :shut)",
+	"#s = :shut OR #c = :ten AND #f = :true", "(#s = :shut OR #c = :ten) AND NOT attribute_exists(nothing)",
+	"attribute_not_exists(nothing) OR nothing < :nine", "#m.k = :v", "#l[1] = :a", "#l[0] = :a", "#l[7] = :a",
+	"#s", "#s =", "#s = :open AND", "status = :open", "#s = :unknown", "#unknown = :open", "nosuch(#s)", "attribute_exists(:a)", "#s = :open #c = :ten", "",
+}
+
+var placeholderPattern = regexp.MustCompile(`[#:]\w+`)
+
+// placeholdersIn is the names and values that a condition mentions and that
+// there are; a request that has more is refused.
+func placeholdersIn(condition string) (names map[string]string, literals values) {
+	allNames := map[string]string{"#s": "status", "#c": "count", "#f": "flag", "#l": "list", "#m": "map"}
+	allLiterals := values{
 		":open": s("open"), ":shut": s("shut"), ":op": s("op"), ":nine": n("9"), ":ten": n("10.0"), ":two": n("2"),
 		":true": &ddbtypes.AttributeValueMemberBOOL{Value: true}, ":a": s("a"), ":v": s("v"), ":S": s("S"),
 	}
-	for _, expression := range []string{
-		"attribute_exists(pk)", "attribute_not_exists(pk)", "attribute_exists(nothing)", "attribute_not_exists(nothing)",
-		"attribute_exists(#m.k)", "attribute_not_exists(#m.z)", "#s = :open", "#s <> :open", "#s = :shut", "#s < :shut", "#s >= :shut",
-		"#c > :nine", "#c = :ten", "#c <= :nine", "#s = :ten", "#s < :ten", "#s <> :ten", "nothing = :open", "nothing <> :open",
-		"nothing < :open", "#f = :true", "#s IN (:shut, :open)", "#s IN (:shut)", "#c BETWEEN :nine AND :ten", "#c BETWEEN :two AND :nine",
-		"begins_with(#s, :op)", "begins_with(nothing, :op)", "contains(#l, :a)", "contains(#s, :op)", "contains(#l, :v)",
-		"size(#l) = :two", "size(#s) > :nine", "attribute_type(#s, :S)", "attribute_type(#c, :S)", "NOT #s = :open", "NOT (#s = :shut)",
-		"#s = :shut OR #c = :ten AND #f = :true", "(#s = :shut OR #c = :ten) AND NOT attribute_exists(nothing)",
-		"attribute_not_exists(nothing) OR nothing < :nine", "#m.k = :v", "#l[1] = :a", "#l[0] = :a", "#l[7] = :a",
-		"#s", "#s =", "#s = :open AND", "status = :open", "#s = :unknown", "#unknown = :open", "nosuch(#s)", "attribute_exists(:a)",
-	} {
-		in := &dynamodb.PutItemInput{
-			TableName: aws.String("conditions"), Item: item(), ConditionExpression: &expression,
-			ReturnValuesOnConditionCheckFailure: "ALL_OLD",
+	names, literals = make(map[string]string), make(values)
+	for _, placeholder := range placeholderPattern.FindAllString(condition, -1) {
+		if name, ok := allNames[placeholder]; ok {
+			names[placeholder] = name
 		}
-		for name, real := range names {
-			if strings.Contains(expression, name) {
-				in.ExpressionAttributeNames = adding(in.ExpressionAttributeNames, name, real)
-			}
+		if literal, ok := allLiterals[placeholder]; ok {
+			literals[placeholder] = literal
 		}
-		for name, literal := range literals {
-			if slices.ContainsFunc(strings.FieldsFunc(expression, func(r rune) bool { return strings.ContainsRune(" (),", r) }), func(f string) bool { return f == name }) {
-				in.ExpressionAttributeValues = adding(in.ExpressionAttributeValues, name, literal)
-			}
-		}
-		_, err := c.tables.PutItem(ctx, in)
-		j.refusedItem(expression, err)
 	}
+	if len(names) == 0 {
+		names = nil
+	}
+	if len(literals) == 0 {
+		literals = nil
+	}
+	return names, literals
+}
+
+func conditionsCase(ctx context.Context, j *journal, c clients) {
+	c.tables.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("conditions"), Item: conditioned()})
 	put := func(name string, in *dynamodb.PutItemInput) {
-		in.TableName, in.Item = aws.String("conditions"), item()
+		in.TableName, in.Item = aws.String("conditions"), conditioned()
 		_, err := c.tables.PutItem(ctx, in)
 		j.refusedItem(name, err)
+	}
+	for _, condition := range contractConditions {
+		names, literals := placeholdersIn(condition)
+		put(condition, &dynamodb.PutItemInput{
+			ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: literals,
+			ReturnValuesOnConditionCheckFailure: "ALL_OLD",
+		})
 	}
 	put("a value too many", &dynamodb.PutItemInput{
 		ConditionExpression: aws.String("attribute_exists(pk)"), ExpressionAttributeValues: values{":x": s("x")},
@@ -202,15 +231,6 @@ func conditionsCase(ctx context.Context, j *journal, c clients) {
 		ReturnValuesOnConditionCheckFailure: "ALL_OLD",
 	})
 	j.refusedItem("update", err)
-}
-
-// adding makes the map with its first entry.
-func adding[V any](m map[string]V, name string, v V) map[string]V {
-	if m == nil {
-		m = make(map[string]V)
-	}
-	m[name] = v
-	return m
 }
 
 func updatesCase(ctx context.Context, j *journal, c clients) {

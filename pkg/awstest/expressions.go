@@ -71,8 +71,10 @@ func (c *compiler) condition(kind string, text *string) (condition, error) {
 	return c.test(kind, node)
 }
 
+// parseCondition sets parentheses around the text: without them minidyn passes
+// over all but the last of several conditions that nothing connects.
 func parseCondition(kind, text string) (language.Expression, error) {
-	parser := language.NewParser(language.NewLexer(text))
+	parser := language.NewParser(language.NewLexer("(" + text + ")"))
 	parsed := parser.ParseConditionalExpression()
 	if len(parser.Errors()) > 0 || parsed.Expression == nil {
 		return nil, syntaxError(kind)
@@ -281,12 +283,12 @@ func (c *compiler) path(kind string, node language.Expression) (path, error) {
 func (c *compiler) name(kind, name string) (string, error) {
 	switch {
 	case strings.HasPrefix(name, "#"):
-		real, ok := c.ExpressionAttributeNames[name]
-		if !ok || real == "" {
+		attribute, ok := c.ExpressionAttributeNames[name]
+		if !ok || attribute == "" {
 			return "", invalid("Invalid %s: An expression attribute name used in the document path is not defined; attribute name: %s", kind, name)
 		}
 		c.used[name] = true
-		return real, nil
+		return attribute, nil
 	case language.IsReservedWord(strings.ToUpper(name)):
 		return "", invalid("Invalid %s: Attribute name is a reserved keyword; reserved keyword: %s", kind, name)
 	case name == "" || strings.HasPrefix(name, ":"):
