@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	ebtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -36,9 +37,7 @@ func start(t *testing.T, opts ...awstest.Option) (*awstest.Server, clients) {
 	t.Cleanup(endpoint.Close)
 	cfg := server.Config(endpoint.URL)
 	cfg.RetryMaxAttempts = 1
-	return server, clients{
-		secretsmanager.NewFromConfig(cfg), ssm.NewFromConfig(cfg), eventbridge.NewFromConfig(cfg), sqs.NewFromConfig(cfg),
-	}
+	return server, clientsOf(cfg)
 }
 
 // clock is a time that a test moves.
@@ -576,7 +575,7 @@ func TestSDKRepeatsThrottledCalls(t *testing.T) {
 
 func TestThrottling(t *testing.T) {
 	t.Parallel()
-	for service, limit := range map[string]int{"ssm": 40, "secretsmanager": 50} {
+	for service, limit := range map[string]int{"ssm": 3, "secretsmanager": 50} {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel()
 			server, c := start(t, awstest.WithThrottling())
@@ -626,7 +625,14 @@ func TestUnknownFieldsAreRefusedAndNothingIsQuoted(t *testing.T) {
 			t.Errorf("%q: %d %s", body, w.Code, w.Body)
 		}
 	}
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"TableName":"t","Item":{"id":{"N":"hush-hush"}},"Expected":{}}`))
+	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
 	w := httptest.NewRecorder()
+	server.ServeHTTP(w, r)
+	if w.Code != http.StatusBadRequest || strings.Contains(w.Body.String(), "hush") {
+		t.Errorf("DynamoDB: %d %s", w.Code, w.Body)
+	}
+	w = httptest.NewRecorder()
 	server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if w.Code != http.StatusBadRequest {
 		t.Errorf("no operation: %d", w.Code)
@@ -695,6 +701,7 @@ func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	server, c := start(t)
 	url := server.CreateQueue("work")
+	server.CreateTable("t", "id", "")
 	server.OnEvent(func(awstest.Event) {})
 	var group sync.WaitGroup
 	for i := range 20 {
@@ -706,13 +713,19 @@ func TestConcurrentUse(t *testing.T) {
 			_, err2 := c.parameters.GetParametersByPath(t.Context(), &ssm.GetParametersByPathInput{Path: aws.String("/n")})
 			_, err3 := c.events.PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []ebtypes.PutEventsRequestEntry{draftEvent("{}")}})
 			_, err4 := c.queues.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String("m")})
+			server.SetItem("t", map[string]any{"id": name})
+			_, err6 := c.tables.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+				TableName: aws.String("t"), Key: values{"id": s(name)}, UpdateExpression: aws.String("SET a = :a"), ExpressionAttributeValues: values{":a": s("a")},
+			})
+			_, err7 := c.tables.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String("t")})
+			server.Items("t")
 			_, err5 := c.queues.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url})
 			server.CreateQueue("work")
 			server.Fail("ssm:GetParameter", awstest.Throttle())
 			server.Heal("ssm:GetParameter")
 			server.Recorded()
 			server.Messages(url)
-			if err := errors.Join(err, err2, err3, err4, err5); err != nil {
+			if err := errors.Join(err, err2, err3, err4, err5, err6, err7); err != nil {
 				t.Error(err)
 			}
 		})

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	ebtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -51,20 +52,46 @@ var motoIsWrong = map[string]string{
 	"events/too large":                           "moto has no limit of size",
 	"queue/send a control character":             "moto takes characters that XML does not have",
 	"dead letters/create with no dead letters":   "moto looks for the queue by its name and says that it does not exist",
+	"item/get by a key of another type":          "moto finds nothing where the key is no key",
+	"item/describe: TableId":                     "moto gives a table no id",
+	"conditions/#s < :ten":                       "moto fails where two types are compared, which is just false",
+	"conditions/#s":                              "moto fails at a condition that it can't parse",
+	"conditions/#s =":                            "moto fails at a condition that it can't parse",
+	"conditions/#s = :open AND":                  "moto fails at a condition that it can't parse",
+	"conditions/#s = :open #c = :ten":            "moto fails at a condition that it can't parse",
+	"conditions/":                                "moto takes an empty condition",
+	"conditions/#s = :unknown":                   "moto fails where a value is missing",
+	"conditions/#unknown = :open":                "moto fails where a name is missing",
+	"conditions/nosuch(#s)":                      "moto fails at a function that it does not know",
+	"conditions/attribute_exists(:a)":            "moto fails at a value in place of a path",
+	"conditions/a value too many":                "moto does not miss the use of a value in PutItem",
+	"conditions/values for nothing":              "moto does not miss the use of a value in PutItem",
+	"updates/if_not_exists, there":               "moto leaves out what an update sets to what it was",
+	"updates/make by nothing":                    "moto fails without an UpdateExpression",
+	"query/filter by a key":                      "moto filters by key attributes, which AWS refuses",
+	"query/a full last page":                     "moto looks whether more follows; AWS ends the page at its Limit and says where",
+	"query/no page":                              "moto fails at a Limit of 0",
+	"item batch/no keys":                         "moto takes an empty list of keys",
+	"transaction/nonsense":                       "moto fails at a condition that it can't parse",
 }
 
 // clients are the SDK's own, all talking to one endpoint.
 type clients struct {
 	secrets    *secretsmanager.Client
 	parameters *ssm.Client
+	tables     *dynamodb.Client
 	events     *eventbridge.Client
 	queues     *sqs.Client
 }
 
 func newClients(url string) clients {
-	cfg := awstest.New().Config(url)
+	return clientsOf(awstest.New().Config(url))
+}
+
+func clientsOf(cfg aws.Config) clients {
 	return clients{
-		secretsmanager.NewFromConfig(cfg), ssm.NewFromConfig(cfg), eventbridge.NewFromConfig(cfg), sqs.NewFromConfig(cfg),
+		secretsmanager.NewFromConfig(cfg), ssm.NewFromConfig(cfg), dynamodb.NewFromConfig(cfg),
+		eventbridge.NewFromConfig(cfg), sqs.NewFromConfig(cfg),
 	}
 }
 
@@ -83,7 +110,8 @@ func (c clients) wake(t *testing.T) {
 	if errors.As(queues, &none) {
 		queues = nil
 	}
-	if err := errors.Join(secrets, parameters, events, queues); err != nil {
+	_, tables := c.tables.ListTables(ctx, &dynamodb.ListTablesInput{})
+	if err := errors.Join(secrets, parameters, events, queues, tables); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -92,9 +120,11 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	moto := newClients(startMoto(t))
 	moto.wake(t)
-	standIn := httptest.NewServer(awstest.New())
+	server := awstest.New()
+	standIn := httptest.NewServer(server)
 	t.Cleanup(standIn.Close)
 	ours := newClients(standIn.URL)
+	createContractTables(t, server, moto)
 
 	var mu sync.Mutex
 	ran, needed := make(map[string]bool), make(map[string]bool)
@@ -300,6 +330,13 @@ var contractCases = map[string]func(ctx context.Context, j *journal, c clients){
 	"queue":          queueCase,
 	"queue batches":  queueBatchesCase,
 	"dead letters":   deadLettersCase,
+	"item":           itemCase,
+	"conditions":     conditionsCase,
+	"updates":        updatesCase,
+	"query":          queryCase,
+	"scan":           scanCase,
+	"item batch":     itemBatchCase,
+	"transaction":    transactionCase,
 }
 
 const (

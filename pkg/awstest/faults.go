@@ -66,7 +66,8 @@ func Before(f func()) Fault { return Fault{kind: faultBefore, meanwhile: f} }
 
 // FailEntries does what is asked but for the entries with these indexes, which
 // fail with code. It is for the calls that answer entry by entry: PutEvents and
-// SQS's batches.
+// SQS's batches, and BatchGetItem, whose unprocessed keys have no code; they are
+// counted table by table, by name.
 func FailEntries(code string, indexes ...int) Fault {
 	return Fault{entries: entryFaults{code, indexes}}
 }
@@ -78,7 +79,8 @@ func (f Fault) Sticky() Fault {
 }
 
 // On is the fault for calls about one resource only, by the name that the
-// client uses: a secret's id, a parameter's name or path, a queue's URL.
+// client uses: a secret's id, a parameter's name or path, a queue's URL; see
+// [Call] for DynamoDB.
 func (f Fault) On(resource string) Fault {
 	f.resource = resource
 	return f

@@ -1,6 +1,6 @@
 // Package awstest stands in for the AWS services that the bundle uses: Secrets
-// Manager, SSM Parameter Store, EventBridge's PutEvents and SQS. A [Server] is
-// an [http.Handler], and the SDK's own clients talk to it:
+// Manager, SSM Parameter Store, DynamoDB, EventBridge's PutEvents and SQS. A
+// [Server] is an [http.Handler], and the SDK's own clients talk to it:
 //
 //	aws := awstest.New()
 //	endpoint := httptest.NewServer(aws)
@@ -12,8 +12,10 @@
 // [Server.Fail]. Requests are not authenticated.
 //
 // It has what the bundle uses and no more: no labels of parameters, no FIFO
-// queues, no message attributes. A field of a request that it does not know is
-// refused, never ignored.
+// queues, no message attributes, no indexes of tables, no sets, no keys but
+// strings. A field of a request that it does not know is refused, never
+// ignored. No item of a table goes when its time to live is over: DynamoDB
+// takes days for that, and nobody may rely on it.
 //
 // What it answers is held against moto, another stand-in, by this package's
 // contract test.
@@ -26,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -54,6 +57,7 @@ type Server struct {
 	throttles  throttles
 	secrets    *secrets
 	parameters *parameters
+	tables     *tables
 	bus        *bus
 	queues     *queues
 	operations map[string]operation // by X-Amz-Target
@@ -72,15 +76,21 @@ func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = n
 // WithLatency makes every call take at least d.
 func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
 
-// WithThrottling refuses calls above the rates that AWS allows an account:
-// 50 writes a second to Secrets Manager, 40 PutParameter and DeleteParameter
-// calls a second to SSM, and 10,000 calls a second of any other kind to one
-// service (SSM's reads get there with the setting "higher throughput" only).
+// WithThrottling refuses calls above the rates that AWS allows an account by
+// default: 50 writes a second to Secrets Manager, 40 reads and 3 writes a
+// second to SSM, and 10,000 calls a second of any other kind to one service.
+//
+// DynamoDB's are in capacity units, those of an on-demand table that nobody
+// has used yet: 4,000 written and 12,000 read a second, of which 1,000 and
+// 3,000 under one value of the partition key. A unit writes 1 KB or reads 4 KB,
+// rounded up; a read that is not consistent costs half, a write in a
+// transaction twice. A Scan counts against its table only.
+//
 // Each allows a burst of one second's worth.
 func WithThrottling() Option { return func(s *Server) { s.throttles = newThrottles() } }
 
-// New makes an empty account: no secrets, no parameters, no queues, and every
-// event bus that somebody puts an event on.
+// New makes an empty account: no secrets, no parameters, no tables, no queues,
+// and every event bus that somebody puts an event on.
 func New(opts ...Option) *Server {
 	s := &Server{now: time.Now}
 	for _, opt := range opts {
@@ -88,11 +98,13 @@ func New(opts ...Option) *Server {
 	}
 	s.secrets = newSecrets(s.now)
 	s.parameters = newParameters(s.now)
+	s.tables = newTables(s.now, s.throttles != nil)
 	s.bus = &bus{now: s.now}
 	s.queues = newQueues(s.now)
 	s.operations = make(map[string]operation)
 	s.add(secretsManager, s.secrets.operations())
 	s.add(ssm, s.parameters.operations())
+	s.add(dynamoDB, s.tables.operations())
 	s.add(eventBridge, s.bus.operations())
 	s.add(sqs, s.queues.operations())
 	return s
@@ -145,6 +157,7 @@ type service struct {
 var (
 	secretsManager = &service{"secretsmanager", "secretsmanager", "application/x-amz-json-1.1", "Message", ""}
 	ssm            = &service{"ssm", "AmazonSSM", "application/x-amz-json-1.1", "message", ""}
+	dynamoDB       = &service{"dynamodb", "DynamoDB_20120810", "application/x-amz-json-1.0", "message", "com.amazonaws.dynamodb.v20120810#"}
 	eventBridge    = &service{"events", "AWSEvents", "application/x-amz-json-1.1", "message", ""}
 	sqs            = &service{"sqs", "AmazonSQS", "application/x-amz-json-1.0", "message", "com.amazonaws.sqs#"}
 )
@@ -178,14 +191,21 @@ func on[In input, Out any](do func(In) (Out, error)) operation {
 // onContext is on for calls that wait, or whose entries can fail one by one.
 func onContext[In input, Out any](do func(context.Context, In, entryFaults) (Out, error)) operation {
 	return operation{read: func(body []byte) (string, func(context.Context, entryFaults) (any, error), error) {
-		var in In
-		decoder := json.NewDecoder(bytes.NewReader(body))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&in); err != nil {
-			return "", nil, unreadable(err)
+		in, err := decode[In](body)
+		if err != nil {
+			return "", nil, err
 		}
 		return in.resource(), func(ctx context.Context, faults entryFaults) (any, error) { return do(ctx, in, faults) }, nil
 	}}
+}
+
+func decode[In any](body []byte) (in In, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err = decoder.Decode(&in); err != nil {
+		err = unreadable(err)
+	}
+	return in, err
 }
 
 func writing(op operation) operation {
@@ -196,6 +216,9 @@ func writing(op operation) operation {
 // unreadable tells no more of a body than the name of an unknown field: the
 // rest of what a decoder says may quote a secret.
 func unreadable(err error) error {
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		return refused
+	}
 	if _, field, ok := strings.Cut(err.Error(), "unknown field "); ok {
 		return refuse("SerializationException", "the stand-in does not know the field %s", field)
 	}
@@ -267,7 +290,9 @@ func answer(w http.ResponseWriter, svc *service, out any, err error) {
 		if svc == sqs {
 			w.Header().Set("x-amzn-query-error", refused.queryError())
 		}
-		out = map[string]string{"__type": svc.namespace + refused.code, svc.messageKey: refused.message}
+		fields := map[string]any{"__type": svc.namespace + refused.code, svc.messageKey: refused.message}
+		maps.Copy(fields, refused.more)
+		out = fields
 	}
 	body, err := json.Marshal(out)
 	if err != nil {
@@ -284,7 +309,8 @@ type refusal struct {
 	code    string
 	message string
 	status  int
-	query   string // SQS: the code in its older query protocol, where it differs
+	query   string         // SQS: the code in its older query protocol, where it differs
+	more    map[string]any // what else the error's shape has
 }
 
 func (r *refusal) Error() string { return r.code + ": " + r.message }
@@ -373,10 +399,13 @@ func (e *epoch) UnmarshalJSON(b []byte) error {
 
 // Call is one request that arrived, whatever came of it.
 type Call struct {
-	Service   string // "secretsmanager", "ssm", "events", "sqs"
+	Service   string // "secretsmanager", "ssm", "dynamodb", "events", "sqs"
 	Operation string // "secretsmanager:GetSecretValue"
-	Resource  string // secret id, parameter name or path, bus or queue URL, as the client named it; may be empty
-	Time      time.Time
+	// Resource is a secret's id, a parameter's name or path, a bus or a queue's URL, as the client named it; may be empty.
+	// In DynamoDB it is "table/pk/sk" or "table/pk" of an item, as far as the key is one, "table/pk" of a Query, and else
+	// the table; of several, all with commas between them.
+	Resource string
+	Time     time.Time
 }
 
 // maxRecorded bounds what a long benchmark keeps.

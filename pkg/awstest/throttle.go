@@ -5,7 +5,8 @@ import (
 )
 
 // throttles are the token buckets of an account, one for a service's writes and
-// one for its other calls. The zero value admits everything.
+// one for its other calls. The zero value admits everything. DynamoDB's are by
+// the size of what is read and written; see [table.charge].
 type throttles map[throttleKey]*rate.Limiter
 
 type throttleKey struct {
@@ -18,8 +19,8 @@ func newThrottles() throttles {
 	return throttles{
 		{secretsManager, true}:  perSecond(50),
 		{secretsManager, false}: perSecond(10_000),
-		{ssm, true}:             perSecond(40),
-		{ssm, false}:            perSecond(10_000),
+		{ssm, true}:             perSecond(3),
+		{ssm, false}:            perSecond(40),
 		{eventBridge, false}:    perSecond(10_000),
 		{sqs, false}:            perSecond(10_000),
 	}
