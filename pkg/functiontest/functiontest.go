@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -43,6 +44,27 @@ type World struct {
 	mu     sync.Mutex
 	seen   []string // answers and errors
 	tasks  []string // of events
+}
+
+// The tables of a world, by their default names.
+const (
+	StateTable = "wechat-draftbox-state"
+	TokenTable = "wechat-draftbox-tokens"
+)
+
+// SetAccount stores an account's item: status, draft_switch and whatever else attributes hold.
+func (w *World) SetAccount(appID string, attributes map[string]any) {
+	item := map[string]any{"pk": "account", "sk": appID, "appid": appID}
+	maps.Copy(item, attributes)
+	w.AWS.SetItem(StateTable, item)
+}
+
+// Account is an account's item, without its keys; nil where there is none.
+func (w *World) Account(appID string) map[string]any {
+	item, _ := w.AWS.Item(StateTable, "account", appID)
+	delete(item, "pk")
+	delete(item, "sk")
+	return item
 }
 
 // Clock is a clock that a test moves.
@@ -99,6 +121,8 @@ func New(t *testing.T, options ...wechattest.Option) *World {
 		AWS:    awstest.New(awstest.WithClock(clock.Now)),
 		Clock:  clock, Log: &Log{}, t: t,
 	}
+	w.AWS.CreateTable(StateTable, "pk", "sk")
+	w.AWS.CreateTable(TokenTable, "appid", "")
 	wechatServer, awsServer := httptest.NewServer(w.WeChat), httptest.NewServer(w.AWS)
 	w.awsURL = awsServer.URL
 	w.Env = map[string]string{"WECHAT_API_BASE_URL": wechatServer.URL, "LOG_LEVEL": "debug"}

@@ -231,20 +231,25 @@ func (d Drafts) AddTemplate(ctx context.Context, draft wechat.Draft, templateID 
 	if err != nil {
 		return err
 	}
-	sortKey := KeyOf(draft).sortKey()
+	sortKey, id := KeyOf(draft).sortKey(), number(templateID)
 	out, err := d.table.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &d.table.name, Key: record.Key,
-		UpdateExpression: aws.String("SET draft = if_not_exists(draft, :draft), seen_at = if_not_exists(seen_at, :now) ADD template_ids :ids"),
+		UpdateExpression: aws.String("SET draft = if_not_exists(draft, :draft), seen_at = if_not_exists(seen_at, :now), " +
+			"template_ids = list_append(if_not_exists(template_ids, :none), :ids)"),
+		ConditionExpression: aws.String("attribute_not_exists(template_ids) OR NOT contains(template_ids, :id)"),
 		ExpressionAttributeValues: item{
 			":draft": record.ExpressionAttributeValues[":draft"], ":now": record.ExpressionAttributeValues[":now"],
-			":ids": &types.AttributeValueMemberNS{Value: []string{strconv.FormatInt(templateID, 10)}},
+			":none": &types.AttributeValueMemberL{}, ":ids": &types.AttributeValueMemberL{Value: []types.AttributeValue{id}}, ":id": id,
 		},
 		ReturnValues: types.ReturnValueAllOld,
 	})
-	if err != nil {
+	var noted *types.ConditionalCheckFailedException
+	switch {
+	case errors.As(err, &noted):
+		return nil
+	case err != nil:
 		return wrap("dynamodb:UpdateItem", d.table.resource(draftPK, sortKey), err)
-	}
-	if len(out.Attributes) > 0 {
+	case len(out.Attributes) > 0:
 		return nil
 	}
 	_, _, err = d.table.update(ctx, update{
@@ -271,10 +276,11 @@ func readDraftRecord(i item) (DraftRecord, bool) {
 	if k, ok := readDraftKey(textOf(i, "replaced_by")); ok {
 		r.ReplacedBy = &k
 	}
-	if ids, ok := i["template_ids"].(*types.AttributeValueMemberNS); ok {
-		for _, digits := range ids.Value {
-			if id, err := strconv.ParseInt(digits, 10, 64); err == nil {
-				r.TemplateIDs = append(r.TemplateIDs, id)
+	if ids, ok := i["template_ids"].(*types.AttributeValueMemberL); ok {
+		for _, value := range ids.Value {
+			if id, ok := value.(*types.AttributeValueMemberN); ok {
+				n, _ := strconv.ParseInt(id.Value, 10, 64)
+				r.TemplateIDs = append(r.TemplateIDs, n)
 			}
 		}
 		slices.Sort(r.TemplateIDs)
