@@ -31,7 +31,7 @@ type Cache struct {
 // etag is a hash of the content and the query.
 func (c *Cache) etag(r *Request) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s?%s\n", r.Path, r.Query.Encode())
+	fmt.Fprintf(sum, "%s\n", r.Query.Encode())
 	sum.Write(c.Content)
 	return `"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`
 }

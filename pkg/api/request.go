@@ -14,13 +14,15 @@ import (
 type Request struct {
 	Method string
 	Path   string            // as the client sent it, without the stage
-	Params map[string]string // what stands for {draft_id} and the like
+	Params map[string]string // the values of {draft_id} and the like, decoded
 	Query  url.Values
 	Header map[string]string // names in lower case
 	Body   []byte
 	ID     string // the answer's X-Request-Id
 	Caller string // the IAM ARN, else the JWT subject, else empty
 	Source string // the caller's address
+
+	matched string // the route that API Gateway matched, as GET /drafts/{draft_id}
 }
 
 // event holds what the bundle uses of both payload formats.
@@ -29,15 +31,18 @@ type Request struct {
 type event struct {
 	Headers         map[string]string `json:"headers"`
 	Query           map[string]string `json:"queryStringParameters"`
+	Params          map[string]string `json:"pathParameters"` // decoded
 	Body            string            `json:"body"`
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
 
 	// payload format 2.0
+	RouteKey       string `json:"routeKey"`
 	RawPath        string `json:"rawPath"`
 	RawQueryString string `json:"rawQueryString"`
 
 	// payload format 1.0
 	HTTPMethod      string              `json:"httpMethod"`
+	Resource        string              `json:"resource"`
 	Path            string              `json:"path"`
 	MultiValueQuery map[string][]string `json:"multiValueQueryStringParameters"`
 
@@ -88,6 +93,10 @@ func parse(raw json.RawMessage) (*Request, error) {
 		ID:     c.RequestID,
 		Caller: first(c.Authorizer.IAM.UserARN, c.Identity.UserARN, c.Authorizer.JWT.Claims.Subject, c.Authorizer.Claims.Subject),
 		Source: first(c.HTTP.SourceIP, c.Identity.SourceIP),
+		Params: e.Params, matched: e.RouteKey,
+	}
+	if e.HTTPMethod != "" && e.Resource != "" {
+		r.matched = e.HTTPMethod + " " + e.Resource
 	}
 	if e.HTTPMethod == "" { // format 2.0 has a named stage in the path, 1.0 doesn't
 		if rest, found := strings.CutPrefix(r.Path, "/"+c.Stage+"/"); found && c.Stage != "" {

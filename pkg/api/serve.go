@@ -70,6 +70,21 @@ func (routes Routes) Serve(ctx context.Context, log *slog.Logger, event json.Raw
 }
 
 func (routes Routes) answer(ctx context.Context, request *Request) (*Answer, error) {
+	route, err := routes.find(request)
+	if err != nil {
+		return nil, err
+	}
+	return route.Handle(ctx, request)
+}
+
+// find is the route that API Gateway matched: then the path decides nothing, so that a base path or a named stage does no
+// harm. Where API Gateway names none of the function's routes, the path is matched here.
+func (routes Routes) find(request *Request) (Route, error) {
+	for _, route := range routes {
+		if route.Method+" "+route.Path == request.matched {
+			return route, nil
+		}
+	}
 	var allowed []string
 	for _, route := range routes {
 		params, ok := match(route.Path, request.Path)
@@ -78,19 +93,19 @@ func (routes Routes) answer(ctx context.Context, request *Request) (*Answer, err
 		}
 		if route.Method == request.Method {
 			request.Params = params
-			return route.Handle(ctx, request)
+			return route, nil
 		}
 		allowed = append(allowed, route.Method)
 	}
 	if len(allowed) > 0 {
 		slices.Sort(allowed)
-		return nil, &Problem{Slug: "method-not-allowed", Detail: request.Method + " is not for this path",
+		return Route{}, &Problem{Slug: "method-not-allowed", Detail: request.Method + " is not for this path",
 			Header: map[string]string{"Allow": strings.Join(slices.Compact(allowed), ", ")}}
 	}
-	return nil, &Problem{Slug: "not-found", Detail: "there is no such route"}
+	return Route{}, &Problem{Slug: "not-found", Detail: "there is no such route"}
 }
 
-// match compares a path with a pattern, part by part.
+// match compares a path with a pattern, part by part, and decodes it once.
 func match(pattern, path string) (map[string]string, bool) {
 	wanted, parts := strings.Split(pattern, "/"), strings.Split(path, "/")
 	if len(wanted) != len(parts) {

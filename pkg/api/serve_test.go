@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/logging"
@@ -134,8 +136,34 @@ func TestRequestsOfBothPayloadFormats(t *testing.T) {
 			if c.want.Body == nil {
 				c.want.Body = []byte{}
 			}
-			if diff := cmp.Diff(c.want, *got); diff != "" {
+			if diff := cmp.Diff(c.want, *got, cmpopts.IgnoreUnexported(api.Request{})); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRouteKeys: the route is the one that API Gateway matched, whatever the path looks like, and its parameters are decoded
+// already.
+func TestRouteKeys(t *testing.T) {
+	t.Parallel()
+	const v2 = `{"version":"2.0","routeKey":%q,"rawPath":%q,"pathParameters":{"id":%q},"requestContext":{"requestId":"r","stage":%q,"http":{"method":"GET"}}}`
+	const v1 = `{"version":"1.0","httpMethod":"GET","resource":%q,"path":%q,"pathParameters":{"id":%q},"requestContext":{"requestId":"r","stage":%q}}`
+	for _, c := range []struct{ name, event, id string }{
+		{"base path of an own domain", fmt.Sprintf(v2, "GET /things/{id}", "/box/things/7", "7", "$default"), "7"},
+		{"named stage below a base path", fmt.Sprintf(v2, "GET /things/{id}", "/box/prod/things/7", "7", "prod"), "7"},
+		{"slash at the end", fmt.Sprintf(v2, "GET /things/{id}", "/things/7/", "7", "$default"), "7"},
+		{"decoded once", fmt.Sprintf(v2, "GET /things/{id}", "/things/%2531", "%31", "$default"), "%31"},
+		{"route key of another function", fmt.Sprintf(v2, "GET /other/{id}", "/things/7", "8", "$default"), "7"},
+		{"no route key of a route", fmt.Sprintf(v2, "$default", "/things/%2531", "", "$default"), "%31"},
+		{"REST resource", fmt.Sprintf(v1, "/things/{id}", "/box/things/7", "7", "prod"), "7"},
+		{"REST proxy resource", fmt.Sprintf(v1, "/{proxy+}", "/things/7", "", "prod"), "7"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var got *api.Request
+			if r := serve(t, t.Context(), keep(&got), c.event); r.StatusCode != 200 || got.Params["id"] != c.id {
+				t.Errorf("answered %+v for %+v", r, got)
 			}
 		})
 	}
