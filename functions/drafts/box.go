@@ -26,20 +26,20 @@ type content struct {
 	fetchedAt time.Time // on the wall clock
 }
 
-func newBox(parts bootstrap.Parts) *box {
-	tokens := parts.Tokens(parts.Secrets)
+func newBox(deps bootstrap.Deps) *box {
+	tokens := deps.Tokens(deps.Secrets)
 	load := func(ctx context.Context) (content, error) {
 		drafts, err := token.Call(ctx, tokens, token.Component, func(ctx context.Context, t secret.Value) (wechat.DraftList, error) {
-			return parts.WeChat.DraftList(ctx, t)
+			return deps.WeChat.DraftList(ctx, t)
 		})
 		if err != nil {
 			return content{}, err
 		}
-		parts.Metrics.Put(metrics.Drafts, float64(len(drafts.Drafts)))
-		return content{drafts, parts.Now().Round(0)}, nil
+		deps.Metrics.Put(metrics.Drafts, float64(len(drafts.Drafts)))
+		return content{drafts, deps.Now().Round(0)}, nil
 	}
-	ttl := parts.Settings.DraftCacheTTL
-	return &box{cache.New(ttl, parts.Now, load), ttl, parts.Now, parts.Metrics}
+	ttl := deps.Settings.DraftCacheTTL
+	return &box{cache.New(ttl, deps.Now, load), ttl, deps.Now, deps.Metrics}
 }
 
 // list is the content of the box, at most ttl old; wasKept tells whether it was fetched before.

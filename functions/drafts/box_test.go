@@ -52,7 +52,7 @@ func TestAFreezeEndsTheListsTime(t *testing.T) {
 	world := functiontest.New(t)
 	world.StoreComponentToken()
 	now := time.Now()
-	drafts := world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+	drafts := world.Start(func(parts bootstrap.Deps) trigger.Router {
 		parts.Now = func() time.Time { return now }
 		return wire(parts)
 	})

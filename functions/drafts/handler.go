@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/listing"
 	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -20,23 +20,21 @@ type handler struct {
 	log   logging.Log
 }
 
-func (h *handler) triggers() trigger.Triggers {
+func (h *handler) router() trigger.Router {
 	routes := api.Routes{
 		{Method: "GET", Path: "/drafts", Handle: h.list},
 		{Method: "GET", Path: "/drafts/history", Handle: h.history},
 		{Method: "GET", Path: "/drafts/{draft_id}", Handle: h.get},
 	}
-	return trigger.Triggers{
-		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
-			return routes.Serve(ctx, h.log.Logger, event)
-		},
+	return trigger.Router{
+		HTTP:      func(ctx context.Context, event []byte) []byte { return routes.Serve(ctx, h.log.Logger, event) },
 		Tasks:     map[string]trigger.Task{watchTask: h.watch.run},
 		Scheduled: watchTask,
 	}
 }
 
 // list answers GET /drafts.
-func (h *handler) list(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h *handler) list(ctx context.Context, r *api.Request) (*api.Response, error) {
 	query, err := listing.Parse(r.Query, nil)
 	if err != nil {
 		return nil, err
@@ -51,26 +49,27 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Answer, error)
 		return nil, err
 	}
 	drafts := listing.Select(query, content.Drafts, func(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID })
-	encoded, err := plainjson.Marshal(drafts)
+	encoded, err := api.Encode(drafts)
 	if err != nil {
-		return nil, fmt.Errorf("encode the drafts: %w", err)
+		return nil, err
+	}
+	body, err := api.Encode(struct {
+		Drafts    json.RawMessage `json:"drafts"`
+		Count     int             `json:"count"`
+		FetchedAt time.Time       `json:"fetched_at"`
+	}{encoded, len(drafts), content.fetchedAt.UTC().Truncate(time.Second)})
+	if err != nil {
+		return nil, err
 	}
 	maxAge := h.box.left(content)
 	if query.Fresh { // whoever asks again must not be answered by a cache on the way
 		maxAge = 0
 	}
-	return &api.Answer{
-		Body: struct {
-			Drafts    json.RawMessage `json:"drafts"`
-			Count     int             `json:"count"`
-			FetchedAt time.Time       `json:"fetched_at"`
-		}{encoded, len(drafts), content.fetchedAt.UTC().Truncate(time.Second)},
-		Cache: &api.Cache{MaxAge: maxAge, Content: encoded},
-	}, nil
+	return &api.Response{Body: api.Tagged(r, body, encoded), Cache: &api.Cache{MaxAge: maxAge}}, nil
 }
 
 // get answers GET /drafts/{draft_id}.
-func (h *handler) get(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h *handler) get(ctx context.Context, r *api.Request) (*api.Response, error) {
 	id, err := r.Number("draft_id")
 	if err != nil {
 		return nil, err
@@ -85,16 +84,13 @@ func (h *handler) get(ctx context.Context, r *api.Request) (*api.Answer, error) 
 		return nil, err
 	}
 	if !found {
-		return nil, api.NotFound(fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id))
+		return nil, fault.New(fault.NotFound, fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id))
 	}
-	encoded, err := plainjson.Marshal(draft)
+	encoded, err := api.Encode(draft)
 	if err != nil {
-		return nil, fmt.Errorf("encode the draft: %w", err)
+		return nil, err
 	}
-	return &api.Answer{
-		Body:  json.RawMessage(encoded),
-		Cache: &api.Cache{MaxAge: h.box.left(content), Content: encoded},
-	}, nil
+	return &api.Response{Body: api.Tagged(r, encoded, encoded), Cache: &api.Cache{MaxAge: h.box.left(content)}}, nil
 }
 
 func (c content) draft(id int64) (wechat.Draft, bool) {

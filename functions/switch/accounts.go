@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"wechat-draftbox/pkg/api"
-	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
@@ -93,7 +90,7 @@ func readAccountsQuery(r *api.Request) (accountsQuery, error) {
 }
 
 // listAccounts answers GET /accounts.
-func (h handler) listAccounts(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h handler) listAccounts(ctx context.Context, r *api.Request) (*api.Response, error) {
 	query, err := readAccountsQuery(r)
 	if err != nil {
 		return nil, err
@@ -102,14 +99,14 @@ func (h handler) listAccounts(ctx context.Context, r *api.Request) (*api.Answer,
 	if err != nil {
 		return nil, err
 	}
-	body, err := plainjson.Marshal(struct {
+	body, err := api.Encode(struct {
 		Accounts []accountEntry `json:"accounts"`
 		Next     string         `json:"next,omitempty"`
 	}{page, api.WriteCursor(next)})
 	if err != nil {
-		return nil, fmt.Errorf("encode the accounts: %w", err)
+		return nil, err
 	}
-	return &api.Answer{Body: json.RawMessage(body), Cache: &api.Cache{Content: body}}, nil
+	return &api.Response{Body: api.Tagged(r, body, body), Cache: &api.Cache{}}, nil
 }
 
 // accountsPage reads accounts until there are enough that match. Without a filter that takes one read.

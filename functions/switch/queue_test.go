@@ -39,9 +39,9 @@ type source struct {
 
 func newSource(world *functiontest.World, url string, f *functiontest.Function) source {
 	s := source{url: url, f: f}
-	world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+	world.Start(func(parts bootstrap.Deps) trigger.Router {
 		s.client = sqs.NewFromConfig(parts.AWS)
-		return trigger.Triggers{}
+		return trigger.Router{}
 	})
 	return s
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"log/slog"
 
-	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
@@ -72,7 +72,7 @@ func (r recorder) checkAndRecord(ctx context.Context, account state.Account) err
 		return err
 	}
 	if err == nil && found.state == wechat.SwitchUnknown {
-		return &api.Problem{Slug: "bad-upstream-answer", Detail: "WeChat did not say whether the switch is open"}
+		return fault.New(fault.BadUpstreamAnswer, "WeChat did not say whether the switch is open")
 	}
 	return err
 }
@@ -101,10 +101,10 @@ func (r recorder) record(ctx context.Context, account state.Account, change func
 
 // report logs why the state of an account's switch wasn't learnt.
 func (r recorder) report(ctx context.Context, appID string, err error) {
-	problem := api.ProblemOf(err, r.check.now())
+	kind := fault.Of(err, r.check.now()).Kind
 	level := slog.LevelWarn
-	if problem.Slug == "not-granted" || problem.Slug == "unknown-account" {
+	if kind == fault.NotGranted || kind == fault.UnknownAccount {
 		level = slog.LevelInfo
 	}
-	r.log.Log(ctx, level, "no state of a draft switch", "appid", appID, "problem", problem.Slug, "error", err.Error())
+	r.log.Log(ctx, level, "no state of a draft switch", "appid", appID, "problem", kind, "error", err.Error())
 }

@@ -51,7 +51,7 @@ func (w *waits) wait(ctx context.Context, d time.Duration) bool {
 
 // startWith starts the function with another way to wait, and with the SDK's repeats off.
 func startWith(world *functiontest.World, wait func(context.Context, time.Duration) bool) *functiontest.Function {
-	return world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+	return world.Start(func(parts bootstrap.Deps) trigger.Router {
 		parts.AWS.RetryMaxAttempts = 1
 		once := bootstrap.New(parts.Settings, parts.AWS, parts.Log, parts.Metrics, parts.Now)
 		once.WeChat = parts.WeChat
@@ -637,7 +637,7 @@ func TestSurveyKeepsTwentyCallsInFlight(t *testing.T) {
 	closed(world, appIDs(world, 100, false))
 	var mu sync.Mutex
 	now, most := 0, 0
-	f := world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+	f := world.Start(func(parts bootstrap.Deps) trigger.Router {
 		h := newHandler(parts)
 		turns := h.survey.check.wechat.(inTurn)
 		turns.wechat = counting{turns, func(by int) {

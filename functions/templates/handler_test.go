@@ -29,7 +29,7 @@ func start(t *testing.T, options ...wechattest.Option) (*functiontest.World, *fu
 }
 
 // quick wires the function as it is, but for the waits.
-func quick(parts bootstrap.Parts) trigger.Triggers {
+func quick(parts bootstrap.Deps) trigger.Router {
 	return newHandler(parts, time.Millisecond).triggers()
 }
 

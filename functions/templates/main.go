@@ -10,6 +10,6 @@ import (
 
 func main() { bootstrap.Run(wire) }
 
-func wire(parts bootstrap.Parts) trigger.Triggers {
-	return newHandler(parts, 300*time.Millisecond).triggers()
+func wire(deps bootstrap.Deps) trigger.Router {
+	return newHandler(deps, 300*time.Millisecond).router()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -26,7 +27,7 @@ func newPromotions(l library, history state.Drafts) *promotions {
 	return &promotions{l, history, make(chan struct{}, 1)}
 }
 
-// choice chooses a draft from the box. Its error is a [*api.Problem].
+// choice chooses a draft from the box. Its error is a [*fault.Error].
 type choice func(box []wechat.Draft) (wechat.Draft, error)
 
 // promote puts the chosen draft into the library, unless it stands there, and returns its template. It sends at most
@@ -76,9 +77,8 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 	if lost {
 		became = "the answer to the addition was lost"
 	}
-	return t, false, &api.Problem{Slug: "wechat-timeout",
-		Detail: became + ", and its template could not be seen in the library; the addition was not repeated",
-		Action: "List the templates in a minute; if it still isn't there, promote the draft again."}
+	return t, false, fault.New(fault.WeChatTimeout, became+", and its template could not be seen in the library; the addition was not repeated").
+		WithAction("List the templates in a minute; if it still isn't there, promote the draft again.")
 }
 
 // noteTimeout is how long noting a promotion may hold up its answer.
@@ -95,8 +95,7 @@ func (p *promotions) note(ctx context.Context, draft wechat.Draft, t wechat.Temp
 }
 
 func nothingSent() error {
-	return &api.Problem{Slug: "wechat-timeout",
-		Detail: "too little time is left to add the draft and see what came of it, so nothing was sent to add it"}
+	return fault.New(fault.WeChatTimeout, "too little time is left to add the draft and see what came of it, so nothing was sent to add it")
 }
 
 // refused makes a problem of WeChat's refusal to add a draft. size is the library's before.
@@ -108,20 +107,17 @@ func (p *promotions) refused(ctx context.Context, err error, draft wechat.Draft,
 		if now, err := p.lib.templates(ctx); err == nil { // somebody else may have filled it
 			size = len(now)
 		}
-		problem := explained(err, fmt.Sprintf("the template library is full: it holds %d templates, and its limit is %d",
-			size, wechat.TemplateLimit))
-		problem.Library = &api.Library{Size: size, Limit: wechat.TemplateLimit}
-		return problem
+		return &api.Problem{
+			Err: explained(err, fmt.Sprintf("the template library is full: it holds %d templates, and its limit is %d",
+				size, wechat.TemplateLimit)),
+			Members: map[string]any{"size": size, "limit": wechat.TemplateLimit},
+		}
 	}
 	return err
 }
 
-// explained is the problem of WeChat's refusal in the words of the one who asked.
-func explained(err error, detail string) *api.Problem {
-	problem := api.ProblemOf(err, time.Now())
-	problem.Detail = detail
-	return problem
-}
+// explained is WeChat's refusal in the words of the one who asked.
+func explained(err error, detail string) error { return fault.Explain(err, time.Now(), detail) }
 
 // byID chooses the draft with this id.
 func byID(id int64) choice {
@@ -131,7 +127,7 @@ func byID(id int64) choice {
 				return d, nil
 			}
 		}
-		return wechat.Draft{}, api.NotFound(noSuchDraft(id))
+		return wechat.Draft{}, fault.New(fault.NotFound, noSuchDraft(id))
 	}
 }
 
@@ -152,7 +148,7 @@ func newest(appID string, version *string) choice {
 			}
 		}
 		if found == nil {
-			return wechat.Draft{}, api.NotFound("there is no such draft of this mini program; a newer upload may have replaced it")
+			return wechat.Draft{}, fault.New(fault.NotFound, "there is no such draft of this mini program; a newer upload may have replaced it")
 		}
 		return *found, nil
 	}

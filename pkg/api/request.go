@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"wechat-draftbox/pkg/fault"
 )
 
 // Request is an HTTP request as API Gateway hands it to a function.
@@ -80,7 +82,7 @@ var errBody = errors.New("the body is not the base64 that it is said to be")
 
 // parse reads an event of payload format 2.0 or 1.0. The request is there, as far as it could be read, with an error
 // too.
-func parse(raw json.RawMessage) (*Request, error) {
+func parse(raw []byte) (*Request, error) {
 	var e event
 	if err := json.Unmarshal(raw, &e); err != nil {
 		return &Request{}, errors.New("the event is no API Gateway request")
@@ -136,7 +138,7 @@ func parse(raw json.RawMessage) (*Request, error) {
 func (r *Request) Number(name string) (int64, error) {
 	n, err := strconv.ParseUint(r.Params[name], 10, 63)
 	if err != nil {
-		return 0, InvalidRequest(name + " has to be a whole number from 0")
+		return 0, fault.Invalid(name + " has to be a whole number from 0")
 	}
 	return int64(n), nil
 }
@@ -150,13 +152,13 @@ func first(texts ...string) string {
 	return ""
 }
 
-// DecodeBody reads the body as a JSON object into v; an empty body leaves v alone. The error is a [*Problem].
+// DecodeBody reads the body as a JSON object into v; an empty body leaves v alone. The error is a [*fault.Error].
 func (r *Request) DecodeBody(v any) error {
 	if len(bytes.TrimSpace(r.Body)) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(r.Body, v); err != nil {
-		return InvalidRequest("the body can't be used: it must be a JSON object as documented")
+		return fault.Invalid("the body can't be used: it must be a JSON object as documented")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/cache"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -21,6 +22,11 @@ import (
 type UnknownAccount struct{ AppID string }
 
 func (u *UnknownAccount) Error() string { return "no token is stored for account " + u.AppID }
+
+// Fault implements [fault.Faulter].
+func (u *UnknownAccount) Fault(time.Time) fault.Fault {
+	return fault.Fault{Kind: fault.UnknownAccount, Detail: u.Error()}
+}
 
 // Expired is the error for a stored token whose time is over, or that has yet to be fetched: it counts as refused,
 // although nobody asked WeChat.
@@ -36,6 +42,13 @@ func (e *Expired) reason() string {
 		return "no access token has been fetched yet"
 	}
 	return "the stored access token has expired"
+}
+
+// Fault implements [fault.Faulter].
+func (e *Expired) Fault(now time.Time) fault.Fault {
+	f := fault.Of(e.Unwrap(), now)
+	f.Detail = e.Error()
+	return f
 }
 
 // Unwrap is WeChat's refusal of such a token.

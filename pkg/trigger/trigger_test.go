@@ -13,11 +13,11 @@ import (
 )
 
 // all are triggers of every kind; each result names the one that was taken.
-func all() trigger.Triggers {
+func all() trigger.Router {
 	task := func(name string) trigger.Task {
 		return func(_ context.Context, event json.RawMessage) (any, error) { return name + " " + string(event), nil }
 	}
-	return trigger.Triggers{
+	return trigger.Router{
 		HTTP:      func(_ context.Context, event json.RawMessage) (any, error) { return "http " + string(event), nil },
 		Tasks:     map[string]trigger.Task{"survey": task("survey"), "doctor": task("doctor")},
 		Scheduled: "survey",
@@ -95,7 +95,7 @@ func TestUnclaimedEvents(t *testing.T) {
 // TestWhatIsNotServed: each shape of event finds nobody in a function that does not serve it.
 func TestWhatIsNotServed(t *testing.T) {
 	t.Parallel()
-	only := map[string]trigger.Triggers{
+	only := map[string]trigger.Router{
 		"an API Gateway request (payload format 2.0 or 1.0)": {HTTP: all().HTTP},
 		`{"task": "doctor"}`:                    {Tasks: map[string]trigger.Task{"doctor": all().Tasks["doctor"]}},
 		"an SQS batch":                          {Messages: all().Messages},
@@ -132,7 +132,7 @@ func FuzzHandle(f *testing.F) {
 	_, refusal := all().Handle(f.Context(), json.RawMessage(`{}`))
 	f.Fuzz(func(t *testing.T, event []byte) {
 		taken := 0
-		counted := trigger.Triggers{Tasks: map[string]trigger.Task{}, Scheduled: all().Scheduled, Events: map[string]func(context.Context, json.RawMessage) error{}}
+		counted := trigger.Router{Tasks: map[string]trigger.Task{}, Scheduled: all().Scheduled, Events: map[string]func(context.Context, json.RawMessage) error{}}
 		counted.HTTP = func(context.Context, json.RawMessage) (any, error) { taken++; return nil, nil }
 		counted.Messages = func(context.Context, events.SQSEvent) (r events.SQSEventResponse, _ error) { taken++; return r, nil }
 		for name := range all().Tasks {
