@@ -114,7 +114,7 @@ func TestWhatIsNotServed(t *testing.T) {
 	for served, triggers := range only {
 		for shape, event := range shapes {
 			_, err := triggers.Invoke(t.Context(), []byte(event))
-			unclaimed := err != nil && strings.HasSuffix(err.Error(), "it takes "+served)
+			unclaimed := err != nil && strings.HasSuffix(err.Error(), "it accepts "+served)
 			if unclaimed == (shape == served) {
 				t.Errorf("a function that takes %s, given %s: %v", served, event, err)
 			}
