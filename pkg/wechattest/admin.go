@@ -26,13 +26,17 @@ const adminPrefix = "/_sim/"
 //	DELETE /_sim/drafts/{draft_id} takes a draft out of the box, as its deletion on the platform's page does
 //	POST   /_sim/accounts      {"appid", "name", "secret", "refresh_token", "authorized", "granted", "mini_program", "open"}:
 //	                           adds or replaces an account
+//	POST   /_sim/article-drafts {"appid", "media_id", "update_time", "articles": [{"title", "author", "digest", "url", "content"}]}:
+//	                           adds an article draft to an account's, answers {"media_id"}
+//	POST   /_sim/retire-switch {"status", "errcode"}: retires the switch, by errcode 48009 or by HTTP status
 //	POST   /_sim/faults        {"path", "kind", ...}: the next request to path meets the fault; an empty path is any
 //	                           kind    refuse (errcode, errmsg), status (status, body), raw (body), drop, reset, hang, redirect (to),
-//	                                   pass, late (every), bom, half, cut-short, drip (every), huge
+//	                                   pass, late (every), bom, gbk, half, cut-short, drip (every), huge
 //	                           times   how many requests meet it (1; -1: all until DELETE)
 //	                           after   true: the request is processed first
 //	                           delay   waits first, such as "2s"
 //	                           appid   only requests with a token of this account
+//	                           host    only requests to this host, such as localhost:8081
 //	                           only    "open" or "check": only such requests to the switch
 //	DELETE /_sim/faults[?path=] takes away those of a path, or all
 //	POST   /_sim/tokens        {"appid"}: somebody else fetches a token of that account (empty: the platform's);
@@ -67,6 +71,22 @@ func (s *Server) Admin() http.Handler {
 			return nil, errors.New("appid is missing")
 		}
 		s.AddAccount(Account(a))
+		return struct{}{}, nil
+	})
+	handle(mux, "POST /_sim/article-drafts", func(_ *http.Request, in adminArticleDraft) (any, error) {
+		if _, known := s.Account(in.AppID); !known {
+			return nil, fmt.Errorf("no such account: %s", in.AppID)
+		}
+		return map[string]string{"media_id": s.AddArticleDraft(in.AppID, ArticleDraft{in.MediaID, in.UpdateTime, in.Articles})}, nil
+	})
+	handle(mux, "POST /_sim/retire-switch", func(_ *http.Request, in struct{ Status, ErrCode int }) (any, error) {
+		if in.Status == 0 {
+			in.Status = http.StatusOK
+		}
+		if in.ErrCode == 0 {
+			in.ErrCode = 48009
+		}
+		s.RetireSwitch(in.Status, in.ErrCode)
 		return struct{}{}, nil
 	})
 	handle(mux, "POST /_sim/faults", func(_ *http.Request, f adminFault) (any, error) {
@@ -151,6 +171,14 @@ type adminAccount struct {
 	Open         bool   `json:"open"`
 }
 
+// adminArticleDraft is an account's ArticleDraft in JSON.
+type adminArticleDraft struct {
+	AppID      string    `json:"appid"`
+	MediaID    string    `json:"media_id"`
+	UpdateTime int64     `json:"update_time"`
+	Articles   []Article `json:"articles"`
+}
+
 type adminFault struct {
 	Path, Kind          string
 	ErrCode             int
@@ -160,7 +188,7 @@ type adminFault struct {
 	Times               int
 	After               bool
 	Delay, Every, AppID string
-	Only                string
+	Only, Host          string
 	delay, every        time.Duration
 }
 
@@ -181,6 +209,7 @@ var faultKinds = map[string]func(adminFault) Fault{
 	"pass":      func(adminFault) Fault { return Pass() },
 	"late":      func(f adminFault) Fault { return Late(f.every) },
 	"bom":       func(adminFault) Fault { return Rewrite(WithBOM) },
+	"gbk":       func(adminFault) Fault { return Rewrite(InGBK) },
 	"half":      func(adminFault) Fault { return Rewrite(HalfOf) },
 	"cut-short": func(adminFault) Fault { return CutShort() },
 	"drip":      func(f adminFault) Fault { return Drip(f.every) },
@@ -213,6 +242,9 @@ func (f adminFault) fault() (Fault, error) {
 	}
 	if f.AppID != "" {
 		fault = fault.For(f.AppID)
+	}
+	if f.Host != "" {
+		fault = fault.ForHost(f.Host)
 	}
 	switch f.Only {
 	case "":
