@@ -90,7 +90,7 @@ func readList[T any](answer fields, of listOf[T]) (listing[T], error) {
 		l.entries = append(l.entries, entry)
 	}
 	if len(l.entries) == 0 && len(objects) > 0 {
-		return listing[T]{}, unusable("no entry of " + of.key + " has a " + of.id + " that can be read")
+		return listing[T]{}, unusable("the entries of " + of.key + " have no id that can be read")
 	}
 	return l, nil
 }

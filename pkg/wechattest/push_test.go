@@ -185,7 +185,7 @@ func TestPushes(t *testing.T) {
 	const appid = "wx00000000000000aa"
 	for _, infoType := range []string{"authorized", "updateauthorized"} {
 		got = sent(w.Authorize(t.Context(), appid))
-		if got.InfoType != infoType || got.AuthorizerAppid != appid || got.AuthorizationCodeExpiredTime != fmt.Sprint(w.clock.now().Unix()+600) || got.PreAuthCode == "" {
+		if got.InfoType != infoType || got.AuthorizerAppid != appid || got.AuthorizationCodeExpiredTime != fmt.Sprint(w.clock.now().Unix()+3600) || got.PreAuthCode == "" {
 			t.Errorf("%s: %+v", infoType, got)
 		}
 		wantCode(t, "exchange", w.post(wechattest.PathQueryAuth, w.LiveToken(""), object{"component_appid": w.Platform().AppID, "authorization_code": got.AuthorizationCode}), 0)
