@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/plainjson"
@@ -243,6 +246,110 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
+// promised are the schemas that the OpenAPI document has of a list's entries.
+func promised(t testing.TB, name string) *openapi3.Schema {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile("../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := doc.Components.Schemas[name].Value
+	schema.Properties["created_at"].Value.Type = &openapi3.Types{"string", "null"} // null where create_time can't be read
+	return schema
+}
+
+// checkPromise holds an entry's JSON against its schema, and looks for what strict readers refuse.
+func checkPromise(t *testing.T, schema *openapi3.Schema, entry json.Marshaler) []byte {
+	t.Helper()
+	text, err := json.Marshal(entry)
+	if err != nil {
+		t.Fatalf("an entry that can't be passed on: %v", err)
+	}
+	var value map[string]any
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&value); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	maps.DeleteFunc(value, func(key string, _ any) bool { return schema.Properties[key] == nil })
+	if err := schema.VisitJSON(value); err != nil {
+		t.Errorf("%q is not what was promised: %v", text, err)
+	}
+	if value["created_at"] == nil && value["create_time"] != nil && value["create_time"] != json.Number("0") {
+		t.Errorf("%q has a time without created_at", text)
+	}
+	if !utf8.Valid(text) || !bytes.Equal(replaceLoneSurrogates(text), text) {
+		t.Errorf("%q holds half a character", text)
+	}
+	return text
+}
+
+// FuzzLists feeds bytes to the calls that read lists: whatever WeChat sends, an entry keeps to the OpenAPI document.
+func FuzzLists(f *testing.F) {
+	for _, seed := range append(awkwardLists(), "\ufeff{}", "[]", "\xff", `{"draft_list":{},"template_list":[{"template_id":"0","template_type":9,"draft_id":{}}]}`) {
+		f.Add([]byte(seed))
+	}
+	draft, template := promised(f, "Draft"), promised(f, "Template")
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c := New([]string{"http://wechat.invalid"}, WithBackoff(func(int) time.Duration { return 0 }))
+		c.kept = &http.Client{Transport: answers(body)}
+		c.fresh = c.kept
+		drafts, _ := c.DraftList(t.Context(), awkward)
+		for _, d := range drafts.Drafts {
+			text := checkPromise(t, draft, d)
+			var again Draft
+			if err := json.Unmarshal(text, &again); err != nil {
+				t.Fatalf("%q can't be read again: %v", text, err)
+			}
+			if repeated, _ := json.Marshal(again); !bytes.Equal(repeated, text) {
+				t.Errorf("%q, read again, is %q", text, repeated)
+			}
+		}
+		templates, _ := c.TemplateList(t.Context(), awkward)
+		for _, one := range templates.Templates {
+			checkPromise(t, template, one)
+		}
+	})
+}
+
+// awkwardLists are answers to the draft list and the template list that need some reading.
+func awkwardLists() []string {
+	var lists []string
+	for _, entry := range []string{
+		`{"draft_id":8,"create_time":1666920047,"user_desc":"项目演示\n\n开发者甲","category_list":[]}`,
+		"{\"draft_id\":8,\"developer\":\"\xbb\x5c\"}",
+		"{\"draft_id\":8,\"user_desc\":\"项目演\xe7\xa4\x14\"}",
+		`{"draft_id":"8.0","create_time":"1666920047000","user_version":1.10,"developer":null,"category_list":{}}`,
+		`{"draft_id":1e3,"create_time":1e999999999,"user_version":{},"user_desc":[],"category_list":[1,{"a":"\ud83d"},null]}`,
+		`{"user_version":"1"},{"draft_id":9,"\ud83d":"\ud83d\ude00","created_at":7,"x":{"a":[1e400,{"b":"\udc00"}]}}`,
+		`{"draft_id":-0,"create_time":-1.0,"source_miniprogram":true,"source_miniprogram_appid":"","x":"\x14\u12"}`,
+	} {
+		for _, key := range []string{"draft", "template"} {
+			lists = append(lists, `{"errcode":0,"`+key+`_list":[`+strings.ReplaceAll(entry, "draft_id", key+"_id")+"]}\x00\n")
+		}
+	}
+	return lists
+}
+
+func TestListsKeepToTheOpenAPIDocument(t *testing.T) {
+	t.Parallel()
+	draft, template := promised(t, "Draft"), promised(t, "Template")
+	for _, body := range awkwardLists() {
+		c := answering(t, body)
+		drafts, err := c.DraftList(t.Context(), awkward)
+		templates, err2 := c.TemplateList(t.Context(), awkward)
+		if err := errors.Join(err, err2); err != nil || len(drafts.Drafts)+len(templates.Templates) != 1 {
+			t.Errorf("%q: %v", body, err)
+		}
+		for _, d := range drafts.Drafts {
+			checkPromise(t, draft, d)
+		}
+		for _, one := range templates.Templates {
+			checkPromise(t, template, one)
+		}
+	}
+}
+
 // FuzzAnswers feeds bytes to every call as WeChat's answer.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []string{
@@ -251,7 +358,8 @@ func FuzzAnswers(f *testing.F) {
 		`{"errcode":0,"is_open":"1"}`, "\ufeff{\"errcode\":\"40001\",\"errmsg\":\"a\x01\\\n rid: 1-2-3\"}", `{"errcode":61004,"errmsg":"requestIP: 198.51.100.154 rid: a"}`,
 		`{"component_access_token":"t","expires_in":"7200"}`, `{"authorizer_access_token":"t","expires_in":7200,"authorizer_refresh_token":""}`,
 		`{"access_token":"t","expires_in":99999999999999999}`, `{"authorization_info":{"authorizer_appid":"wx1","authorizer_access_token":"t","expires_in":7200}}`,
-		`{"total_count":2,"list":[{"authorizer_appid":"wx1","refresh_token":null},{}]}`, `{"authorizer_info":{"MiniProgramInfo":{}}}`,
+		`{"total_count":2,"list":[{"authorizer_appid":"wx1","refresh_token":null},{}]}`, `{"authorizer_info":{"nick_name":7,"MiniProgramInfo":{}}}`,
+		`{"total_count":"1","item":[{"media_id":"m","update_time":1666920047000,"content":{"news_item":[{"title":null}]}}]}`,
 		`{"quota":{"daily_limit":10,"used":"1","remain":9}}`, `{`, ``, `null`, `[]`, "\xff", `{"draft_list":[{"draft_id":1,"\u0000":1e999,"created_at":2}]}`,
 	} {
 		f.Add([]byte(seed))
@@ -290,7 +398,9 @@ func FuzzAnswers(f *testing.F) {
 		errs = append(errs, err)
 		_, _, err = c.Authorizers(ctx, awkward, "wx1", 0)
 		errs = append(errs, err)
-		check(c.IsMiniProgram(ctx, awkward, "wx1", "wx2"))
+		check(c.AuthorizerInfo(ctx, awkward, "wx1", "wx2"))
+		check(c.DraftCount(ctx, awkward))
+		check(c.ArticleDrafts(ctx, awkward, 0, 20))
 		check(c.DraftListQuota(ctx, awkward))
 		for _, err := range errs {
 			checkSilent(t, err, awkward)
