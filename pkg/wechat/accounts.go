@@ -44,9 +44,8 @@ func (c *Client) AuthorizerInfo(ctx context.Context, component secret.Value, pla
 	return info, nil
 }
 
-// IsMiniProgram asks whether an account that authorised the platform is a mini program.
-//
-// Deprecated: use [Client.AuthorizerInfo].
+// IsMiniProgram asks whether an account that authorised the platform is a mini program. It is [Client.AuthorizerInfo]
+// for callers that need no name.
 func (c *Client) IsMiniProgram(ctx context.Context, component secret.Value, componentAppID, appID string) (bool, error) {
 	info, err := c.AuthorizerInfo(ctx, component, componentAppID, appID)
 	return info.Kind == MiniProgram, err

@@ -133,7 +133,7 @@ func (c *Client) do(ctx context.Context, call call) (fields, error) {
 	if call.write {
 		tries, client = 1, c.fresh
 	}
-	bases := c.hosts.order()
+	bases := c.hosts.order(call.write)
 	var kept error // what is told of all tries
 	for try := 1; ; try++ {
 		trying, cancel := shareOf(ctx, tries-try+1)

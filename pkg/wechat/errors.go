@@ -67,8 +67,8 @@ func (e *Error) Known() Code {
 // handlePatterns match the handles under which WeChat's support finds a call, the newest form first.
 var handlePatterns = []*regexp.Regexp{
 	regexp.MustCompile(`\brid: *([0-9A-Za-z-]+)`),
-	regexp.MustCompile(`\breq_id: *([0-9A-Za-z_.-]+)`),
-	regexp.MustCompile(`\bhint: *\[ *([0-9A-Za-z_.-]+) *\]`),
+	regexp.MustCompile(`\breq_id: *([^\s\]]+)`),
+	regexp.MustCompile(`\bhint: *\[ *([^\s\]]+) *\]`),
 }
 
 // RID is the handle under which WeChat's support finds the call, or empty.

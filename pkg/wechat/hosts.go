@@ -34,14 +34,15 @@ func newHosts(bases []string) *hosts {
 	return h
 }
 
-// order is the order in which a call tries the base URLs: those that are avoided come last.
-func (h *hosts) order() []string {
+// order is the order in which a call tries the base URLs: those that are avoided come last. A write, which is sent once,
+// avoids those too whose latest answer was a gateway's.
+func (h *hosts) order(write bool) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
 	var order, avoided []string
 	for _, one := range h.hosts {
-		if now.Before(one.avoidedUntil) {
+		if now.Before(one.avoidedUntil) || write && one.badGateways > 0 {
 			avoided = append(avoided, one.base)
 		} else {
 			order = append(order, one.base)

@@ -45,17 +45,45 @@ const adminPrefix = "/_sim/"
 //	POST   /_sim/callback      {"url"}: where pushes go
 //	POST   /_sim/ticket        makes a ticket and pushes it where there is a callback
 //	POST   /_sim/authorize     {"appid"}: lets the account authorise the platform and pushes the code
+//	POST   /_sim/register      {"appid", "name"}: registers a mini program, which authorises the platform, and pushes that
 //	POST   /_sim/unauthorize   {"appid"}: ends its authorisation and pushes that
 //	POST   /_sim/whitelist     {"refused_ip"}: refuses calls as from this address; empty: no longer
 //	GET    /_sim/requests[?path=] the newest requests, with secret values shown as REDACTED
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
+	s.adminRequestPaths(mux)
+	s.adminBoxPaths(mux)
+	s.adminAccountPaths(mux)
+	s.adminPushPaths(mux)
+	return mux
+}
+
+// adminRequestPaths serves what shows and spoils requests.
+func (s *Server) adminRequestPaths(mux *http.ServeMux) {
 	mux.HandleFunc("GET /_sim/state", s.adminState)
 	mux.HandleFunc("GET /_sim/requests", s.adminRequests)
 	mux.HandleFunc("DELETE /_sim/faults", func(w http.ResponseWriter, r *http.Request) {
 		s.Heal(r.URL.Query().Get("path"))
 		writeJSON(w, http.StatusOK, struct{}{})
 	})
+	handle(mux, "POST /_sim/faults", func(_ *http.Request, f adminFault) (any, error) {
+		fault, err := f.fault()
+		if err != nil {
+			return nil, err
+		}
+		s.Fail(f.Path, fault)
+		return struct{}{}, nil
+	})
+	handle(mux, "POST /_sim/whitelist", func(_ *http.Request, in struct {
+		RefusedIP string `json:"refused_ip"`
+	}) (any, error) {
+		s.RefuseAddress(in.RefusedIP)
+		return struct{}{}, nil
+	})
+}
+
+// adminBoxPaths serves what changes draft boxes and their switch.
+func (s *Server) adminBoxPaths(mux *http.ServeMux) {
 	handle(mux, "POST /_sim/drafts", func(_ *http.Request, d Draft) (any, error) {
 		return map[string]int64{"draft_id": s.UploadDraft(d)}, nil
 	})
@@ -64,13 +92,6 @@ func (s *Server) Admin() http.Handler {
 		if err != nil || !s.RemoveDraft(id) {
 			return nil, fmt.Errorf("no such draft: %s", r.PathValue("draft_id"))
 		}
-		return struct{}{}, nil
-	})
-	handle(mux, "POST /_sim/accounts", func(_ *http.Request, a adminAccount) (any, error) {
-		if a.AppID == "" {
-			return nil, errors.New("appid is missing")
-		}
-		s.AddAccount(Account(a))
 		return struct{}{}, nil
 	})
 	handle(mux, "POST /_sim/article-drafts", func(_ *http.Request, in adminArticleDraft) (any, error) {
@@ -89,12 +110,15 @@ func (s *Server) Admin() http.Handler {
 		s.RetireSwitch(in.Status, in.ErrCode)
 		return struct{}{}, nil
 	})
-	handle(mux, "POST /_sim/faults", func(_ *http.Request, f adminFault) (any, error) {
-		fault, err := f.fault()
-		if err != nil {
-			return nil, err
+}
+
+// adminAccountPaths serves what changes accounts and tokens.
+func (s *Server) adminAccountPaths(mux *http.ServeMux) {
+	handle(mux, "POST /_sim/accounts", func(_ *http.Request, a adminAccount) (any, error) {
+		if a.AppID == "" {
+			return nil, errors.New("appid is missing")
 		}
-		s.Fail(f.Path, fault)
+		s.AddAccount(Account(a))
 		return struct{}{}, nil
 	})
 	handle(mux, "POST /_sim/tokens", func(_ *http.Request, in adminAppID) (any, error) {
@@ -107,6 +131,10 @@ func (s *Server) Admin() http.Handler {
 		s.ExpireTokens()
 		return struct{}{}, nil
 	})
+}
+
+// adminPushPaths serves what leads to pushes.
+func (s *Server) adminPushPaths(mux *http.ServeMux) {
 	handle(mux, "POST /_sim/callback", func(_ *http.Request, in struct{ URL string }) (any, error) {
 		s.PushTo(in.URL)
 		return struct{}{}, nil
@@ -120,16 +148,15 @@ func (s *Server) Admin() http.Handler {
 		}
 		return pushed(s.Authorize(r.Context(), in.AppID))
 	})
+	handle(mux, "POST /_sim/register", func(r *http.Request, in struct{ AppID, Name string }) (any, error) {
+		if in.AppID == "" {
+			return nil, errors.New("appid is missing")
+		}
+		return pushed(s.Register(r.Context(), in.AppID, in.Name))
+	})
 	handle(mux, "POST /_sim/unauthorize", func(r *http.Request, in adminAppID) (any, error) {
 		return pushed(s.Unauthorize(r.Context(), in.AppID))
 	})
-	handle(mux, "POST /_sim/whitelist", func(_ *http.Request, in struct {
-		RefusedIP string `json:"refused_ip"`
-	}) (any, error) {
-		s.RefuseAddress(in.RefusedIP)
-		return struct{}{}, nil
-	})
-	return mux
 }
 
 // handle serves a path whose body is read into an In. An empty body is an empty object.
