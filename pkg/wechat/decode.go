@@ -24,7 +24,8 @@ func decode(body []byte) (fields, error) {
 	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	valid := utf8.Valid(body)
 	if !valid {
-		body = toUTF8(body) // before any look at the JSON: the second byte of a GBK character can be a backslash
+		// Before any look at the JSON: the second byte of a GBK character can be a backslash.
+		body = bytes.TrimPrefix(toUTF8(body), []byte(byteOrderMark)) // GB18030 has a mark of its own
 	}
 	f, err := decodeObject(body)
 	if err == nil {
@@ -48,23 +49,32 @@ func decodeObject(body []byte) (fields, error) {
 // toUTF8 reads text that isn't UTF-8 as GB18030, which GBK is a part of, where that explains most of its bytes outside
 // ASCII and all of the text. Otherwise the text is UTF-8 with some bytes damaged, such as a character that was cut off.
 func toUTF8(body []byte) []byte {
-	all, bad := 0, 0
-	for rest := body; len(rest) > 0; {
-		r, size := utf8.DecodeRune(rest)
-		if r >= utf8.RuneSelf {
-			all += size
-		}
-		if r == utf8.RuneError && size == 1 {
-			bad++
-		}
-		rest = rest[size:]
-	}
-	if 2*bad > all {
+	if seemsGB18030(body) {
 		if text, ok := fromGB18030(body); ok {
 			return text
 		}
 	}
 	return []byte(string([]rune(string(body)))) // each bad byte becomes U+FFFD
+}
+
+// seemsGB18030 reports whether most of the bytes outside ASCII are no UTF-8. Half of them is enough where the others
+// are pairs, which many Chinese characters are in GBK and none is in UTF-8: 项目 and 联通 are such words.
+func seemsGB18030(body []byte) bool {
+	all, bad, pairsOnly := 0, 0, true
+	for rest := body; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
+		switch {
+		case r < utf8.RuneSelf:
+			continue
+		case r == utf8.RuneError && size == 1:
+			bad++
+		case size > 2:
+			pairsOnly = false
+		}
+		all += size
+	}
+	return 2*bad > all || 2*bad == all && pairsOnly
 }
 
 func fromGB18030(body []byte) (text []byte, ok bool) {
