@@ -175,6 +175,8 @@ func TestOpenReadsEveryKind(t *testing.T) {
 		{"a comment and a document type", "<!DOCTYPE xml><!-- <AppId>wx6</AppId> -->" + message(Unauthorized, "<!-- > -->", createTime, authorizer), unauthorized},
 		{"entities", message(Unauthorized, "<CreateTime>&#49;413192760</CreateTime><AuthorizerAppid>&#x77;xf8b4f85f3a794e77</AuthorizerAppid>"), unauthorized},
 		{"attributes and blanks in tags", message(Unauthorized, "<CreateTime type=\"int\">1413192760</CreateTime >", strings.Replace(authorizer, ">", "\n\tx='1' >", 1)), unauthorized},
+		{"CDATA in two pieces", message(Unauthorized, createTime, "<AuthorizerAppid><![CDATA[wxf8b4f85f]]><![CDATA[3a794e77]]></AuthorizerAppid>"), unauthorized},
+		{"a misspelled end tag", message(Unauthorized, createTime, strings.Replace(authorizer, "</AuthorizerAppid>", "</AuthorizerAppId>", 1)), unauthorized},
 		{"text beside an element's own", message(Unauthorized, "loose", createTime, "\xff\x02 & <", authorizer), unauthorized},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -318,6 +320,8 @@ func TestOpenRefusesMessages(t *testing.T) {
 		{"first of two tickets blank", message(ComponentVerifyTicket, createTime, "<ComponentVerifyTicket/>", ticket)},
 		{"ticket too deep", message(ComponentVerifyTicket, createTime, "<x>", ticket, "</x>")},
 		{"everything too deep", message(ComponentVerifyTicket, createTime, strings.Repeat("<x>", 10000), ticket)},
+		{"account with a start tag for its end", message(Unauthorized, createTime, strings.Replace(authorizer, "</", "<", 1))},
+		{"names in another case", strings.ToUpper(message(Unauthorized, createTime, authorizer))},
 		{"account with a control character", message(Unauthorized, createTime, "<AuthorizerAppid>wx\x01</AuthorizerAppid>")},
 		{"registration without time", message(NotifyThirdFasteRegister, "<appid>wx7</appid><auth_code>queryauthcode@@@1</auth_code>")},
 		{"other AppId that can't be read", strings.Replace(message(ComponentVerifyTicket, createTime, ticket), "wx5823", "wx\x015823", 1)},

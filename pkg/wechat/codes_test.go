@@ -227,10 +227,6 @@ func TestTheClientNotesWhoseTokenACallTook(t *testing.T) {
 	}
 }
 
-func answeringError(t *testing.T, c *Client) error {
-	return c.AddToTemplate(t.Context(), awkward, 1, 0)
-}
-
 func TestFrozenAppSecret(t *testing.T) {
 	t.Parallel()
 	c := answering(t, `{"errcode":40243,"errmsg":"appsecret is frozen rid: 6949fe38-0627ff0d-47df91c7"}`)
