@@ -31,7 +31,8 @@ func (l library) drafts(ctx context.Context) ([]wechat.Draft, error) {
 
 // templates are all that the library holds now.
 func (l library) templates(ctx context.Context) ([]wechat.Template, error) {
-	return token.Call(ctx, l.tokens, token.Component, l.client.TemplateList)
+	list, err := token.Call(ctx, l.tokens, token.Component, l.client.TemplateList)
+	return list.Templates, err
 }
 
 func (l library) add(ctx context.Context, draftID, templateType int64) error {

@@ -23,74 +23,142 @@ type Upload struct {
 	encoded []byte // see [Upload.MarshalJSON]
 }
 
-// newUpload reads an upload. ids are the keys of its kind that stand first in its JSON.
-func newUpload(sent fields, ids ...string) Upload {
-	var u Upload
-	u.CreateTime, _ = sent.number("create_time")
-	u.UserVersion, _ = sent.text("user_version")
-	u.UserDesc, _ = sent.text("user_desc")
-	u.SourceMiniprogramAppID, _ = sent.text("source_miniprogram_appid")
-	u.SourceMiniprogram, _ = sent.text("source_miniprogram")
-	u.Developer, _ = sent.text("developer")
-	u.encoded = u.encode(sent, ids)
-	return u
+// newUpload reads an upload. ids are the keys of its kind that stand first in its JSON. unreadable are the keys whose
+// values were replaced by a default.
+func newUpload(sent fields, ids ...string) (u Upload, unreadable []string) {
+	e := encoder{sent: sent, rest: maps.Clone(sent)}
+	for _, key := range ids {
+		e.id(key)
+	}
+	u.CreateTime = e.createTime()
+	for _, field := range []struct {
+		key  string
+		into *string
+	}{
+		{"user_version", &u.UserVersion},
+		{"user_desc", &u.UserDesc},
+		{"source_miniprogram_appid", &u.SourceMiniprogramAppID},
+		{"source_miniprogram", &u.SourceMiniprogram},
+		{"developer", &u.Developer},
+	} {
+		*field.into = e.text(field.key)
+	}
+	e.categories()
+	e.others()
+	u.encoded = e.out.Bytes()
+	return u, e.unreadable
 }
 
-// MarshalJSON implements [json.Marshaler]. The keys stand in the order of WeChat's page, numbers as numbers and texts as
-// texts however they were sent, created_at beside create_time, and then whatever else WeChat sent. A key that WeChat did
-// not send isn't there: missing and empty differ.
+// MarshalJSON implements [json.Marshaler]. The keys stand in the order of WeChat's page, each with a value of the type
+// that the OpenAPI document promises, created_at beside create_time, and then whatever else WeChat sent. A key that
+// WeChat did not send isn't there: missing and empty differ.
 func (u Upload) MarshalJSON() ([]byte, error) { return u.encoded, nil }
 
-// encode makes the JSON of an upload: once, since a list is asked for far more often than it changes.
-func (u Upload) encode(sent fields, ids []string) []byte {
-	var out bytes.Buffer
-	rest := maps.Clone(sent)
-	put := func(key string, value []byte) {
-		delete(rest, key)
-		if value == nil {
-			return
-		}
-		if out.Len() == 0 {
-			out.WriteByte('{')
-		} else {
-			out.WriteByte(',')
-		}
-		out.WriteString(`"` + key + `":`) // the keys put here are plain ASCII
-		out.Write(value)
-	}
-	number := func(key string) []byte {
-		if n, ok := sent.number(key); ok {
-			return strconv.AppendInt(nil, n, 10)
-		}
-		return sent[key]
-	}
-	text := func(key string) []byte {
-		s, ok := sent.text(key)
-		if raw := sent[key]; !ok || isPlain(raw) {
-			return raw
-		}
-		return quote(s)
-	}
+// encoder makes the JSON of an upload: once, since a list is asked for far more often than it changes.
+type encoder struct {
+	sent       fields
+	rest       fields // what isn't written yet
+	out        bytes.Buffer
+	unreadable []string
+}
 
-	for _, key := range ids {
-		put(key, number(key))
+func (e *encoder) put(key string, value []byte) {
+	delete(e.rest, key)
+	if e.out.Len() == 0 {
+		e.out.WriteByte('{')
+	} else {
+		e.out.WriteByte(',')
 	}
-	put("create_time", number("create_time"))
-	if u.CreateTime != 0 {
-		put("created_at", []byte(time.Unix(u.CreateTime, 0).UTC().Format(`"`+time.RFC3339+`"`)))
+	e.out.WriteString(`"` + key + `":`) // the keys put here are plain ASCII
+	e.out.Write(value)
+}
+
+// isSent reports whether the key is there. A value that isn't the one expected and is more than null is noted.
+func (e *encoder) isSent(key string, ok bool) bool {
+	_, there := e.sent[key]
+	if !ok && e.sent.has(key) {
+		e.unreadable = append(e.unreadable, key)
 	}
-	for _, key := range []string{"user_version", "user_desc", "source_miniprogram_appid", "source_miniprogram", "developer"} {
-		put(key, text(key))
+	return there
+}
+
+// id writes a whole number. One that can't be read is left out.
+func (e *encoder) id(key string) {
+	n, ok := e.sent.number(key)
+	if key == "template_type" {
+		n, ok = templateType(e.sent)
 	}
-	put("category_list", sent["category_list"])
-	for _, key := range slices.Sorted(maps.Keys(rest)) {
-		out.WriteByte(',')
-		out.Write(quote(key))
-		out.WriteByte(':')
-		out.Write(sent[key])
+	if e.isSent(key, ok); ok {
+		e.put(key, strconv.AppendInt(nil, n, 10))
 	}
-	out.WriteByte('}')
-	return out.Bytes()
+	delete(e.rest, key)
+}
+
+// createTime writes create_time, with 0 for one that can't be read, and created_at, which is ours.
+func (e *encoder) createTime() int64 {
+	delete(e.rest, "created_at")
+	seconds, ok := e.sent.unixSeconds("create_time")
+	if !e.isSent("create_time", ok) {
+		return 0
+	}
+	e.put("create_time", strconv.AppendInt(nil, seconds, 10))
+	created := []byte("null")
+	if seconds != 0 {
+		created = []byte(time.Unix(seconds, 0).UTC().Format(`"` + time.RFC3339 + `"`))
+	}
+	e.put("created_at", created)
+	return seconds
+}
+
+// text writes a text. A number is written as it was spelled, and what is no text at all as an empty one.
+func (e *encoder) text(key string) string {
+	text, ok := e.sent.text(key)
+	raw := e.sent[key]
+	if !ok && (string(raw) == "true" || string(raw) == "false") {
+		text, ok = string(raw), true
+	}
+	if !e.isSent(key, ok) {
+		return ""
+	}
+	if isPlain(raw) {
+		e.put(key, raw)
+	} else {
+		e.put(key, quote(text))
+	}
+	return text
+}
+
+// categories writes category_list, an array of objects.
+func (e *encoder) categories() {
+	const key = "category_list"
+	if raw := e.sent[key]; string(raw) == "[]" {
+		e.put(key, raw)
+		return
+	}
+	var kept [][]byte
+	_, ok := e.sent.list(key)
+	if !e.isSent(key, ok) {
+		return
+	}
+	var entries []json.RawMessage
+	json.Unmarshal(e.sent[key], &entries) // of what is no array, there is nothing to keep
+	for _, entry := range entries {
+		if entry[0] == '{' {
+			kept = append(kept, replaceLoneSurrogates(entry))
+		}
+	}
+	e.put(key, slices.Concat([]byte("["), bytes.Join(kept, []byte(",")), []byte("]")))
+}
+
+// others writes what is left, as it came.
+func (e *encoder) others() {
+	for _, key := range slices.Sorted(maps.Keys(e.rest)) {
+		e.out.WriteByte(',')
+		e.out.Write(quote(key))
+		e.out.WriteByte(':')
+		e.out.Write(replaceLoneSurrogates(e.sent[key]))
+	}
+	e.out.WriteByte('}')
 }
 
 func quote(text string) []byte {
@@ -110,7 +178,7 @@ func (d *Draft) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &sent); err != nil {
 		return err
 	}
-	draft, ok := newDraft(sent)
+	draft, _, ok := newDraft(sent)
 	if !ok {
 		return errNoID
 	}
@@ -118,9 +186,12 @@ func (d *Draft) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func newDraft(sent fields) (Draft, bool) {
-	id, ok := sent.number("draft_id")
-	return Draft{id, newUpload(sent, "draft_id")}, ok
+func newDraft(sent fields) (d Draft, unreadable []string, ok bool) {
+	if d.DraftID, ok = sent.number("draft_id"); !ok {
+		return Draft{}, nil, false
+	}
+	d.Upload, unreadable = newUpload(sent, "draft_id")
+	return d, unreadable, true
 }
 
 // Template is one entry of the template library. Its JSON is WeChat's, see [Upload].
@@ -131,12 +202,23 @@ type Template struct {
 	Upload
 }
 
-func newTemplate(sent fields) (Template, bool) {
-	id, ok := sent.number("template_id")
-	t := Template{TemplateID: id, Upload: newUpload(sent, "template_id", "draft_id", "template_type")}
+func newTemplate(sent fields) (t Template, unreadable []string, ok bool) {
+	if t.TemplateID, ok = sent.number("template_id"); !ok {
+		return Template{}, nil, false
+	}
+	t.Upload, unreadable = newUpload(sent, "template_id", "draft_id", "template_type")
 	if n, ok := sent.number("draft_id"); ok {
 		t.DraftID = &n
 	}
-	t.TemplateType, _ = sent.number("template_type")
-	return t, ok
+	t.TemplateType, _ = templateType(sent)
+	return t, unreadable, true
+}
+
+// templateType reads the type of a template; there are two.
+func templateType(sent fields) (n int64, ok bool) {
+	n, ok = sent.number("template_type")
+	if n != 0 && n != 1 {
+		return 0, false
+	}
+	return n, ok
 }
