@@ -20,7 +20,7 @@ const (
 // accountEntry is an account as the API shows it; null stands for what isn't known.
 type accountEntry struct {
 	AppID       string              `json:"appid"`
-	Kind        *state.Kind         `json:"kind"`
+	Kind        *wechat.AccountKind `json:"kind"`
 	Name        *string             `json:"name"`
 	Status      state.Status        `json:"status"`
 	DraftSwitch *wechat.SwitchState `json:"draft_switch"` // null: a mini program has none
@@ -50,7 +50,7 @@ func newAccountEntry(a state.Account) accountEntry {
 
 // accountsQuery is the query of GET /accounts; an empty filter matches all.
 type accountsQuery struct {
-	kind        state.Kind
+	kind        wechat.AccountKind
 	draftSwitch wechat.SwitchState
 	status      state.Status
 	limit       int
@@ -63,7 +63,7 @@ func (q accountsQuery) isFiltered() bool {
 
 // matches: an account counts as an Official Account until its kind is known, and a mini program has no draft switch.
 func (q accountsQuery) matches(a state.Account) bool {
-	return (q.kind == "" || q.kind == state.MiniProgram == a.IsMiniProgram()) &&
+	return (q.kind == "" || q.kind == wechat.MiniProgram == a.IsMiniProgram()) &&
 		(q.draftSwitch == "" || q.draftSwitch == a.DraftSwitch && !a.IsMiniProgram()) &&
 		(q.status == "" || q.status == a.Status)
 }
@@ -72,8 +72,8 @@ func readAccountsQuery(r *api.Request) (accountsQuery, error) {
 	q := accountsQuery{limit: defaultAccountsLimit}
 	err := api.ReadQuery(r.Query, map[string]func(string) error{
 		"kind": func(v string) error {
-			q.kind = state.Kind(v)
-			return api.OneOf(v, string(state.OfficialAccount), string(state.MiniProgram))
+			q.kind = wechat.AccountKind(v)
+			return api.OneOf(v, string(wechat.OfficialAccount), string(wechat.MiniProgram))
 		},
 		"draft_switch": func(v string) error {
 			q.draftSwitch = wechat.SwitchState(v)

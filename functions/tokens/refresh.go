@@ -18,6 +18,7 @@ import (
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/wechat"
 )
 
 // refreshResult is the result of refresh-tokens. The component counts as one, with an empty appid.
@@ -170,7 +171,7 @@ func (r *refreshRun) complete(ctx context.Context, account state.Account, record
 	}
 	_, after, err := r.renewer.Accounts.Write(ctx, account, func(a *state.Account) {
 		if record.IsOwnAccount() && a.Kind == "" {
-			a.Kind = state.OfficialAccount
+			a.Kind = wechat.OfficialAccount
 		}
 	})
 	if err != nil {
