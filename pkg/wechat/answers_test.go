@@ -15,8 +15,6 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
-
-	"wechat-draftbox/pkg/plainjson"
 )
 
 func TestDraftListIsReadByItsBytes(t *testing.T) {
@@ -97,7 +95,7 @@ func TestDraftListIsReadByItsBytes(t *testing.T) {
 			}
 			got := make([]string, 0)
 			for _, draft := range list.Drafts {
-				text, err := plainjson.Marshal(draft)
+				text, err := json.Marshal(draft)
 				if err != nil {
 					t.Fatal(err)
 				}

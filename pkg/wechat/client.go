@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,6 @@ import (
 	"syscall"
 	"time"
 
-	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
 )
@@ -299,7 +299,7 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 	}
 	var body io.Reader
 	if call.body != nil {
-		encoded, err := plainjson.Marshal(call.body)
+		encoded, err := json.Marshal(call.body)
 		if err != nil {
 			return nil, errors.New("the body can't be encoded")
 		}

@@ -8,11 +8,27 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// fields is a JSON object as WeChat sent it.
-type fields map[string]json.RawMessage
+// fields are the members of a JSON object as WeChat sent it. Of equal names the last one counts.
+type fields []member
+
+type member struct {
+	name string
+	raw  json.RawMessage // a part of the answer's bytes
+}
+
+// get is the value of a key, nil where there is none.
+func (f fields) get(key string) json.RawMessage {
+	for i := len(f) - 1; i >= 0; i-- {
+		if f[i].name == key {
+			return f[i].raw
+		}
+	}
+	return nil
+}
 
 var errNoObject = errors.New("not a JSON object")
 
@@ -39,12 +55,68 @@ func decode(body []byte) (fields, error) {
 }
 
 func decodeObject(body []byte) (fields, error) {
-	var f fields
-	if err := json.Unmarshal(body, &f); err != nil || f == nil {
+	d := newDecoder(body)
+	f, err := d.object(nil)
+	if err != nil || d.PeekKind() != 0 || d.InputOffset() != int64(len(bytes.TrimRight(body, " \t\r\n"))) {
 		return nil, errNoObject // the decoder's own error quotes the body
 	}
 	return f, nil
 }
+
+// decoder takes a text apart without copying it.
+type decoder struct {
+	*jsontext.Decoder
+	text []byte
+}
+
+func newDecoder(text []byte) decoder {
+	return decoder{jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)), text}
+}
+
+// object reads an object's members behind those in f.
+func (d decoder) object(f fields) (fields, error) {
+	if d.PeekKind() != '{' {
+		return nil, errNoObject
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	for d.PeekKind() == '"' {
+		quoted, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		name, known := knownNames[string(quoted)] // so that a long list doesn't copy the same names over and over
+		if !known {
+			unquoted, _ := jsontext.AppendUnquote(nil, quoted)
+			name = string(unquoted)
+		}
+		raw, err := d.value()
+		if err != nil {
+			return nil, err
+		}
+		f = append(f, member{name, raw})
+	}
+	_, err := d.ReadToken()
+	return f, err
+}
+
+// value reads a value as a part of the text.
+func (d decoder) value() (json.RawMessage, error) {
+	raw, err := d.ReadValue()
+	end := int(d.InputOffset())
+	return json.RawMessage(d.text[end-len(raw) : end : end]), err
+}
+
+// knownNames are the keys of drafts and templates in quotes; never written to.
+var knownNames = func() map[string]string {
+	names := make(map[string]string)
+	for _, name := range []string{"errcode", "errmsg", "draft_id", "template_id", "template_type", "create_time", "user_version", "user_desc",
+		"source_miniprogram_appid", "source_miniprogram", "developer", "category_list"} {
+		names[`"`+name+`"`] = name
+	}
+	return names
+}()
 
 // toUTF8 reads text that isn't UTF-8 as GB18030, which GBK is a part of, where that explains most of its bytes outside
 // ASCII and all of the text. Otherwise the text is UTF-8 with some bytes damaged, such as a character that was cut off.
@@ -185,13 +257,15 @@ func replaceLoneSurrogates(raw json.RawMessage) json.RawMessage {
 
 // has reports whether the key is there with a value other than null.
 func (f fields) has(key string) bool {
-	raw, there := f[key]
-	return there && string(raw) != "null"
+	raw := f.get(key)
+	return raw != nil && string(raw) != "null"
 }
 
 // number reads a whole number, also one spelled 8.0, 1e3 or "8". ok is false where there is none.
-func (f fields) number(key string) (n int64, ok bool) {
-	text, there := f.text(key)
+func (f fields) number(key string) (n int64, ok bool) { return numberOf(f.get(key)) }
+
+func numberOf(raw json.RawMessage) (n int64, ok bool) {
+	text, there := textOf(raw)
 	if !there {
 		return 0, false
 	}
@@ -240,8 +314,10 @@ const (
 )
 
 // unixSeconds reads a time in Unix seconds, or in milliseconds, which have 13 digits. ok is false where there is none.
-func (f fields) unixSeconds(key string) (n int64, ok bool) {
-	n, ok = f.number(key)
+func (f fields) unixSeconds(key string) (n int64, ok bool) { return unixSecondsOf(f.get(key)) }
+
+func unixSecondsOf(raw json.RawMessage) (n int64, ok bool) {
+	n, ok = numberOf(raw)
 	if n >= millisecondsFrom && n <= millisecondsTo {
 		n /= 1000
 	}
@@ -252,51 +328,65 @@ func (f fields) unixSeconds(key string) (n int64, ok bool) {
 }
 
 // text reads a string, also one sent as a number. ok is false where there is none.
-func (f fields) text(key string) (s string, ok bool) {
-	raw := f[key]
+func (f fields) text(key string) (s string, ok bool) { return textOf(f.get(key)) }
+
+func textOf(raw json.RawMessage) (s string, ok bool) {
 	if len(raw) == 0 {
 		return "", false
 	}
 	switch c := raw[0]; {
-	case isPlain(raw):
+	case c == '"' && bytes.IndexByte(raw, '\\') < 0:
 		return string(raw[1 : len(raw)-1]), true
 	case c == '"':
-		if json.Unmarshal(raw, &s) != nil {
-			return "", false
-		}
-		return s, true
+		unquoted, _ := jsontext.AppendUnquote(nil, raw) // its error is about half characters, which became U+FFFD
+		return string(unquoted), true
 	case c == '-' || c >= '0' && c <= '9':
 		return string(raw), true
 	}
 	return "", false
 }
 
-// isPlain reports whether raw is a string that stands for itself: reading and writing it is most of the work on a long
-// list, and few strings need it.
-func isPlain(raw json.RawMessage) bool {
-	return raw[0] == '"' && !bytes.ContainsRune(raw, '\\') && utf8.Valid(raw)
-}
-
 // list reads an array of objects; what is no object in it comes back as nil. An empty object stands for an empty array,
 // as some encoders write it. ok is false where there is neither.
-func (f fields) list(key string) (objects []fields, ok bool) {
-	raw := f[key]
+func (f fields) list(key string) (objects []fields, ok bool) { return listOfObjects(f.get(key)) }
+
+func listOfObjects(raw json.RawMessage) (objects []fields, ok bool) {
 	switch {
 	case len(raw) > 0 && raw[0] == '[':
-		err := json.Unmarshal(raw, &objects)
-		var other *json.UnmarshalTypeError // an entry that is no object; the rest is read
-		return objects, err == nil || errors.As(err, &other)
+		return readArray(raw)
 	case len(raw) > 0 && raw[0] == '{':
-		return nil, len(f.object(key)) == 0
+		members, err := decodeObject(raw)
+		return nil, err == nil && len(members) == 0
 	}
 	return nil, false
 }
 
+func readArray(raw json.RawMessage) (objects []fields, ok bool) {
+	d := newDecoder(raw)
+	if _, err := d.ReadToken(); err != nil {
+		return nil, false
+	}
+	size := 0 // most entries of a list have as many members
+	for kind := d.PeekKind(); kind != ']'; kind = d.PeekKind() {
+		if kind != '{' {
+			if d.SkipValue() != nil {
+				return nil, false
+			}
+			objects = append(objects, nil)
+			continue
+		}
+		object, err := d.object(make(fields, 0, size))
+		if err != nil {
+			return nil, false
+		}
+		size = len(object)
+		objects = append(objects, object)
+	}
+	return objects, true
+}
+
 // object reads an object; it is empty where there is none.
 func (f fields) object(key string) fields {
-	var o fields
-	if raw := f[key]; len(raw) > 0 {
-		json.Unmarshal(raw, &o)
-	}
-	return o
+	object, _ := decodeObject(f.get(key))
+	return object
 }
