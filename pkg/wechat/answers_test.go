@@ -95,7 +95,7 @@ func TestDraftListIsReadByItsBytes(t *testing.T) {
 			}
 			got := make([]string, 0)
 			for _, draft := range list.Drafts {
-				text, err := json.Marshal(draft)
+				text, err := draft.MarshalJSON()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -374,7 +374,7 @@ func FuzzAnswers(f *testing.F) {
 		drafts, err := c.DraftList(ctx, awkward)
 		errs := []error{err}
 		for _, draft := range drafts.Drafts {
-			text, err := json.Marshal(draft)
+			text, err := draft.MarshalJSON()
 			var again Draft
 			if err != nil || json.Unmarshal(text, &again) != nil || again.DraftID != draft.DraftID {
 				t.Errorf("a draft that can't be passed on: %v %s", err, text)
