@@ -39,33 +39,26 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Response, erro
 	if err != nil {
 		return nil, err
 	}
-	var content content
+	var list *draftList
+	var maxAge time.Duration // 0 for a fresh one: whoever asks again must not be answered by a cache on the way
 	if query.Fresh {
-		content, err = h.box.listFresh(ctx)
+		list, err = h.box.recent(ctx)
 	} else {
-		content, _, err = h.box.list(ctx)
+		list, maxAge, err = h.box.cached(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
-	drafts := listing.Select(query, content.Drafts, func(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID })
-	encoded, err := api.Encode(drafts)
-	if err != nil {
-		return nil, err
-	}
-	body, err := api.Encode(struct {
-		Drafts    json.RawMessage `json:"drafts"`
-		Count     int             `json:"count"`
-		FetchedAt time.Time       `json:"fetched_at"`
-	}{encoded, len(drafts), content.fetchedAt.UTC().Truncate(time.Second)})
-	if err != nil {
-		return nil, err
-	}
-	maxAge := h.box.left(content)
-	if query.Fresh { // whoever asks again must not be answered by a cache on the way
-		maxAge = 0
-	}
-	return &api.Response{Body: api.Tagged(r, body, encoded), Cache: &api.Cache{MaxAge: maxAge}}, nil
+	body := list.answer(r.Query.Encode(), func() *api.Body {
+		drafts := listing.Select(query, list.Drafts, func(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID })
+		body, content := list.encode(drafts)
+		return api.Tagged(r, body, content)
+	})
+	return &api.Response{Body: body, Cache: h.caching(list, maxAge)}, nil
+}
+
+func (h *handler) caching(list *draftList, maxAge time.Duration) *api.Cache {
+	return &api.Cache{MaxAge: maxAge, Age: h.box.age(list), HasAge: true}
 }
 
 // get answers GET /drafts/{draft_id}.
@@ -74,30 +67,20 @@ func (h *handler) get(ctx context.Context, r *api.Request) (*api.Response, error
 	if err != nil {
 		return nil, err
 	}
-	content, wasKept, err := h.box.list(ctx)
-	draft, found := content.draft(id)
-	if err == nil && !found && wasKept { // whoever was told of a draft a moment ago must find it
-		content, err = h.box.listFresh(ctx)
-		draft, found = content.draft(id)
-	}
+	list, maxAge, err := h.box.cached(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !found {
-		return nil, fault.New(fault.NotFound, fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id))
-	}
-	encoded, err := api.Encode(draft)
-	if err != nil {
-		return nil, err
-	}
-	return &api.Response{Body: api.Tagged(r, encoded, encoded), Cache: &api.Cache{MaxAge: h.box.left(content)}}, nil
-}
-
-func (c content) draft(id int64) (wechat.Draft, bool) {
-	for _, d := range c.Drafts {
-		if d.DraftID == id {
-			return d, true
+	draft, found := list.draft(id)
+	if !found { // whoever was told of a draft a moment ago must find it
+		if list, err = h.box.recent(ctx); err != nil {
+			return nil, err
 		}
+		if draft, found = list.draft(id); !found {
+			return nil, fault.New(fault.NotFound, fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id))
+		}
+		maxAge = h.box.maxAge(list)
 	}
-	return wechat.Draft{}, false
+	encoded := draft.AppendJSON(nil)
+	return &api.Response{Body: api.Tagged(r, encoded, encoded), Cache: h.caching(list, maxAge)}, nil
 }

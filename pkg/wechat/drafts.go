@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"wechat-draftbox/pkg/secret"
@@ -19,6 +20,11 @@ type DraftList struct {
 	Keyless bool
 	// Unreadable is what was lost in reading the list. A draft that was left out is in the box all the same.
 	Unreadable []Unreadable
+}
+
+// HasLeftOut reports whether the box holds a draft that isn't in the list.
+func (l DraftList) HasLeftOut() bool {
+	return slices.ContainsFunc(l.Unreadable, func(u Unreadable) bool { return u.LeftOut })
 }
 
 // Unreadable says what could not be read of one entry of a list.
