@@ -102,16 +102,23 @@ func Call[T any](ctx context.Context, reader *Reader, owner string, call func(co
 	}
 	fresh := token
 	var refusal error
+	attempt := func(t Record) (T, error) {
+		result, err := call(ctx, t.Access)
+		if owner != Component {
+			wechat.SetCaller(err, t.caller())
+		}
+		return result, err
+	}
 	if reader.usable(token) {
 		var result T
-		if result, refusal = call(ctx, token.Access); !wechat.IsRefusedToken(refusal) {
+		if result, refusal = attempt(token); !wechat.IsRefusedToken(refusal) {
 			return result, refusal
 		}
 		if fresh, err = reader.fresh(ctx, owner, token); err != nil {
 			return none, err
 		}
 		if reader.usable(fresh) && !fresh.Access.Equal(token.Access) {
-			if result, refusal = call(ctx, fresh.Access); !wechat.IsRefusedToken(refusal) {
+			if result, refusal = attempt(fresh); !wechat.IsRefusedToken(refusal) {
 				return result, refusal
 			}
 		}
@@ -192,7 +199,7 @@ func (r *Reader) load(ctx context.Context, owner string) (Record, error) {
 	case err != nil:
 		return Record{}, fmt.Errorf("read the token: %w", err)
 	}
-	t := Record{Owner: owner, Access: read.Access, ExpiresAt: read.ExpiresAt, Version: read.Version, stored: true}
+	t := Record{Owner: owner, Access: read.Access, ExpiresAt: read.ExpiresAt, Version: read.Version, stored: true, own: read.IsOwnAccount()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cache[owner] = cached{t, r.now().Round(0)}
