@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -29,10 +28,7 @@ type box struct {
 	now     func() time.Time
 	metrics *metrics.Recorder
 	log     logging.Log
-
-	mu         sync.Mutex
-	quotaEnds  time.Time // when WeChat's daily quota starts anew, if it is used up
-	quotaError error
+	quota   wechat.QuotaGate
 }
 
 // draftList is the list of the box at a time, with the answers that were made of it.
@@ -58,12 +54,12 @@ func newBox(deps bootstrap.Deps) *box {
 
 // load asks WeChat for the list, unless the day's quota is known to be used up.
 func (b *box) load(ctx context.Context) (*draftList, error) {
-	if err := b.quota(); err != nil {
+	if err := b.quota.Err(b.now()); err != nil {
 		return nil, err
 	}
 	list, err := b.fetch(ctx)
 	if err != nil {
-		b.noteQuota(err)
+		b.quota.Note(err, b.now())
 		return nil, err
 	}
 	b.metrics.Put(metrics.Drafts, float64(len(list.Drafts)))
@@ -71,27 +67,6 @@ func (b *box) load(ctx context.Context) (*draftList, error) {
 		b.log.WarnContext(ctx, "a part of the draft list can't be read", "what", u.String())
 	}
 	return &draftList{DraftList: list, fetchedAt: b.now().Round(0), answers: make(map[string]*api.Body)}, nil
-}
-
-// quota is WeChat's last refusal for the day's quota, until that starts anew.
-func (b *box) quota() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.now().Round(0).Before(b.quotaEnds) {
-		return b.quotaError
-	}
-	return nil
-}
-
-func (b *box) noteQuota(err error) {
-	var refusal *wechat.Error
-	if !errors.As(err, &refusal) || refusal.Known().Class != wechat.DayQuota {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now().Round(0)
-	b.quotaEnds, b.quotaError = now.Add(refusal.RetryAfter(now)), err
 }
 
 // cached is the list for a plain request.
@@ -116,7 +91,7 @@ func (b *box) watch(ctx context.Context) (*draftList, error) { return b.lists.Fr
 
 // orLast answers with the last list while the day's quota is used up.
 func (b *box) orLast(list *draftList, err error) (*draftList, error) {
-	if err != nil && b.quota() != nil {
+	if err != nil && b.quota.Err(b.now()) != nil {
 		if last, ok := b.lists.Last(); ok {
 			return last, nil
 		}

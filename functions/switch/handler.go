@@ -30,6 +30,7 @@ type handler struct {
 	opening  opening
 	survey   survey
 	accounts state.Accounts
+	articles *articleDrafts
 }
 
 // newHandler wires the function. What answers requests gives up on AWS soon; the survey doesn't.
@@ -45,12 +46,13 @@ func newHandler(deps bootstrap.Deps) handler {
 	}
 	check := checker{deps.WeChat, deps.Tokens(tokens), deps.Now}
 	record := recorder{
-		check:    checker{limitedChecker{deps.WeChat, make(chan struct{}, maxInFlight)}, deps.Tokens(batchTokens), deps.Now},
+		check:    checker{limitedClient{deps.WeChat, make(chan struct{}, maxInFlight)}, deps.Tokens(batchTokens), deps.Now},
 		accounts: batchTable.Accounts(), bus: deps.Bus, log: deps.Log.Logger,
 	}
 	queueClient := sqs.NewFromConfig(batches)
 	return handler{
 		log: deps.Log, check: check, accounts: table.Accounts(),
+		articles: newArticleDrafts(deps.WeChat, check.tokens, deps.Now, deps.Log),
 		opening: opening{
 			check: check, opener: wechat.NewSwitchOpener(deps.WeChat), allowlist: s.Openable,
 			table: table, bus: deps.Bus, log: deps.Log.Logger,
@@ -73,6 +75,7 @@ func (h handler) router() trigger.Router {
 	routes := api.Routes{
 		{Method: "GET", Path: "/accounts/{appid}/draft-switch", Handle: h.get},
 		{Method: "POST", Path: "/accounts/{appid}/draft-switch", Handle: h.post},
+		{Method: "GET", Path: "/accounts/{appid}/drafts", Handle: h.articles.list},
 		{Method: "GET", Path: "/accounts", Handle: h.listAccounts},
 	}
 	return trigger.Router{
@@ -88,6 +91,7 @@ type answer struct {
 	AppID     string             `json:"appid"`
 	IsOpen    *bool              `json:"is_open"`
 	State     wechat.SwitchState `json:"state"`
+	By        source             `json:"by,omitempty"`
 	Changed   *bool              `json:"changed,omitempty"`
 	CheckedAt time.Time          `json:"checked_at"`
 }
@@ -110,7 +114,7 @@ func (h handler) get(ctx context.Context, r *api.Request) (*api.Response, error)
 	if err != nil {
 		return nil, err
 	}
-	return jsonResponse(0, answer{AppID: id, IsOpen: isOpen(found.state), State: found.state, CheckedAt: found.at})
+	return jsonResponse(0, answer{AppID: id, IsOpen: isOpen(found.state), State: found.state, By: found.by, CheckedAt: found.at})
 }
 
 func jsonResponse(status int, v any) (*api.Response, error) {

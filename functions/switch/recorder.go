@@ -28,22 +28,31 @@ type recorder struct {
 	log      *slog.Logger
 }
 
-// limitedChecker lets as many checks go to WeChat at once as slots has room for.
-type limitedChecker struct {
-	wechat interface {
-		CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error)
-	}
-	slots chan struct{}
+// limitedClient lets as many requests go to WeChat at once as slots has room for.
+type limitedClient struct {
+	wechat switchClient
+	slots  chan struct{}
 }
 
 // CheckDraftSwitch waits for a slot, and checks.
-func (l limitedChecker) CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error) {
+func (l limitedClient) CheckDraftSwitch(ctx context.Context, account secret.Value) (state wechat.SwitchState, err error) {
+	err = l.limit(ctx, func() error { state, err = l.wechat.CheckDraftSwitch(ctx, account); return err })
+	return state, err
+}
+
+// DraftCount waits for a slot, and counts.
+func (l limitedClient) DraftCount(ctx context.Context, account secret.Value) (count int, err error) {
+	err = l.limit(ctx, func() error { count, err = l.wechat.DraftCount(ctx, account); return err })
+	return count, err
+}
+
+func (l limitedClient) limit(ctx context.Context, call func() error) error {
 	select {
 	case l.slots <- struct{}{}:
 		defer func() { <-l.slots }()
-		return l.wechat.CheckDraftSwitch(ctx, account)
+		return call()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return ctx.Err()
 	}
 }
 
