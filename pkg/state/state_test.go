@@ -127,10 +127,16 @@ func TestErrors(t *testing.T) {
 	f := newFixture(t)
 	drafts, lease := f.Drafts(0), f.TokenLease(time.Minute)
 	operations := map[string]func(state.Table) error{
-		"dynamodb:GetItem":      func(table state.Table) error { _, err := table.Accounts().Get(t.Context(), "wx1"); return err },
-		"dynamodb:BatchGetItem": func(table state.Table) error { _, err := table.Accounts().GetAll(t.Context(), []string{"wx1"}); return err },
-		"dynamodb:Query":        func(table state.Table) error { _, err := table.Drafts(0).Box(t.Context()); return err },
-		"dynamodb:UpdateItem":   func(table state.Table) error { _, err := table.TokenLease(time.Minute).Acquire(t.Context()); return err },
+		"dynamodb:GetItem": func(table state.Table) error { _, err := table.Accounts().Get(t.Context(), "wx1"); return err },
+		"dynamodb:BatchGetItem": func(table state.Table) error {
+			_, err := table.Accounts().GetAll(t.Context(), []string{"wx1"})
+			return err
+		},
+		"dynamodb:Query": func(table state.Table) error { _, err := table.Drafts(0).Box(t.Context()); return err },
+		"dynamodb:UpdateItem": func(table state.Table) error {
+			_, err := table.TokenLease(time.Minute).Acquire(t.Context())
+			return err
+		},
 		"dynamodb:TransactWriteItems": func(table state.Table) error {
 			return table.Drafts(0).MarkGone(t.Context(), state.DraftKey{}, nil, true)
 		},
