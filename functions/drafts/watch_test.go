@@ -12,12 +12,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/trigger"
+	"wechat-draftbox/pkg/wechat"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -602,6 +607,23 @@ func TestWatchOvertaken(t *testing.T) {
 	s.wants(2, 0, 1, "Draft Removed 6")
 }
 
+// Another run records a draft that came after this one listed the box: it isn't gone.
+func TestWatchOvertakenWhileItLists(t *testing.T) {
+	t.Parallel()
+	s := newWatchScene(t)
+	s.baseline()
+	other := s.Start(wire)
+	s.WeChat.Fail(wechattest.PathDraftList, wechattest.Rewrite(func(body []byte) []byte {
+		s.upload("wxaaaaaaaaaaaaaaaa", "1")
+		if result, err := watchOn(t, other); err != nil || result.Uploaded != 1 {
+			t.Errorf("the other run: %+v, %v", result, err)
+		}
+		return body
+	}))
+	s.wants(2, 0, 0, "Draft Uploaded 5")
+	s.quiet(3)
+}
+
 // Two runs publish that a draft was replaced, and the later of the two has nothing to change.
 func TestWatchOverlaps(t *testing.T) {
 	t.Parallel()
@@ -674,6 +696,69 @@ func TestWatchOvertakenInTheBaseline(t *testing.T) {
 		s.upload("wxaaaaaaaaaaaaaaaa", "1")
 	}))
 	s.wants(3, 1, 0, "Draft Uploaded 5")
+}
+
+// A first run died. Of two that come after it, the one that sees less doesn't forget what the other one recorded.
+func TestWatchOvertakenInASecondBaseline(t *testing.T) {
+	t.Parallel()
+	s := newWatchScene(t)
+	s.AWS.Fail("dynamodb:UpdateItem", awstest.Deny())
+	s.fail()
+	other := s.Start(wire)
+	s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(`{"draft_list":[{"draft_id":0,"create_time":1488965944}]}`))
+	s.AWS.Fail(write, awstest.Before(func() {
+		if result, err := watchOn(t, other); err != nil || !result.Baseline || result.Drafts != 2 {
+			t.Errorf("the other run: %+v, %v", result, err)
+		}
+	}))
+	s.quiet(2)
+	s.quiet(2)
+}
+
+// A promotion may see a draft before any watch.
+func TestWatchOfPromotedDrafts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		meanwhile func(s *watchScene)
+		drafts    int
+		want      []string
+	}{
+		"in the box": {func(*watchScene) {}, 3, []string{"Draft Uploaded 5"}},
+		"gone":       {func(s *watchScene) { s.WeChat.RemoveDraft(5) }, 2, nil}, // nobody was told of it
+		"replaced": {func(s *watchScene) {
+			s.Clock.Forward(time.Minute)
+			s.upload("wxaaaaaaaaaaaaaaaa", "2")
+		}, 3, []string{"Draft Uploaded 6 for 5"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newWatchScene(t)
+			s.baseline()
+			s.upload("wxaaaaaaaaaaaaaaaa", "1")
+			key := sortKey(s.WeChat.Drafts(), 5)
+			promoted := draftOf(t, s.drafts, 5)
+			s.Start(func(parts bootstrap.Parts) trigger.Triggers {
+				table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), functiontest.StateTable, parts.Now)
+				if err := table.Drafts(0).AddTemplate(t.Context(), promoted, 7); err != nil {
+					t.Error(err)
+				}
+				return wire(parts)
+			})
+			c.meanwhile(s)
+			s.wants(c.drafts, len(c.want), 0, c.want...)
+			s.quiet(c.drafts)
+			record, _ := s.AWS.Item(functiontest.StateTable, "draft", key)
+			if gone := record["gone_at"] != nil; gone != (name != "in the box") || !cmp.Equal(record["template_ids"], []any{json.Number("7")}) {
+				t.Errorf("record %v", record)
+			}
+		})
+	}
+}
+
+func draftOf(t *testing.T, drafts *functiontest.Function, id int64) (d wechat.Draft) {
+	t.Helper()
+	drafts.HTTP(t.Context(), "GET", fmt.Sprint("/drafts/", id), "").Decode(t, &d)
+	return d
 }
 
 func TestWatchManyAtOnce(t *testing.T) {
