@@ -121,11 +121,13 @@ func TestWhatWeChatAddsOrLeavesOut(t *testing.T) {
 	world.WeChat.RemoveDraft(4)
 	for _, body := range []string{`{"errcode":0,"errmsg":"ok"}`, `{"errcode":0,"draft_list":null}`, `{"draft_list":[]}`} {
 		world.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(body))
+		world.Clock.Forward(minListAge)
 		if got := ids(t, drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")); len(got) != 0 {
 			t.Errorf("%s: drafts %v", body, got)
 		}
 	}
 	world.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw("\ufeff"+`{"draft_list":[{"draft_id":"7","user_desc":"a`+"\n"+`b","user_version":3,"new_key":{"n":[12345678901234567890]}}]}`))
+	world.Clock.Forward(minListAge)
 	r := drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")
 	if !strings.Contains(r.Body, `[{"draft_id":7,"user_version":"3","user_desc":"a\nb","new_key":{"n":[12345678901234567890]}}]`) {
 		t.Errorf("got %s", r.Body)
@@ -159,7 +161,7 @@ func TestGet(t *testing.T) {
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	_, drafts := start(t)
-	for _, path := range []string{"/drafts", "/drafts/4"} {
+	for _, path := range []string{"/drafts", "/drafts/4", "/drafts/history"} {
 		for _, method := range []string{"HEAD", "POST", "DELETE", "OPTIONS"} {
 			r := drafts.HTTP(t.Context(), method, path, "")
 			if slug, _ := r.Problem(t); slug != "method-not-allowed" || r.Status != 405 || r.Header["Allow"] != "GET" {
@@ -216,6 +218,7 @@ func TestATokenThatWeChatRefuses(t *testing.T) {
 			ids(t, drafts.HTTP(t.Context(), "GET", "/drafts", ""))
 			world.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(code))
 			world.StoreComponentToken()
+			world.Clock.Forward(minListAge)
 			if got := ids(t, drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")); len(got) != 2 {
 				t.Errorf("drafts %v", got)
 			}
@@ -224,6 +227,7 @@ func TestATokenThatWeChatRefuses(t *testing.T) {
 			}
 
 			world.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(code).Always())
+			world.Clock.Forward(minListAge)
 			before := world.WeChat.Calls("")
 			r := drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")
 			if slug, _ := r.Problem(t); slug != "token-rejected" || r.Status != 502 {
@@ -404,6 +408,7 @@ func TestEventFiles(t *testing.T) {
 	}{
 		"get-id-0":               {200, `{"draft_id":0,`},
 		"get-missing":            {404, "not-found"},
+		"history":                {200, `{"drafts":[]}`},
 		"list":                   {200, `"count":2`},
 		"list-filtered":          {200, `{"drafts":[{"draft_id":0,`},
 		"list-fresh":             {200, `"count":2`},

@@ -10,6 +10,8 @@ import (
 
 func main() { bootstrap.Run(wire) }
 
-func wire(deps bootstrap.Deps) trigger.Router {
-	return newHandler(deps, 300*time.Millisecond).router()
+func wire(parts bootstrap.Deps) trigger.Router {
+	return newHandler(parts, timing{
+		pollInterval: 300 * time.Millisecond, additionTime: 5 * time.Second, noteTimeout: 2 * time.Second,
+	}).router()
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"wechat-draftbox/pkg/jsonx"
 )
 
 const (
@@ -80,15 +81,13 @@ func Tagged(r *Request, encoded, content []byte) *Body {
 	return b
 }
 
-// Encode is json.Marshal without the \u escapes for <, > and & that are meant for web pages.
+// Encode is the JSON of v, as it is sent.
 func Encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
+	encoded, err := jsonx.Marshal(v)
+	if err != nil {
 		return nil, fmt.Errorf("encode the answer: %w", err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return encoded, nil
 }
 
 // matches implements If-None-Match: weak comparison, a list, or *.

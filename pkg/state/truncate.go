@@ -3,16 +3,18 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/wechat"
 )
 
 // TruncateDraft is the draft's JSON in at most limit bytes. Where it has more, its texts are cut, one after the other,
 // and its key truncated names them. Where something else is too large only its key and its mini program are left.
 func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
-	encoded, err := json.Marshal(draft)
+	encoded, err := jsonx.Marshal(draft)
 	if err != nil {
 		return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 	}
@@ -24,21 +26,24 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 		return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 	}
 	var truncated []string
+	_ = json.Unmarshal(fields["truncated"], &truncated) // by an earlier limit, if there was one
 	for _, name := range []string{"user_desc", "user_version", "source_miniprogram", "developer"} {
 		var long string
 		if json.Unmarshal(fields[name], &long) != nil || long == "" {
 			continue
 		}
-		truncated = append(truncated, name)
-		fields["truncated"], _ = json.Marshal(truncated) // strings always encode
+		if !slices.Contains(truncated, name) {
+			truncated = append(truncated, name)
+		}
+		fields["truncated"], _ = jsonx.Marshal(truncated) // strings always encode
 		fields[name] = json.RawMessage(`""`)
-		without, err := json.Marshal(fields)
+		without, err := jsonx.Marshal(fields)
 		if err != nil {
 			return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 		}
-		fields[name], _ = json.Marshal(truncateJSON(long, limit-len(without)))
+		fields[name], _ = jsonx.Marshal(truncateJSON(long, limit-len(without)))
 		if len(without) <= limit {
-			return json.Marshal(fields)
+			return jsonx.Marshal(fields)
 		}
 	}
 	return MinimalDraft(KeyOf(draft), draft.SourceMiniprogramAppID)
@@ -46,7 +51,7 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 
 // MinimalDraft is the JSON of a draft of which nothing else is left.
 func MinimalDraft(key DraftKey, sourceAppID string) (json.RawMessage, error) {
-	return json.Marshal(struct {
+	return jsonx.Marshal(struct {
 		DraftID     int64    `json:"draft_id"`
 		CreateTime  int64    `json:"create_time"`
 		SourceAppID string   `json:"source_miniprogram_appid"`

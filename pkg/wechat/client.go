@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
 )
@@ -299,7 +299,7 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 	}
 	var body io.Reader
 	if call.body != nil {
-		encoded, err := encodeBody(call.body)
+		encoded, err := jsonx.Marshal(call.body)
 		if err != nil {
 			return nil, errors.New("the body can't be encoded")
 		}
@@ -318,15 +318,6 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 	}
 	request.Header.Set("User-Agent", "wechat-draftbox")
 	return request, nil
-}
-
-// encodeBody is json.Marshal without \u escapes, which WeChat refuses where it stores a text (47002).
-func encodeBody(v any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 func queryEscape(s secret.Value) string { return url.QueryEscape(s.Reveal()) }
