@@ -11,11 +11,9 @@ import (
 
 // knownCode is the code whose advice an action is. That is not always the refusal's: 40001 has several reasons.
 func knownCode(errcode int, action text) (code int, ok bool) {
-	if _, known := chineseActions[errcode]; known && strings.HasPrefix(string(action), wechat.Lookup(errcode).Action) {
-		return errcode, true
-	}
-	for _, code := range slices.Sorted(maps.Keys(chineseActions)) {
-		if strings.HasPrefix(string(action), wechat.Lookup(code).Action) {
+	for _, code := range append([]int{errcode}, slices.Sorted(maps.Keys(chineseActions))...) {
+		known := wechat.Lookup(code)
+		if chineseActions[code] != "" && known.Meaning != "" && strings.HasPrefix(string(action), known.Action) {
 			return code, true
 		}
 	}
@@ -76,6 +74,7 @@ var chinesePhrases = []struct{ english, chinese string }{
 	{"The bundle's operator: create ", "程序运营者：创建 %s。"},
 	{"The bundle's operator: let the function's role use ", "程序运营者：请允许函数的角色使用（%s）。"},
 	{"The bundle's operator: check the functions' way", "程序运营者：检查函数到互联网的通路（子网、NAT 网关）和 WECHAT_API_BASE_URL。"},
+	{"Look the errcode up", "平台运营者：请在微信的返回码列表中查询该 errcode。"},
 	{"Try again in a moment", "稍后会自动重试。"},
 	{"Try again later", "稍后会自动重试；如果一直失败，请程序运营者查看日志。"},
 	{"Ask the bundle's operator", "程序运营者：请查看函数的日志。"},

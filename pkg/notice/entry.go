@@ -114,7 +114,9 @@ func (w writer) fields(fields map[string]text) (lines []string) {
 	return lines
 }
 
-func (w writer) account(d detail) string { return cmp.Or(w.named(d.Name, d.AppID), w.words.someAccount) }
+func (w writer) account(d detail) string {
+	return cmp.Or(w.named(d.Name, d.AppID), w.words.someAccount)
+}
 
 // named is a name and an appid, or one of them where the other is missing.
 func (w writer) named(name, appID text) string {
