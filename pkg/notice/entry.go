@@ -36,7 +36,7 @@ func (w writer) subject(e Event) string {
 	case eventbus.AccountAuthorized, eventbus.AccountUnauthorized:
 		subject := w.account(d)
 		if kind := w.words.kinds[string(d.Kind)]; kind != "" {
-			subject += w.words.comma + kind
+			subject = fmt.Sprintf(w.words.ofKind, subject, kind)
 		}
 		return subject
 	case eventbus.TokenRejected, eventbus.TokenRefreshFailed:

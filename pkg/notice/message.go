@@ -85,6 +85,9 @@ func (w writer) title(events []Event) string {
 		return ""
 	}
 	first := w.words.eventName(events[0].DetailType)
+	if subject := w.subject(events[0]); subject != "" {
+		first += w.words.colon + subject
+	}
 	if len(events) == 1 {
 		return first
 	}

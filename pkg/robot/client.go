@@ -44,12 +44,10 @@ func NewClient(now func() time.Time) *Client {
 	}}
 }
 
-// Error says that a robot did not accept a message. Its text holds neither the robot's URL nor its secret.
+// Error says that a robot did not accept a message, or that its answer was lost. Its text holds neither the robot's URL nor its secret.
 type Error struct {
 	Detail     string
 	RetryAfter time.Duration // the robot's rate limit: not before
-	// Sent: the message may be in the chat all the same, because the answer was lost.
-	Sent bool
 }
 
 func (e *Error) Error() string { return e.Detail }
@@ -81,7 +79,7 @@ func (c *Client) Send(ctx context.Context, r Robot, m Message) error {
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return &Error{Detail: "its answer broke off", Sent: true}
+		return &Error{Detail: "its answer broke off"}
 	}
 	return judge(r, response, answer)
 }
@@ -99,9 +97,9 @@ func failure(err error) *Error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &Error{Detail: "it refused the connection"}
 	case errors.Is(err, context.Canceled), errors.As(err, &timeout) && timeout.Timeout():
-		return &Error{Detail: "it did not answer in time", Sent: true}
+		return &Error{Detail: "it did not answer in time"}
 	}
-	return &Error{Detail: "the connection broke", Sent: true}
+	return &Error{Detail: "the connection broke"}
 }
 
 // judge reads an answer. All robots but Slack's answer HTTP 200 to what they refuse, so the body decides.

@@ -236,14 +236,21 @@ func (s *Server) take(to Robot, r *http.Request, raw []byte) verdict {
 	if v := tooLarge(to.Kind, m, raw); v.refused() {
 		return v
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v := s.tooMany(to); v.refused() {
+	if v := s.keep(to, m); v.refused() {
 		return v
 	}
-	s.messages = append(s.messages, m)
 	s.onMessage(m)
 	return verdict{}
+}
+
+func (s *Server) keep(to Robot, m Message) verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.tooMany(to)
+	if !v.refused() {
+		s.messages = append(s.messages, m)
+	}
+	return v
 }
 
 func malformed(kind robot.Kind, why string) verdict {
