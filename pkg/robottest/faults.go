@@ -74,9 +74,9 @@ func DropAfter() Fault { return Fault{after: drop} }
 
 func drop(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
 
-// Before calls f and then takes the message.
-func Before(f func()) Fault {
-	return Fault{before: func(http.ResponseWriter, *http.Request) bool { f(); return false }}
+// After takes the message, calls f, and closes the connection in place of an answer: for what dies just then.
+func After(f func()) Fault {
+	return Fault{after: func(w http.ResponseWriter, r *http.Request) bool { f(); return drop(w, r) }}
 }
 
 // Fail lets the next messages to the robot of that name meet these faults, one each and in this order.
