@@ -3,6 +3,7 @@ package notice
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"wechat-draftbox/pkg/robot"
@@ -27,15 +28,15 @@ func Compose(r robot.Robot, events []Event) robot.Message {
 		entries = append(entries, w.entry(e))
 	}
 	title := w.title(events)
-	for shown := len(entries); ; shown-- {
-		parts := entries[:shown]
-		if rest := len(entries) - shown; rest > 0 {
-			parts = append(slices.Clone(parts), fmt.Sprintf(w.words.more, rest))
-		}
-		if m := w.message(title, parts); r.Fits(m) || shown == 0 {
-			return m
-		}
+	if m := w.message(title, entries); r.Fits(m) {
+		return m
 	}
+	cut := func(shown int) robot.Message {
+		more := fmt.Sprintf(w.words.more, len(entries)-shown)
+		return w.message(title, append(slices.Clone(entries[:shown]), more))
+	}
+	tooMany := sort.Search(len(entries), func(shown int) bool { return !r.Fits(cut(shown)) })
+	return cut(max(tooMany-1, 0))
 }
 
 // Test is the message by which the operator sees that the robot works.

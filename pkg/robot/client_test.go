@@ -98,43 +98,48 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// answerTest is an answer, and what has to come of it.
+type answerTest struct {
+	kind   robot.Kind
+	fault  robottest.Fault
+	detail string // empty: accepted
+	after  time.Duration
+}
+
+var answerTests = map[string]answerTest{
+	"accepted":              {kind: robot.WeCom},
+	"accepted by Feishu":    {kind: robot.Feishu},
+	"accepted by older one": {kind: robot.Feishu, fault: robottest.Answer(200, `{"StatusCode":0,"StatusMessage":"success"}`)},
+	"accepted by Slack":     {kind: robot.Slack},
+	"refused":               {kind: robot.WeCom, fault: robottest.Refuse(93000, "invalid webhook url"), detail: "it refused the message: 93000 invalid webhook url"},
+	"keyword":               {kind: robot.DingTalk, fault: robottest.Refuse(310000, "keywords not in content"), detail: "it refused the message: 310000 keywords not in content"},
+	"refused by Feishu":     {kind: robot.Feishu, fault: robottest.Answer(200, `{"code":19024,"msg":"Key Words Not Found"}`), detail: "it refused the message: 19024 Key Words Not Found"},
+	"refused by Slack":      {kind: robot.Slack, fault: robottest.Answer(403, "invalid_token"), detail: "it refused the message: HTTP 403 invalid_token"},
+	"Slack's page":          {kind: robot.Slack, fault: robottest.HTML(), detail: "it refused the message: HTTP 200 <html><body>Welcome</body></html>"},
+	"WeCom's limit":         {kind: robot.WeCom, fault: robottest.TooMany(robot.WeCom), detail: "it refused the message: 45009 api freq out of limit", after: time.Minute},
+	"DingTalk's limit":      {kind: robot.DingTalk, fault: robottest.TooMany(robot.DingTalk), detail: "it refused the message: 130101 send too fast", after: 10 * time.Minute},
+	"Feishu's limit":        {kind: robot.Feishu, fault: robottest.TooMany(robot.Feishu), detail: "it refused the message: 11232 frequency limited", after: time.Minute},
+	"Slack's limit":         {kind: robot.Slack, fault: robottest.TooMany(robot.Slack), detail: "it has had too many messages (HTTP 429)", after: 30 * time.Second},
+	"limit without a time":  {kind: robot.WeCom, fault: robottest.Answer(429, ""), detail: "it has had too many messages (HTTP 429)", after: time.Minute},
+	"limit of a day":        {kind: robot.WeCom, fault: robottest.Answer(429, "", "Retry-After", "86400"), detail: "it has had too many messages (HTTP 429)", after: 15 * time.Minute},
+	"page":                  {kind: robot.WeCom, fault: robottest.HTML(), detail: "its answer is no JSON (HTTP 200)"},
+	"nothing":               {kind: robot.WeCom, fault: robottest.Answer(200, ""), detail: "its answer is no JSON (HTTP 200)"},
+	"empty object":          {kind: robot.DingTalk, fault: robottest.Answer(200, "{}"), detail: "its answer has no code (HTTP 200)"},
+	"list":                  {kind: robot.Feishu, fault: robottest.Answer(200, "[]"), detail: "its answer is no JSON (HTTP 200)"},
+	"other kind's answer":   {kind: robot.Feishu, fault: robottest.Answer(200, `{"errcode":0}`), detail: "its answer has no code (HTTP 200)"},
+	"gateway":               {kind: robot.Feishu, fault: robottest.Answer(502, `{"code":0}`), detail: "it answered HTTP 502"},
+	"redirect":              {kind: robot.Slack, fault: robottest.Answer(302, "", "Location", "http://127.0.0.1:1/elsewhere"), detail: "it refused the message: HTTP 302"},
+	"endless answer":        {kind: robot.WeCom, fault: robottest.Answer(200, `{"errcode":0,"errmsg":"`+strings.Repeat("x", 1<<20)+`"}`), detail: "its answer is no JSON (HTTP 200)"},
+	"dropped":               {kind: robot.WeCom, fault: robottest.Drop(), detail: "the connection broke"},
+	"answer lost":           {kind: robot.WeCom, fault: robottest.DropAfter(), detail: "the connection broke"},
+	"hanging":               {kind: robot.WeCom, fault: robottest.Hang(), detail: "it did not answer in time"},
+	"quotes its URL":        {kind: robot.WeCom, fault: robottest.Refuse(93000, "no "+key+" here"), detail: "it refused the message: 93000 no REDACTED here"},
+	"quotes its secret":     {kind: robot.Feishu, fault: robottest.Refuse(19021, "not "+signer), detail: "it refused the message: 19021 not REDACTED"},
+}
+
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		kind   robot.Kind
-		fault  robottest.Fault
-		detail string // empty: accepted
-		after  time.Duration
-	}{
-		"accepted":              {kind: robot.WeCom},
-		"accepted by Feishu":    {kind: robot.Feishu},
-		"accepted by older one": {kind: robot.Feishu, fault: robottest.Answer(200, `{"StatusCode":0,"StatusMessage":"success"}`)},
-		"accepted by Slack":     {kind: robot.Slack},
-		"refused":               {kind: robot.WeCom, fault: robottest.Refuse(93000, "invalid webhook url"), detail: "it refused the message: 93000 invalid webhook url"},
-		"keyword":               {kind: robot.DingTalk, fault: robottest.Refuse(310000, "keywords not in content"), detail: "it refused the message: 310000 keywords not in content"},
-		"refused by Feishu":     {kind: robot.Feishu, fault: robottest.Answer(200, `{"code":19024,"msg":"Key Words Not Found"}`), detail: "it refused the message: 19024 Key Words Not Found"},
-		"refused by Slack":      {kind: robot.Slack, fault: robottest.Answer(403, "invalid_token"), detail: "it refused the message: HTTP 403 invalid_token"},
-		"Slack's page":          {kind: robot.Slack, fault: robottest.HTML(), detail: "it refused the message: HTTP 200 <html><body>Welcome</body></html>"},
-		"WeCom's limit":         {kind: robot.WeCom, fault: robottest.TooMany(robot.WeCom), detail: "it refused the message: 45009 api freq out of limit", after: time.Minute},
-		"DingTalk's limit":      {kind: robot.DingTalk, fault: robottest.TooMany(robot.DingTalk), detail: "it refused the message: 130101 send too fast", after: 10 * time.Minute},
-		"Feishu's limit":        {kind: robot.Feishu, fault: robottest.TooMany(robot.Feishu), detail: "it refused the message: 11232 frequency limited", after: time.Minute},
-		"Slack's limit":         {kind: robot.Slack, fault: robottest.TooMany(robot.Slack), detail: "it has had too many messages (HTTP 429)", after: 30 * time.Second},
-		"limit without a time":  {kind: robot.WeCom, fault: robottest.Answer(429, ""), detail: "it has had too many messages (HTTP 429)", after: time.Minute},
-		"limit of a day":        {kind: robot.WeCom, fault: robottest.Answer(429, "", "Retry-After", "86400"), detail: "it has had too many messages (HTTP 429)", after: 15 * time.Minute},
-		"page":                  {kind: robot.WeCom, fault: robottest.HTML(), detail: "its answer is no JSON (HTTP 200)"},
-		"nothing":               {kind: robot.WeCom, fault: robottest.Answer(200, ""), detail: "its answer is no JSON (HTTP 200)"},
-		"empty object":          {kind: robot.DingTalk, fault: robottest.Answer(200, "{}"), detail: "its answer has no code (HTTP 200)"},
-		"list":                  {kind: robot.Feishu, fault: robottest.Answer(200, "[]"), detail: "its answer is no JSON (HTTP 200)"},
-		"other kind's answer":   {kind: robot.Feishu, fault: robottest.Answer(200, `{"errcode":0}`), detail: "its answer has no code (HTTP 200)"},
-		"gateway":               {kind: robot.Feishu, fault: robottest.Answer(502, `{"code":0}`), detail: "it answered HTTP 502"},
-		"redirect":              {kind: robot.Slack, fault: robottest.Answer(302, "", "Location", "http://127.0.0.1:1/elsewhere"), detail: "it refused the message: HTTP 302"},
-		"endless answer":        {kind: robot.WeCom, fault: robottest.Answer(200, `{"errcode":0,"errmsg":"`+strings.Repeat("x", 1<<20)+`"}`), detail: "its answer is no JSON (HTTP 200)"},
-		"dropped":               {kind: robot.WeCom, fault: robottest.Drop(), detail: "the connection broke"},
-		"answer lost":           {kind: robot.WeCom, fault: robottest.DropAfter(), detail: "the connection broke"},
-		"hanging":               {kind: robot.WeCom, fault: robottest.Hang(), detail: "it did not answer in time"},
-		"quotes its URL":        {kind: robot.WeCom, fault: robottest.Refuse(93000, "no "+key+" here"), detail: "it refused the message: 93000 no REDACTED here"},
-		"quotes its secret":     {kind: robot.Feishu, fault: robottest.Refuse(19021, "not "+signer), detail: "it refused the message: 19021 not REDACTED"},
-	} {
+	for name, test := range answerTests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			made := robottest.Robot{Name: "ops", Kind: test.kind, Key: key, Secret: signer}
