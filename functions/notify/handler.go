@@ -28,7 +28,7 @@ type handler struct {
 	worker     *queue.Worker
 }
 
-func newHandler(deps bootstrap.Parts) handler {
+func newHandler(deps bootstrap.Deps) handler {
 	s := deps.Settings
 	return handler{
 		log:    deps.Log,
@@ -44,8 +44,8 @@ func newHandler(deps bootstrap.Parts) handler {
 	}
 }
 
-func (h handler) triggers() trigger.Triggers {
-	return trigger.Triggers{Tasks: map[string]trigger.Task{testTask: h.test}, Messages: h.receive}
+func (h handler) router() trigger.Router {
+	return trigger.Router{Tasks: map[string]trigger.Task{testTask: h.test}, Messages: h.receive}
 }
 
 // testResult is the result of the task notify-test.

@@ -66,9 +66,9 @@ func newScene(t *testing.T, settings map[string]map[string]any) *scene {
 	s.queue = world.AWS.CreateQueue("notices", awstest.VisibilityTimeout(4*time.Minute), awstest.DeadLetters(s.dead, 15))
 	world.Env["NOTICE_QUEUE_URL"] = s.queue
 	s.f = world.Start(wire)
-	world.Start(func(parts bootstrap.Parts) trigger.Triggers {
-		s.client = sqs.NewFromConfig(parts.AWS)
-		return trigger.Triggers{}
+	world.Start(func(deps bootstrap.Deps) trigger.Router {
+		s.client = sqs.NewFromConfig(deps.AWS)
+		return trigger.Router{}
 	})
 	return s
 }

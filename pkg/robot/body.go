@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/jsonx"
 )
 
 type (
@@ -96,13 +96,13 @@ func address(r Robot, s signature) (string, error) {
 func encode(r Robot, m Message, s signature) ([]byte, error) {
 	switch r.Kind {
 	case WeCom:
-		return plainjson.Marshal(markdownBody{"markdown", markdown{Content: m.Text}})
+		return jsonx.Marshal(markdownBody{"markdown", markdown{Content: m.Text}})
 	case DingTalk:
-		return plainjson.Marshal(markdownBody{"markdown", markdown{Title: m.Title, Text: m.Text}})
+		return jsonx.Marshal(markdownBody{"markdown", markdown{Title: m.Title, Text: m.Text}})
 	case Feishu:
-		return plainjson.Marshal(feishuBody{s.timestamp, s.sign, "text", feishuText{m.Text}})
+		return jsonx.Marshal(feishuBody{s.timestamp, s.sign, "text", feishuText{m.Text}})
 	case Slack:
-		return plainjson.Marshal(slackBody{Text: m.Text, Parse: "none"})
+		return jsonx.Marshal(slackBody{Text: m.Text, Parse: "none"})
 	}
 	return nil, fmt.Errorf("there are no robots of the kind %q", r.Kind)
 }
