@@ -644,6 +644,14 @@ func TestTheEventComesBeforeTheRecord(t *testing.T) {
 	if changes := published(world, "Draft Switch Changed"); len(changes) != 2 || changes[0] != changes[1] {
 		t.Errorf("events %v", changes)
 	}
+
+	own := wechattest.ExampleOwn
+	world.AWS.Fail("events:PutEvents", awstest.Before(func() {
+		if account := world.Account(own); account["draft_switch"] == "open" {
+			t.Errorf("recorded before the event: %v", account)
+		}
+	}))
+	confirmed(t.Context(), f, own)
 }
 
 func TestWhatIsKnownOfTheAccountSurvives(t *testing.T) {

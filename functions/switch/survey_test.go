@@ -619,6 +619,23 @@ func TestSurveyGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
+// Where the time is up among the accounts that have but a token, the next run goes on with the rest of them.
+func TestSurveyThatStopsAmongAccountsWithoutAnItem(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	ids := appIDs(world, 100, false)
+	setClosed(world, ids[40:45])
+	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45011).When(func(r wechattest.Request) bool {
+		return !slices.Contains(ids[40:45], r.AppID)
+	}).Always())
+	if got := runSurvey(t, startWith(world, (&sleeper{}).sleep)); got.Checked != 5 || got.Failed < maxDeferred || got.Failed == 95 {
+		t.Fatalf("result %+v", got)
+	}
+	if got := cursorOf(world); got != ids[44] {
+		t.Errorf("the next run goes on behind %q", got)
+	}
+}
+
 func TestSurveyWhoseCursorCannotBeSaved(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
