@@ -22,18 +22,18 @@ type checker struct {
 	now    func() time.Time
 }
 
-// source says which call of WeChat a state follows from.
-type source string
+// stateSource says which call of WeChat a state follows from.
+type stateSource string
 
 const (
-	byDraftSwitch source = "draft-switch"
-	byDraftCount  source = "draft-count"
+	byDraftSwitch stateSource = "draft-switch"
+	byDraftCount  stateSource = "draft-count"
 )
 
 // checked is the state of a switch at a time.
 type checked struct {
 	state wechat.SwitchState
-	by    source
+	by    stateSource
 	at    time.Time
 }
 

@@ -91,7 +91,7 @@ type answer struct {
 	AppID     string             `json:"appid"`
 	IsOpen    *bool              `json:"is_open"`
 	State     wechat.SwitchState `json:"state"`
-	By        source             `json:"by,omitempty"`
+	By        stateSource        `json:"by,omitempty"`
 	Changed   *bool              `json:"changed,omitempty"`
 	CheckedAt time.Time          `json:"checked_at"`
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/settings"
@@ -20,6 +21,8 @@ const (
 	openingTime = 5 * time.Second
 	// bestEffortTimeout is how long a step that may fail can hold up the answer.
 	bestEffortTimeout = 2 * time.Second
+	// lateReleaseTimeout is how long a release takes at most once the time is up.
+	lateReleaseTimeout = 300 * time.Millisecond
 	// claimDuration is how long an opening keeps others off, if it doesn't end before.
 	claimDuration = time.Minute
 )
@@ -68,36 +71,50 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 		return result{}, &fault.Error{Meaning: fault.Fault{Kind: fault.OpeningUnderWay,
 			Detail: "another request is opening this switch, so nothing was sent", RetryAfter: claimDuration}}
 	}
-	done, settled, err := o.openClaimed(ctx, appID)
-	if settled {
-		o.bestEffort(ctx, appID, "release the claim of the opening", claim.Release)
+	done, err := o.openClaimed(ctx, appID)
+	status := done.status
+	if err != nil {
+		status = api.Status(fault.Of(err, o.check.now()).Kind)
+	}
+	if status != http.StatusAccepted && status != http.StatusGatewayTimeout { // WeChat may still act on those
+		o.release(ctx, appID, claim)
 	}
 	return done, err
 }
 
-// openClaimed sends at most one opening call that WeChat could act on. settled is false where WeChat may still act on it.
-func (o opening) openClaimed(ctx context.Context, appID string) (done result, settled bool, err error) {
+// release gives the claim back, also where the time is up: what is left for the answer is enough.
+func (o opening) release(ctx context.Context, appID string, claim *state.Lease) {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lateReleaseTimeout)
+		defer cancel()
+	}
+	o.bestEffort(ctx, appID, "release the claim of the opening", claim.Release)
+}
+
+// openClaimed sends at most one opening call that WeChat could act on.
+func (o opening) openClaimed(ctx context.Context, appID string) (result, error) {
 	known := o.known(ctx, appID)
 	first, err := o.check.check(ctx, appID)
 	if err != nil {
-		return result{}, true, err
+		return result{}, err
 	}
 	switch {
 	case first.state == wechat.SwitchOpen:
 		o.recordOpen(ctx, known, first)
-		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, true, nil
+		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, nil
 	case first.state != wechat.SwitchClosed:
-		return result{}, true, fault.New(fault.BadUpstreamAnswer,
+		return result{}, fault.New(fault.BadUpstreamAnswer,
 			"WeChat did not say whether the switch is open, so nothing was sent to open it")
 	case !hasLeft(ctx, openingTime):
-		return result{}, true, fault.New(fault.WeChatTimeout,
+		return result{}, fault.New(fault.WeChatTimeout,
 			"too little time is left to open the switch and check the outcome, so nothing was sent to open it")
 	}
 
 	err = token.Write(ctx, o.check.tokens, appID, o.opener.OpenDraftSwitch)
 	lost := wechat.IsLost(err) && !wechat.IsRetired(err)
 	if err != nil && !lost {
-		return result{}, true, err
+		return result{}, err
 	}
 	after, err := o.check.check(ctx, appID)
 	if err != nil {
@@ -108,13 +125,13 @@ func (o opening) openClaimed(ctx context.Context, appID string) (done result, se
 	case after.state == wechat.SwitchOpen:
 		o.publishOpened(ctx, known)
 		o.recordOpen(ctx, known, after)
-		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, true, nil
+		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, nil
 	case lost:
-		return result{}, false, fault.New(fault.WeChatTimeout,
+		return result{}, fault.New(fault.WeChatTimeout,
 			"the answer to the opening was lost and the switch does not show as open; the opening was not repeated").
 			WithAction("Check the switch in a minute; if it is still closed, open it again.")
 	}
-	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, false, nil
+	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, nil
 }
 
 func hasLeft(ctx context.Context, d time.Duration) bool {
