@@ -14,6 +14,7 @@ import (
 
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/settings"
@@ -302,52 +303,66 @@ func TestCrashesAmongOthers(t *testing.T) {
 	}
 }
 
-// crashAfterFetch runs an event until WeChat issued another token to holder, or until it seems to wait for the lease. It
+// crashAfterFetch runs an event until WeChat issued another token to holder, until it waits for the lease, or to its end. It
 // reports whether a token was issued.
 func (s *scene) crashAfterFetch(l *lane, event any, holder string) (fetched bool) {
-	ctx, cancel := context.WithCancel(s.t.Context())
-	defer cancel()
-	defer time.AfterFunc(300*time.Millisecond, cancel).Stop()
-	var one sync.Mutex
-	l.run(ctx, event, func(_ int, serve func()) {
-		one.Lock()
-		defer one.Unlock()
-		if fetched || ctx.Err() != nil {
-			panic(http.ErrAbortHandler)
-		}
+	held, attempts := s.leaseIsHeld(), s.AWS.Calls("dynamodb:UpdateItem")
+	s.runUntil(l, event, func(_ int, serve func()) (dies bool) {
 		before := s.WeChat.LiveToken(holder)
-		if serve(); s.WeChat.LiveToken(holder) != before {
-			fetched = true
-			cancel()
-		}
+		serve()
+		fetched = s.WeChat.LiveToken(holder) != before
+		return fetched || held && s.AWS.Calls("dynamodb:UpdateItem") > attempts
 	})
-	one.Lock()
-	defer one.Unlock()
 	return fetched
+}
+
+func (s *scene) leaseIsHeld() bool {
+	_, there := s.AWS.Item(functiontest.StateTable, "lease", "tokens")
+	return there
 }
 
 // crash runs an event until its request k, which is served or not, and none after it. It reports whether the run got as
 // far as that.
 func (s *scene) crash(l *lane, event any, k int, served bool) (died bool) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
-	defer cancel()
-	var one sync.Mutex // some requests come at once
-	l.run(ctx, event, func(n int, serve func()) {
-		one.Lock()
-		defer one.Unlock()
-		if n < k && !died {
-			serve()
-			return
-		}
-		if n == k && served {
+	return s.runUntil(l, event, func(n int, serve func()) bool {
+		if n < k || served {
 			serve()
 		}
-		died = true
-		cancel()
-		panic(http.ErrAbortHandler)
+		return n >= k
 	})
-	one.Lock()
-	defer one.Unlock()
+}
+
+// runUntil runs an event, one request at a time, until step says of one that the run dies with it. It reports whether it
+// died. What a dead run does after that, in a goroutine that the end of the test waits for, arrives nowhere.
+func (s *scene) runUntil(l *lane, event any, step func(n int, serve func()) (dies bool)) (died bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	dead, ended := make(chan struct{}), make(chan struct{})
+	s.t.Cleanup(func() { <-ended })
+	var mu sync.Mutex // some requests come at once
+	go func() {
+		defer close(ended)
+		defer cancel()
+		l.run(ctx, event, func(n int, serve func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !died && !step(n, serve) {
+				return
+			}
+			if !died {
+				died = true
+				cancel()
+				close(dead)
+			}
+			panic(http.ErrAbortHandler)
+		})
+	}()
+	select {
+	case <-dead:
+	case <-ended:
+	}
+	mu.Lock()
+	defer mu.Unlock()
 	return died
 }
 
