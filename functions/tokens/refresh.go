@@ -162,7 +162,7 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 }
 
 // accountsTimeout is how long a page of accounts' items is waited for. DynamoDB answers within milliseconds.
-const accountsTimeout = 5 * time.Second
+const accountsTimeout = 3 * time.Second
 
 // readAccounts reads what is known of the accounts. Tokens matter more than that: where it can't be read the accounts
 // count as authorized, and the rest of the run doesn't try again.

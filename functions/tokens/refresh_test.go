@@ -507,7 +507,7 @@ func TestRefreshWithoutTheStateTable(t *testing.T) {
 				t.Parallel()
 				s := newScene(t, store)
 				s.giveAll()
-				accounts := s.giveMany(2 * pageSize)
+				accounts := s.giveMany(pageSize)
 				s.nearEnd(4 * time.Minute)
 				prepare(s)
 				s.refreshes(4+len(accounts), 0, 0)
