@@ -2,10 +2,10 @@ package main
 
 import (
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
+	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -54,8 +54,13 @@ func FuzzCallback(f *testing.F) {
 			t.Error("WeChat was called")
 		}
 		for name := range s.AWS.Parameters("/") {
-			if name != ticketAt && !(strings.HasPrefix(name, records) && len(name) == len(records)+18) {
+			if name != ticketAt {
 				t.Errorf("parameter %q was written", name)
+			}
+		}
+		for _, item := range s.AWS.Items(functiontest.StateTable) {
+			if appID, _ := item["sk"].(string); item["pk"] != "account" || len(appID) != 18 {
+				t.Errorf("the item %v/%v was written", item["pk"], item["sk"])
 			}
 		}
 	})

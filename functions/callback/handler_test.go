@@ -26,7 +26,6 @@ const (
 	closed   = wechattest.ExampleClosed
 	newcomer = "wx00000000newcomer"
 	ticketAt = "/wechat/draftbox/component-verify-ticket"
-	records  = "/wechat/draftbox/accounts/"
 )
 
 // scene is a world with a platform and a function that receives its pushes.
@@ -94,7 +93,8 @@ func wantsProblem(t *testing.T, r functiontest.Response, status int, slug string
 
 // state is all that AWS holds.
 func (s *scene) state() map[string]any {
-	state := map[string]any{"parameters": s.AWS.Parameters("/"), "events": len(s.AWS.Events())}
+	state := map[string]any{"parameters": s.AWS.Parameters("/"), "events": len(s.AWS.Events()),
+		"accounts": s.AWS.Items(functiontest.StateTable), "tokens": s.AWS.Items(functiontest.TokenTable)}
 	for _, name := range []string{"component-token", "platform", "accounts/" + closed, "accounts/" + newcomer} {
 		for _, v := range s.AWS.SecretVersions("wechat/draftbox/" + name) {
 			state[name+" "+v.ID] = v.Value
@@ -124,18 +124,18 @@ func (s *scene) changesNothingSince(before map[string]any) {
 func (s *scene) wantsTicket(text string, at time.Time) {
 	s.t.Helper()
 	got, _, _ := s.AWS.Parameter(ticketAt)
-	if want := fmt.Sprintf(`{"ticket":%q,"create_time":%d}`, text, at.Unix()); got != want {
+	if want := fmt.Sprintf(`{"create_time":%d,"ticket":%q}`, at.Unix(), text); got != want {
 		s.t.Errorf("the ticket is %s, want %s", got, want)
 	}
 }
 
-func (s *scene) record(appID string) (keys map[string]any) {
-	s.t.Helper()
-	text, _, ok := s.AWS.Parameter(records + appID)
-	if ok && json.Unmarshal([]byte(text), &keys) != nil {
-		s.t.Fatalf("parameter %s", text)
+// recordAccount stores an account's item.
+func (s *scene) recordAccount(appID, status string, at time.Time, more ...any) {
+	attributes := map[string]any{"status": status, "status_at": at.Unix()}
+	for i := 0; i+1 < len(more); i += 2 {
+		attributes[more[i].(string)] = more[i+1]
 	}
-	return keys
+	s.SetAccount(appID, attributes)
 }
 
 // events are the detail-types and appids of those that were published.
@@ -184,30 +184,19 @@ func TestTicketIsStoredUnlessANewerOneIsThere(t *testing.T) {
 	s.wantsEvents()
 }
 
-// Pushes come out of order and at once, to several instances, and answers of AWS are lost: the newest ticket stays.
+// Pushes come out of order, to several instances, and answers of AWS are lost: the newest ticket stays.
 func TestNewestTicketWins(t *testing.T) {
 	t.Parallel()
-	for range 20 {
-		s := newScene(t, true)
-		instances := []*functiontest.Function{s.callback, s.Start(wire), s.Start(wire)}
-		s.AWS.Fail("ssm:PutParameter", awstest.DropAfter(), awstest.Delay(3*time.Millisecond), awstest.DropAfter())
-		at := s.now()
-		var pushes sync.WaitGroup
-		const n = 12
-		for i, age := range rand.Perm(n) {
-			pushes.Go(func() {
-				created := at.Add(-time.Duration(age) * time.Second)
-				query, body := wechattest.EncryptPush(s.WeChat.Platform(), wechattest.InfoXML(s.WeChat.Platform().AppID, "component_verify_ticket", created,
-					"ComponentVerifyTicket", fmt.Sprint("ticket@@@", age)), "1", "1", make([]byte, 16))
-				r := instances[i%3].HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), string(body))
-				wantsSuccess(t, r)
-			})
+	s := newScene(t, true)
+	instances := []*functiontest.Function{s.callback, s.Start(wire), s.Start(wire)}
+	for round := range 20 {
+		s.AWS.Fail("ssm:PutParameter", awstest.DropAfter())
+		at := s.now().Add(time.Duration(round) * time.Minute)
+		for i, age := range rand.Perm(12) {
+			s.callback = instances[i%len(instances)]
+			wantsSuccess(t, s.ticket(fmt.Sprint("ticket@@@", age), at.Add(-time.Duration(age)*time.Second)))
 		}
-		pushes.Wait()
 		s.wantsTicket("ticket@@@0", at)
-		if t.Failed() {
-			return
-		}
 	}
 }
 
@@ -222,21 +211,25 @@ func TestAuthorizationGoesToTheQueue(t *testing.T) {
 		if len(messages) != 1 || messages[0].Body != want {
 			t.Errorf("messages %v, want one: %s", messages, want)
 		}
-		if len(s.AWS.Parameters("/")) > 0 || s.WeChat.Calls("") > 0 {
+		if len(s.AWS.Items(functiontest.StateTable)) > 0 || s.WeChat.Calls("") > 0 {
 			t.Error("more was done than to hand the code on")
 		}
 		s.wantsEvents()
 
 		// A push that is older than what is known, and one whose code was exchanged already.
-		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"authorized","status_at":%d}`, closed, at.Unix()))
+		s.recordAccount(closed, "authorized", at)
 		s.changesNothing(func() {
 			wantsSuccess(t, s.authorized(infoType, closed, code, at))
 			wantsSuccess(t, s.authorized(infoType, closed, code, at.Add(-time.Second)))
 		})
-		// But one that came in the second in which the account left.
-		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":%d}`, closed, at.Unix()))
+		// Of two pushes of the same second, unauthorized wins.
+		s.recordAccount(closed, "unauthorized", at)
+		s.changesNothing(func() { wantsSuccess(t, s.authorized(infoType, closed, code, at)) })
+		wantsSuccess(t, s.authorized(infoType, closed, code, at.Add(time.Second)))
+		// An account that can't be read is no reason to lose a code.
+		s.AWS.Fail("dynamodb:GetItem", awstest.Deny())
 		wantsSuccess(t, s.authorized(infoType, closed, code, at))
-		if n := len(s.AWS.Messages(s.queue)); n != 2 {
+		if n := len(s.AWS.Messages(s.queue)); n != 3 {
 			t.Errorf("%d messages", n)
 		}
 	}
@@ -244,22 +237,25 @@ func TestAuthorizationGoesToTheQueue(t *testing.T) {
 
 func TestAuthorizationIsExchangedWithoutQueue(t *testing.T) {
 	t.Parallel()
-	for _, store := range []string{"secretsmanager", "ssm"} {
+	for _, store := range []string{"secretsmanager", "dynamodb"} {
 		s := newScene(t, false)
 		s.Env["ACCOUNT_TOKEN_STORE"] = store
 		s.callback = s.Start(wire)
 		code, at := s.WeChat.NewCode(newcomer), s.now()
 		wantsSuccess(t, s.authorized("authorized", newcomer, code, at))
 		text, _, _ := s.AWS.Secret("wechat/draftbox/accounts/" + newcomer)
-		if store == "ssm" {
-			text, _, _ = s.AWS.Parameter("/wechat/draftbox/account-tokens/" + newcomer)
+		if store == "dynamodb" {
+			item, _ := s.AWS.Item(functiontest.TokenTable, newcomer, "")
+			text = fmt.Sprint(item)
 		}
 		a, _ := s.WeChat.Account(newcomer)
 		if !strings.Contains(text, s.WeChat.LiveToken(newcomer)) || !strings.Contains(text, a.RefreshToken) {
 			t.Errorf("stored in %s: %s", store, text)
 		}
-		if s.record(newcomer)["status"] != "authorized" {
-			t.Errorf("parameter %v", s.record(newcomer))
+		want := map[string]any{"appid": newcomer, "kind": "official-account", "name": newcomer, "status": "authorized",
+			"status_at": json.Number(fmt.Sprint(at.Unix())), "draft_switch": "unknown"}
+		if diff := cmp.Diff(want, s.Account(newcomer)); diff != "" {
+			t.Errorf("item (-want +got):\n%s", diff)
 		}
 		s.wantsEvents("Account Authorized " + newcomer)
 		// WeChat pushes it twice: the tokens stay.
@@ -268,10 +264,8 @@ func TestAuthorizationIsExchangedWithoutQueue(t *testing.T) {
 		if s.WeChat.LiveToken(newcomer) != token {
 			t.Error("the token was fetched again")
 		}
-		for name, value := range s.AWS.Parameters("/") {
-			if strings.Contains(value, code) {
-				t.Errorf("the code stands in %s", name)
-			}
+		if strings.Contains(fmt.Sprint(s.state()), code) {
+			t.Error("the code was stored")
 		}
 	}
 }
@@ -283,7 +277,8 @@ func TestExchangeThatTakesTooLong(t *testing.T) {
 	for name, prepare := range map[string]func(*scene){
 		"WeChat hangs":                func(s *scene) { s.WeChat.Fail("", wechattest.Hang().Always()) },
 		"WeChat answers into nowhere": func(s *scene) { s.WeChat.Fail("", wechattest.Hang().After().Always()) },
-		"AWS hangs":                   func(s *scene) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Hang().Sticky()) },
+		"Secrets Manager hangs":       func(s *scene) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Hang().Sticky()) },
+		"DynamoDB hangs":              func(s *scene) { s.AWS.Fail("dynamodb:UpdateItem", awstest.Hang().Sticky()) },
 		"EventBridge hangs":           func(s *scene) { s.AWS.Fail("events:PutEvents", awstest.Hang().Sticky()) },
 	} {
 		s := newScene(t, false)
@@ -325,7 +320,7 @@ func TestExchangeThatIsRefused(t *testing.T) {
 			wantsProblem(t, r, 503, "aws-unavailable")
 			s.wantsEvents()
 		}
-		if s.record(newcomer) != nil {
+		if s.Account(newcomer) != nil {
 			t.Error("an account without tokens counts as authorised")
 		}
 	}
@@ -337,15 +332,16 @@ func TestUnauthorized(t *testing.T) {
 		s := newScene(t, queue)
 		at := s.now()
 		s.AWS.OnEvent(func(awstest.Event) {
-			if s.record(closed)["status"] != "unauthorized" {
+			if s.Account(closed)["status"] != "unauthorized" {
 				t.Error("the event came before the account was marked")
 			}
 		})
-		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"authorized","status_at":%d,"draft_switch":"open"}`, closed, at.Unix()-60))
+		s.recordAccount(closed, "authorized", at.Add(-time.Minute), "draft_switch", "open", "kind", "official-account", "team", "shop")
 		wantsSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
-		want := map[string]any{"appid": closed, "status": "unauthorized", "status_at": float64(at.Unix()), "draft_switch": "open"}
-		if diff := cmp.Diff(want, s.record(closed)); diff != "" {
-			t.Errorf("parameter (-want +got):\n%s", diff)
+		want := map[string]any{"appid": closed, "kind": "official-account", "status": "unauthorized",
+			"status_at": json.Number(fmt.Sprint(at.Unix())), "draft_switch": "open", "team": "shop"}
+		if diff := cmp.Diff(want, s.Account(closed)); diff != "" {
+			t.Errorf("item (-want +got):\n%s", diff)
 		}
 		s.wantsEvents("Account Unauthorized " + closed)
 		s.changesNothing(func() {
@@ -358,7 +354,7 @@ func TestUnauthorized(t *testing.T) {
 			t.Errorf("events %v", s.events())
 		}
 		wantsSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", newcomer))
-		if s.record(newcomer)["status"] != "unauthorized" {
+		if s.Account(newcomer)["status"] != "unauthorized" {
 			t.Error("an account that nothing was known of is not marked")
 		}
 	}
@@ -366,7 +362,8 @@ func TestUnauthorized(t *testing.T) {
 
 func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 	t.Parallel()
-	for _, op := range []string{"secretsmanager:GetSecretValue", "ssm:GetParameter", "ssm:PutParameter", "sqs:SendMessage", "events:PutEvents"} {
+	for _, op := range []string{"secretsmanager:GetSecretValue", "ssm:GetParameter", "ssm:PutParameter",
+		"dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessage", "events:PutEvents"} {
 		for name, fault := range map[string]awstest.Fault{"throttled": awstest.Throttle(), "failing": awstest.Refuse("InternalServerError", 500),
 			"cut off": awstest.Drop(), "denied": awstest.Deny()} {
 			t.Run(op+" "+name, func(t *testing.T) {
@@ -379,7 +376,8 @@ func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 					"unauthorized": func() functiontest.Response { return s.push("unauthorized", at, "AuthorizerAppid", newcomer) },
 				}
 				meets := map[string][]string{"secretsmanager:GetSecretValue": {"ticket", "authorized", "unauthorized"},
-					"ssm:GetParameter": {"ticket", "unauthorized"}, "ssm:PutParameter": {"ticket", "unauthorized"},
+					"ssm:GetParameter": {"ticket"}, "ssm:PutParameter": {"ticket"},
+					"dynamodb:GetItem": {"unauthorized"}, "dynamodb:UpdateItem": {"unauthorized"},
 					"sqs:SendMessage": {"authorized"}, "events:PutEvents": {"unauthorized"}}[op]
 				s.AWS.Fail(op, fault.Sticky())
 				for _, kind := range meets {
