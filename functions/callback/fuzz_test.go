@@ -28,7 +28,7 @@ func FuzzCallback(f *testing.F) {
 	}
 	f.Add(false, "msg_signature=%zz&timestamp=1&nonce=2&timestamp=3", []byte("<xml><Encrypt>AAAA</Encrypt></xml>"))
 	f.Fuzz(func(t *testing.T, sealed bool, query string, body []byte) {
-		s := newScene(t, true)
+		s := newFixture(t, true)
 		if sealed {
 			var values url.Values
 			values, body = wechattest.EncryptPush(p, body, "1413192605", "1", make([]byte, 16))
@@ -38,7 +38,7 @@ func FuzzCallback(f *testing.F) {
 		r := s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query, string(body))
 		switch r.Status {
 		case 200:
-			wantsSuccess(t, r)
+			checkSuccess(t, r)
 		case 400, 413:
 		case 403:
 			if sealed {
@@ -48,7 +48,7 @@ func FuzzCallback(f *testing.F) {
 			t.Errorf("answer %d %s", r.Status, r.Body)
 		}
 		if r.Status != 200 {
-			s.changesNothingSince(before)
+			s.checkUnchangedSince(before)
 		}
 		if len(s.WeChat.Requests("")) > 0 {
 			t.Error("WeChat was called")
