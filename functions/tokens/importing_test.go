@@ -188,6 +188,7 @@ func TestMoveCopiesBothWays(t *testing.T) {
 			there.issue(later, "expires_at", s.Clock.Now().Add(3*time.Hour).Format(time.RFC3339))
 			s.issue(earlier)
 			there.put(earlier, `{"access_token":"old","expires_at":1,"note":"stays"}`)
+			there.put(accounts[3], fmt.Sprintf(`{"access_token":"","expires_at":%d}`, s.now()+3*60*60)) // malformed
 			s.put(broken, `{"access_token": "cut sho`)
 			before, _ := there.text(later)
 

@@ -127,6 +127,7 @@ func TestComponentFailures(t *testing.T) {
 				s := newFixture(t, "secretsmanager")
 				for _, account := range []string{closed, open} {
 					s.issue(account)
+					s.recordAccount(account, "kind", nil) // not learnt without a component token
 				}
 				s.advanceTo(15 * time.Minute)
 				if old == "expired" {
