@@ -37,7 +37,7 @@ type check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail"`
-	Action string `json:"action"` // empty where all is well
+	Action string `json:"action"` // empty where nothing is wrong
 }
 
 func (d *diagnosis) pass(name, detail string, args ...any) {
@@ -49,7 +49,7 @@ func (d *diagnosis) fail(name, detail, action string) {
 	d.Checks = append(d.Checks, check{name, false, detail, action})
 }
 
-// failed is an ill check because of an error, which knows by itself who does what.
+// failed adds a check that failed with an error, which says who does what.
 func (d *diagnosis) failed(name string, err error, now time.Time) {
 	d.fail(name, err.Error(), fault.Of(err, now).Action)
 }

@@ -56,7 +56,7 @@ func (e *Expired) Unwrap() error {
 	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: e.reason()}
 }
 
-// RejectionNotifier is told of a token that WeChat refused and that is still the stored one, so that somebody fetches a
+// RejectionNotifier is called for a token that WeChat refused and that is still the stored one, so that somebody fetches a
 // new one.
 type RejectionNotifier interface {
 	TokenRejected(ctx context.Context, owner string, errcode int, version string)
@@ -90,7 +90,7 @@ func NewReader(store Getter, notifier RejectionNotifier, ttl time.Duration, now 
 }
 
 // Call calls WeChat with the owner's token. If WeChat refuses the token, it is read afresh, and the call is made once
-// more if that gives another one; if it doesn't, the reader's notifier is told. WeChat does nothing when it refuses a
+// more if that gives another one; if it doesn't, the reader's notifier is called. WeChat does nothing when it refuses a
 // token, so writes may be called so too.
 //
 // Errors: those of call, [*UnknownAccount], [*awserror.Error], [*awserror.Malformed].
