@@ -83,7 +83,7 @@ func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
 		{"no ticket", func(s *fixture) { s.removeTicket() }, checkTicket, "no component_verify_ticket", "platform's operator: check that the callback URL"},
 		{"ticket late", func(s *fixture) { s.Clock.Forward(40 * time.Minute) }, checkTicket, "is 40m", "platform's operator: check that the callback URL"},
 		{"ticket dead", func(s *fixture) { s.Clock.Forward(13 * time.Hour) }, checkTicket, "12 hours", "platform's operator: check that the callback URL"},
-		{"component token malformed", func(s *fixture) { s.put(component, `{"access_token": `) }, checkComponent, "malformed", "operator: correct what stands"},
+		{"component token malformed", func(s *fixture) { s.put(component, `{"access_token": `) }, checkComponent, "malformed", "operator: correct what is stored"},
 		{"component token expired", func(s *fixture) { s.Clock.Forward(2 * time.Hour); s.ticket() }, checkComponent, "expired at", "operator: run the task refresh-tokens"},
 		{"component token superseded", func(s *fixture) {
 			s.WeChat.KickToken(component)
