@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/api"
-	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/push"
@@ -15,17 +14,28 @@ import (
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/ticket"
 	"wechat-draftbox/pkg/trigger"
+	"wechat-draftbox/pkg/wechat"
 )
 
 const (
-	largestBody = 64 << 10
-	// longest is how long a push may take to be stored: WeChat waits 5 seconds for the answer.
-	longest = 4 * time.Second
+	maxBody = 64 << 10
+	// pushTimeout is how long a push may take to be stored: WeChat waits 5 seconds for the answer.
+	pushTimeout = 4 * time.Second
 )
 
 type handler struct {
-	renewer *renewal.Renewer
-	queue   *authorizations // nil: codes are exchanged before WeChat is answered
+	renewer   *renewal.Renewer
+	receivers *receiverCache
+	refused   *refusalLog
+	queue     *authorizations // nil: codes are exchanged before WeChat is answered
+}
+
+func newHandler(renewer *renewal.Renewer, queue *authorizations) *handler {
+	return &handler{
+		renewer: renewer, queue: queue,
+		receivers: &receiverCache{platform: renewer.Platform, now: renewer.Now},
+		refused:   &refusalLog{log: renewer.Log, now: renewer.Now},
+	}
 }
 
 func (h *handler) router() trigger.Router {
@@ -35,63 +45,66 @@ func (h *handler) router() trigger.Router {
 	}
 }
 
-// receive answers POST /wechat/callback.
+// receive answers POST /wechat/callback. Anybody can send something there, so what isn't WeChat's costs little, and leaves
+// one line a minute in the log.
 func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Response, error) {
-	if len(r.Body) > largestBody {
-		return nil, fault.New(fault.TooLarge, "a push has at most 64 KiB")
+	if len(r.Body) > maxBody {
+		return nil, h.refused.note(ctx, fault.New(fault.TooLarge, "a push has at most 64 KiB"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
+	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	p, err := h.renewer.Platform.Get(ctx)
+	receiver, err := h.receivers.get(ctx)
 	if err != nil {
-		return nil, err
+		// The answer goes to whoever asked, and names nothing.
+		return nil, h.refused.note(ctx, &fault.Error{Cause: err, Meaning: fault.Fault{
+			Kind: fault.Misconfigured, Detail: "the platform's settings can't be used", Action: "The bundle's operator: run the doctor."}})
 	}
-	receiver, err := push.NewReceiver(p.AppID, p.MessageToken, p.EncodingAESKey, p.PreviousAESKey)
-	if err != nil {
-		return nil, &awserror.Malformed{Resource: "the platform's secret", Detail: err.Error()}
-	}
-	pushed, err := receiver.Open(r.Query, r.Body)
+	p, err := receiver.Open(r.Query, r.Body)
 	switch {
 	case errors.Is(err, push.ErrSignature):
-		return nil, fault.New(fault.BadSignature, err.Error())
+		return nil, h.refused.note(ctx, fault.New(fault.BadSignature, err.Error()))
 	case err != nil:
 		return nil, fault.Invalid(err.Error())
 	}
-	if err := h.take(ctx, pushed); err != nil {
-		return nil, err
+	if isAboutAccount(p) && !settings.IsAppID(p.AuthorizerAppID) {
+		return nil, fault.Invalid("AuthorizerAppid is not wx and 16 letters or digits")
+	}
+	if err := h.handle(ctx, p); err != nil {
+		return nil, fault.New(fault.AWSUnavailable, "the push could not be stored: "+err.Error()).WithAction("WeChat sends it again.")
 	}
 	return &api.Response{Body: api.Text("success")}, nil
 }
 
-// take does what a push asks for, in the time that there is. An error says that it isn't stored, so that WeChat sends it again.
-func (h *handler) take(ctx context.Context, p push.Push) error {
-	var err error
-	switch p.InfoType {
-	case push.ComponentVerifyTicket:
-		err = h.renewer.Tickets.Store(ctx, ticket.Ticket{Text: p.Ticket, CreateTime: p.CreateTime})
-	case push.Authorized, push.UpdateAuthorized, push.Unauthorized:
-		if !settings.IsAppID(p.AuthorizerAppID) {
-			return fault.Invalid("AuthorizerAppid is not wx and 16 letters or digits")
-		}
-		if p.InfoType == push.Unauthorized {
-			err = h.unauthorized(ctx, p)
-		} else {
-			err = h.authorized(ctx, p)
-		}
-	default:
-		h.renewer.Log.InfoContext(ctx, "a push of a kind that nothing is done about", "info_type", string(p.InfoType))
+func isAboutAccount(p push.Push) bool { return p.IsAuthorization() || p.InfoType == push.Unauthorized }
+
+// handle does what a push asks for, in the time that there is. An error says that it isn't stored, so that WeChat sends it
+// again.
+func (h *handler) handle(ctx context.Context, p push.Push) error {
+	if p.InfoType == push.ComponentVerifyTicket {
+		return h.renewer.Tickets.Store(ctx, ticket.Ticket{Text: p.Ticket, CreateTime: p.CreateTime})
 	}
-	if err != nil {
-		return fault.New(fault.AWSUnavailable, "the push could not be stored: "+err.Error()).WithAction("WeChat sends it again.")
+	if err := h.renewer.Bus.Publish(ctx, eventbus.Received(p)); err != nil {
+		return err
 	}
+	switch {
+	case wechat.IsReleaseCheck(p.AuthorizerAppID): // it is about to leave, and should leave nothing behind
+		return nil
+	case p.IsAuthorization():
+		return h.authorized(ctx, p)
+	case p.InfoType == push.Unauthorized:
+		return h.unauthorized(ctx, p)
+	}
+	h.renewer.Log.InfoContext(ctx, "a push was handed on", "info_type", string(p.InfoType))
 	return nil
 }
 
 // authorized hands the authorization code on, or exchanges it.
 func (h *handler) authorized(ctx context.Context, p push.Push) error {
-	a := renewal.Authorization{AppID: p.AuthorizerAppID, Code: p.AuthorizationCode, CreateTime: p.CreateTime}
+	a := renewal.Authorization{
+		AppID: p.AuthorizerAppID, Code: p.AuthorizationCode, CreateTime: p.CreateTime, ExpiresAt: p.ExpiresAt,
+	}
 	if h.queue != nil {
-		reading, cancel := context.WithTimeout(ctx, longest/4) // the rest is for the code, whatever DynamoDB does
+		reading, cancel := context.WithTimeout(ctx, pushTimeout/4) // the rest is for the code, whatever DynamoDB does
 		account, err := h.renewer.Accounts.Get(reading, a.AppID)
 		cancel()
 		if err == nil && account.StatusAt >= a.CreateTime {
@@ -101,7 +114,7 @@ func (h *handler) authorized(ctx context.Context, p push.Push) error {
 	}
 	err := h.renewer.Exchange(ctx, a)
 	if err != nil && !renewal.IsRetryable(err) { // the same push would not help
-		h.renewer.PublishFailures(ctx, renewal.FailureOf(a.AppID, err, h.renewer.Now()))
+		h.renewer.PublishAuthorizationEnd(ctx, a, err)
 		return nil
 	}
 	return err

@@ -12,9 +12,9 @@ import (
 func main() { bootstrap.Run(wire) }
 
 func wire(deps bootstrap.Deps) trigger.Router {
-	h := &handler{renewer: renewal.New(deps)}
+	var queue *authorizations
 	if url := deps.Settings.AuthorizationQueueURL; url != "" {
-		h.queue = &authorizations{sqs.NewFromConfig(deps.AWS), url}
+		queue = &authorizations{sqs.NewFromConfig(deps.AWS), url}
 	}
-	return h.router()
+	return newHandler(renewal.New(deps), queue).router()
 }

@@ -23,7 +23,8 @@ func (q *authorizations) send(ctx context.Context, a renewal.Authorization) erro
 		AppID      string `json:"appid"`
 		Code       string `json:"authorization_code"`
 		CreateTime int64  `json:"create_time"`
-	}{"authorize", a.AppID, a.Code.Reveal(), a.CreateTime})
+		ExpiresAt  int64  `json:"expires_at,omitempty"`
+	}{"authorize", a.AppID, a.Code.Reveal(), a.CreateTime, a.ExpiresAt})
 	if err != nil {
 		return err
 	}

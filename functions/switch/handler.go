@@ -45,9 +45,14 @@ func newHandler(deps bootstrap.Deps) handler {
 		batchTokens = token.NewTableStore(batchDatabase, s.TokenTable, deps.Now)
 	}
 	check := checker{deps.WeChat, deps.Tokens(tokens), deps.Now}
+	directory := authorizer.Directory{
+		WeChat: deps.WeChat, Tokens: deps.Tokens(deps.Secrets),
+		Platform: platform.NewCache(deps.Secrets, s.TokenCacheTTL, deps.Now),
+	}
 	record := recorder{
-		check:    checker{limitedClient{deps.WeChat, make(chan struct{}, maxInFlight)}, deps.Tokens(batchTokens), deps.Now},
-		accounts: batchTable.Accounts(), bus: deps.Bus, log: deps.Log.Logger,
+		directory: directory,
+		check:     checker{limitedClient{deps.WeChat, make(chan struct{}, maxInFlight)}, deps.Tokens(batchTokens), deps.Now},
+		accounts:  batchTable.Accounts(), bus: deps.Bus, log: deps.Log.Logger,
 	}
 	queueClient := sqs.NewFromConfig(batches)
 	return handler{
@@ -59,10 +64,7 @@ func newHandler(deps bootstrap.Deps) handler {
 		},
 		survey: survey{
 			recorder: record, tokens: batchTokens, cursor: batchTable.SurveyCursor(), metrics: deps.Metrics, sleep: retry.Sleep,
-			directory: authorizer.Directory{
-				WeChat: deps.WeChat, Tokens: deps.Tokens(deps.Secrets),
-				Platform: platform.NewCache(deps.Secrets, s.TokenCacheTTL, deps.Now),
-			},
+			directory: directory,
 			queue: checkQueue{
 				recorder: record, client: queueClient, url: s.SwitchQueueURL,
 				worker: queue.NewWorker(queueClient, s.SwitchQueueURL, deps.Log.Logger),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/secret"
@@ -22,10 +23,11 @@ const (
 
 // recorder checks the switches of many accounts and records what it learns. Like its checker, it can't open one.
 type recorder struct {
-	check    checker
-	accounts state.Accounts
-	bus      *eventbus.Bus
-	log      *slog.Logger
+	check     checker
+	accounts  state.Accounts
+	directory authorizer.Directory
+	bus       *eventbus.Bus
+	log       *slog.Logger
 }
 
 // limitedClient lets as many requests go to WeChat at once as slots has room for.
@@ -68,9 +70,10 @@ func (r recorder) checkAndRecord(ctx context.Context, account state.Account) err
 	case errors.As(err, &unknown): // without a token it isn't an account by itself
 		return err
 	case errors.As(err, &refusal) && refusal.Known().Class == wechat.NotGranted:
+		ended := refusal.Code == authorizer.CodeEnded && r.hasEnded(ctx, account.AppID)
 		learn = func(a *state.Account) {
 			a.SetRefused(refusal.Code, found.at)
-			if refusal.Code == codeUnauthorized {
+			if ended {
 				a.EndAuthorization(asked)
 			}
 		}
@@ -86,8 +89,14 @@ func (r recorder) checkAndRecord(ctx context.Context, account state.Account) err
 	return err
 }
 
-// codeUnauthorized is WeChat's errcode for an authorization that ended.
-const codeUnauthorized = 61003
+// hasEnded confirms that an account's authorization ended. Where that can't be confirmed the next check asks again.
+func (r recorder) hasEnded(ctx context.Context, appID string) bool {
+	ended, err := r.directory.HasEnded(ctx, appID)
+	if err != nil {
+		r.log.InfoContext(ctx, "could not confirm that an authorization ended", "appid", appID, "error", err.Error())
+	}
+	return ended
+}
 
 // record changes an account. The events are published first: a crash in between publishes them twice, under the same id,
 // and never loses one. An account that needs no write costs no call.

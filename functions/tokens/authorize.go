@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
 
 	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
@@ -15,50 +18,69 @@ import (
 
 const (
 	parallelAuthorizations = 5
-	// retryAfter is how soon an authorization is tried again: a code works for ten minutes only.
-	retryAfter = 30 * time.Second
-	// retryAfterQuota is for 45011, a quota by the minute.
-	retryAfterQuota = time.Minute
+	// minAuthorizeDelay and maxAuthorizeDelay bound the growing waits between the attempts of an authorization.
+	minAuthorizeDelay = 30 * time.Second
+	maxAuthorizeDelay = 5 * time.Minute
 )
 
-// authorize exchanges the authorization code of one message of the queue.
-func (h *handler) authorize(ctx context.Context, body string) error {
+// authorize exchanges the authorization code of one message of the queue. An attempt that failed for what may pass comes again
+// until the code ends. Then the account's tokens come from WeChat's list of authorizers, or the account has to authorise
+// again.
+func (h *handler) authorize(ctx context.Context, m events.SQSMessage) error {
+	a, err := readAuthorization(m.Body)
+	if err != nil {
+		return err
+	}
+	work, done, _ := splitDeadline(ctx)
+	defer done()
+	if err := h.refreshComponentAlone(work, false); err != nil { // a code doesn't live until the next refresh-tokens
+		h.log().WarnContext(ctx, "the component token could not be renewed", "error", err.Error())
+	}
+	last := !a.HasCode(h.renewer.Now())
+	err = h.renewer.Exchange(work, a)
+	switch {
+	case err == nil:
+		return nil
+	case last && a.CodeEnds().Before(h.renewer.Now()) || !renewal.IsRetryable(err):
+		h.renewer.PublishAuthorizationEnd(ctx, a, err)
+		return err
+	}
+	h.renewer.PublishAuthorizationFailure(ctx, a, err)
+	return &queue.Again{Err: err, After: authorizeDelay(m, err)}
+}
+
+func readAuthorization(body string) (renewal.Authorization, error) {
 	var message struct {
 		Task       string `json:"task"`
 		AppID      string `json:"appid"`
 		Code       string `json:"authorization_code"`
 		CreateTime int64  `json:"create_time"`
+		ExpiresAt  int64  `json:"expires_at"`
 	}
-	if json.Unmarshal([]byte(body), &message) != nil || message.Task != "authorize" ||
-		!settings.IsAppID(message.AppID) || message.Code == "" {
-		return errors.New("the message is no authorization")
+	if json.Unmarshal([]byte(body), &message) != nil || message.Task != "authorize" || !settings.IsAppID(message.AppID) {
+		return renewal.Authorization{}, errors.New("the message is no authorization")
 	}
-	work, done, _ := splitDeadline(ctx)
-	defer done()
-	if err := h.refreshComponentAlone(work); err != nil { // a code doesn't live until the next refresh-tokens
-		h.log().WarnContext(ctx, "the component token could not be renewed", "error", err.Error())
-	}
-	err := h.renewer.Exchange(work, renewal.Authorization{
-		AppID: message.AppID, Code: secret.New(message.Code), CreateTime: message.CreateTime,
-	})
+	return renewal.Authorization{
+		AppID: message.AppID, Code: secret.New(message.Code), CreateTime: message.CreateTime, ExpiresAt: message.ExpiresAt,
+	}, nil
+}
+
+// authorizeDelay is how long to leave a message alone: longer each time it comes, and at least a minute for a quota by the
+// minute.
+func authorizeDelay(m events.SQSMessage, err error) time.Duration {
+	received, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
+	delay := min(minAuthorizeDelay<<min(max(received-1, 0), 10), maxAuthorizeDelay)
 	var refusal *wechat.Error
-	switch {
-	case err == nil:
-		return nil
-	case !renewal.IsRetryable(err):
-		h.renewer.PublishFailures(ctx, renewal.FailureOf(message.AppID, err, h.renewer.Now()))
-		return err
-	case errors.As(err, &refusal) && refusal.Known().Class == wechat.MinuteQuota:
-		return &queue.Again{Err: err, After: retryAfterQuota}
+	if errors.As(err, &refusal) && refusal.Known().Class == wechat.MinuteQuota {
+		delay = max(delay, time.Minute)
 	}
-	// Until the queue gives it to its dead letters: an operator may have to mend something.
-	return &queue.Again{Err: err, After: retryAfter}
+	return delay
 }
 
 // refreshComponentAlone renews the component token if it is due, for a task that renews no other tokens under the lease.
-func (h *handler) refreshComponentAlone(ctx context.Context) error {
+func (h *handler) refreshComponentAlone(ctx context.Context, force bool) error {
 	lease := h.renewer.Lease(renewal.TokenLeaseTimeout)
 	defer lease.Release(ctx)
-	_, _, err := h.renewer.RefreshComponentIfDue(ctx, lease)
+	_, _, err := h.renewer.RefreshComponentIfDue(ctx, lease, force)
 	return err
 }

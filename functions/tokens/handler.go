@@ -51,7 +51,7 @@ func (h *handler) router() trigger.Router {
 		Scheduled: "refresh-tokens",
 		Messages: func(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
 			return h.queue.Work(ctx, batch, parallelAuthorizations, func(ctx context.Context, m events.SQSMessage) error {
-				return h.authorize(ctx, m.Body)
+				return h.authorize(ctx, m)
 			}), nil
 		},
 		Events: map[string]func(context.Context, json.RawMessage) error{

@@ -11,6 +11,7 @@ import (
 
 	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -32,16 +33,22 @@ func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, e
 	result := importResult{Task: "import-accounts"}
 	work, done, hasTime := splitDeadline(ctx)
 	defer done()
-	unrenewed := h.refreshComponentAlone(work) // it may be the first task ever
-	learner := h.renewer.Directory.Learner(h.renewer.Accounts, math.MaxInt, h.log())
+	unrenewed := h.refreshComponentAlone(work, false) // it may be the first task ever
+	run := importRun{
+		renewer: h.renewer, ignoreMiniPrograms: h.ignoreMiniPrograms, list: h.renewer.Directory.List(),
+		learner: h.renewer.Directory.Learner(h.renewer.Accounts, math.MaxInt, h.log()),
+	}
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(maxParallel)
 	err := h.renewer.Directory.Each(work, func(one wechat.Authorizer) error {
+		if wechat.IsReleaseCheck(one.AppID) {
+			return nil
+		}
 		group.Go(func() error {
 			outcome := importFailed
 			if hasTime() {
-				outcome = h.importAccount(work, one, learner)
+				outcome = run.importAccount(work, one)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -83,24 +90,38 @@ func (r *importResult) count(outcome importOutcome) {
 	r.Accounts++
 }
 
-func (h *handler) importAccount(ctx context.Context, one wechat.Authorizer, learner *authorizer.Learner) importOutcome {
+// importRun is what a run has for each account.
+type importRun struct {
+	renewer            *renewal.Renewer
+	learner            *authorizer.Learner
+	list               *authorizer.List // read once, for all
+	ignoreMiniPrograms bool
+}
+
+func (r importRun) importAccount(ctx context.Context, one wechat.Authorizer) importOutcome {
 	fail := func(err error) importOutcome {
-		h.log().WarnContext(ctx, "an account could not be imported", "appid", one.AppID, "error", err.Error())
+		r.renewer.Log.WarnContext(ctx, "an account could not be imported", "appid", one.AppID, "error", err.Error())
 		return importFailed
 	}
-	account, err := h.renewer.Accounts.Get(ctx, one.AppID)
+	account, err := r.renewer.Accounts.Get(ctx, one.AppID)
 	if err != nil {
 		return fail(err)
 	}
 	hadItem := account.IsStored()
-	if account = learner.Learn(ctx, account); h.ignoreMiniPrograms && account.IsMiniProgram() {
+	if account = r.learner.Learn(ctx, account); r.ignoreMiniPrograms && account.IsMiniProgram() {
 		return importSkipped
 	}
-	outcome, err := h.importToken(ctx, one)
+	outcome, err := r.importToken(ctx, one)
 	if err != nil {
 		return fail(err)
 	}
-	if _, _, err = h.renewer.Accounts.Write(ctx, account, func(*state.Account) {}); err != nil {
+	switch tried, err := r.reviveAccount(ctx, account, one); {
+	case err != nil:
+		return fail(err)
+	case tried:
+		return importUpdated
+	}
+	if _, _, err = r.renewer.Accounts.Write(ctx, account, func(*state.Account) {}); err != nil {
 		return fail(err)
 	}
 	if !hadItem && outcome == importPresent {
@@ -109,9 +130,34 @@ func (h *handler) importAccount(ctx context.Context, one wechat.Authorizer, lear
 	return outcome
 }
 
+// reviveAccount tries an account once that was written off, since WeChat lists it with a refresh token: one that is recorded as
+// unauthorized, or that had to authorise again. It reports whether the account works again.
+func (r importRun) reviveAccount(ctx context.Context, account state.Account, one wechat.Authorizer) (revived bool, err error) {
+	if one.Refresh.IsZero() {
+		return false, nil
+	}
+	wait := r.renewer.Wait(ctx, one.AppID)
+	if account.Status != state.Unauthorized && !(wait.Failures > 0 && wait.Reauthorize) {
+		return false, nil
+	}
+	stored, err := r.renewer.Read(ctx, one.AppID)
+	if err != nil || stored.IsOwnAccount() {
+		return false, err
+	}
+	stored.Refresh = one.Refresh // the stored one may be a former authorization's
+	err = r.renewer.Attempt(ctx, stored, wait, true, func() error {
+		_, err := r.renewer.RenewAccount(ctx, stored, r.list, secret.Value{})
+		return err
+	})
+	if err != nil || account.Status == state.Authorized {
+		return err == nil, err
+	}
+	return true, r.renewer.Reauthorize(ctx, account)
+}
+
 // importToken stores an account's refresh token where it is missing.
-func (h *handler) importToken(ctx context.Context, one wechat.Authorizer) (importOutcome, error) {
-	stored, err := h.renewer.Read(ctx, one.AppID)
+func (r importRun) importToken(ctx context.Context, one wechat.Authorizer) (importOutcome, error) {
+	stored, err := r.renewer.Read(ctx, one.AppID)
 	if err != nil {
 		return importFailed, err
 	}
@@ -121,7 +167,7 @@ func (h *handler) importToken(ctx context.Context, one wechat.Authorizer) (impor
 	if one.Refresh.IsZero() {
 		return importFailed, renewal.ErrNoRefreshToken
 	}
-	_, err = h.renewer.UpdateToken(ctx, stored, func(_ context.Context, stored token.Record) (token.Record, error) {
+	_, err = r.renewer.UpdateToken(ctx, stored, func(_ context.Context, stored token.Record) (token.Record, error) {
 		if lacksRefreshToken(stored) {
 			stored.Refresh = one.Refresh
 		}

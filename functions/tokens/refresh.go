@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -42,16 +44,25 @@ type refreshRun struct {
 	learner *authorizer.Learner
 	breaker *breaker
 	hasTime func() bool // to begin with another account
+	force   bool        // tokens that would have to wait are fetched too
 
 	withoutAccounts bool // what is known of the accounts can't be read
 
-	mu     sync.Mutex
-	result refreshResult
+	mu          sync.Mutex
+	result      refreshResult
+	reauthorize int            // failures that only the account's administrator can mend
+	later       []token.Record // due accounts whose last fetch failed
 }
 
 // refreshAll does refresh-tokens: the component's token first, since the authorizers' are fetched with it, and then
 // every account's that is due, for as long as there is time. What is left is due in the next run too.
-func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error) {
+func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, error) {
+	var asked struct {
+		Force bool `json:"force"`
+	}
+	if err := json.Unmarshal(event, &asked); err != nil {
+		return nil, errors.New(`refresh-tokens: "force" has to be true or false`)
+	}
 	work, done, hasTime := splitDeadline(ctx)
 	defer done()
 	r := &refreshRun{
@@ -59,7 +70,7 @@ func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error
 		lease:   h.renewer.Lease(renewal.RunLeaseTimeout),
 		list:    h.renewer.Directory.List(),
 		learner: h.renewer.Directory.Learner(h.renewer.Accounts, authorizer.PerRun, h.log()),
-		breaker: newBreaker(), hasTime: hasTime,
+		breaker: newBreaker(), hasTime: hasTime, force: asked.Force,
 		result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}},
 	}
 	r.lease.Acquire(work)
@@ -82,7 +93,8 @@ func (h *handler) refreshAll(ctx context.Context, _ json.RawMessage) (any, error
 func (r *refreshRun) measure(ctx context.Context) {
 	now := r.renewer.Now()
 	r.metrics.Put(metrics.Refreshed, float64(r.result.Refreshed))
-	r.metrics.Put(metrics.RefreshFailures, float64(r.result.Failed))
+	r.metrics.Put(metrics.RefreshFailures, float64(r.result.Failed-r.reauthorize))
+	r.metrics.Put(metrics.AccountsToReauthorize, float64(r.reauthorize))
 	if t, err := r.renewer.Read(ctx, token.Component); err == nil && t.IsStored() {
 		r.metrics.Put(metrics.TokenAge, now.Sub(t.UpdatedAt).Seconds())
 		if !t.ExpiresAt.IsZero() {
@@ -95,7 +107,7 @@ func (r *refreshRun) measure(ctx context.Context) {
 }
 
 func (r *refreshRun) refreshComponent(ctx context.Context) {
-	renewed, previous, err := r.renewer.RefreshComponentIfDue(ctx, r.lease)
+	renewed, previous, err := r.renewer.RefreshComponentIfDue(ctx, r.lease, r.force)
 	switch {
 	case err != nil:
 		r.failed(ctx, token.Component, err)
@@ -137,7 +149,21 @@ func (r *refreshRun) refreshAccounts(ctx context.Context) error {
 		}
 	}
 	r.refreshPage(ctx, &group, page)
+	group.Wait()
+	r.refreshLater(ctx, &group)
 	return nil
+}
+
+// refreshLater refreshes the accounts whose last fetch failed. They come last, so that they starve nobody.
+func (r *refreshRun) refreshLater(ctx context.Context, group *errgroup.Group) {
+	later := r.later
+	for start := 0; start < len(later); start += pageSize {
+		page := later[start:min(start+pageSize, len(later))]
+		waits := r.readWaits(ctx, page)
+		for _, record := range page {
+			group.Go(func() error { r.refreshAccount(ctx, record, waits[record.Owner]); return nil })
+		}
+	}
 }
 
 func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, page []token.Record) {
@@ -146,20 +172,51 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 		owners = append(owners, record.Owner)
 	}
 	accounts := r.readAccounts(ctx, owners)
+	var due []token.Record
 	for _, record := range page {
 		account, known := accounts[record.Owner]
-		due := r.renewer.IsDue(record)
 		if known && settings.IsAppID(record.Owner) && (!account.IsStored() || account.Kind == "") {
 			account = r.complete(ctx, account, record)
 		}
 		switch {
 		case account.Status == state.Unauthorized && !record.IsOwnAccount(), r.ignoreMiniPrograms && account.IsMiniProgram():
-		case due:
-			group.Go(func() error { r.refreshAccount(ctx, record); return nil })
+		case r.renewer.IsDue(record):
+			due = append(due, record)
 		default:
 			r.count(&r.result.Fresh)
 		}
 	}
+	waits := r.readWaits(ctx, due)
+	for _, record := range due {
+		wait := waits[record.Owner]
+		if wait.Failures > 0 {
+			r.later = append(r.later, record)
+			continue
+		}
+		group.Go(func() error { r.refreshAccount(ctx, record, wait); return nil })
+	}
+}
+
+// readWaits reads the waits of due accounts, by appid; the others have none.
+func (r *refreshRun) readWaits(ctx context.Context, due []token.Record) map[string]state.Wait {
+	var owners []string
+	waits := make(map[string]state.Wait, len(due))
+	for _, record := range due {
+		owners = append(owners, record.Owner)
+		waits[record.Owner] = state.Wait{Owner: record.Owner}
+	}
+	if r.withoutAccounts || len(owners) == 0 {
+		return waits
+	}
+	ctx, cancel := context.WithTimeout(ctx, accountsTimeout)
+	defer cancel()
+	stored, err := r.renewer.Waits.GetAll(ctx, owners)
+	if err != nil {
+		r.withoutAccounts = true
+		r.log.WarnContext(ctx, "refreshing tokens without what is known of their last failure", "error", err.Error())
+	}
+	maps.Copy(waits, stored)
+	return waits
 }
 
 // accountsTimeout is how long a page of accounts' items is waited for. DynamoDB answers within milliseconds.
@@ -200,7 +257,7 @@ func (r *refreshRun) complete(ctx context.Context, account state.Account, record
 }
 
 // refreshAccount refreshes the token of one account that is due.
-func (r *refreshRun) refreshAccount(ctx context.Context, record token.Record) {
+func (r *refreshRun) refreshAccount(ctx context.Context, record token.Record, wait state.Wait) {
 	own := record.IsOwnAccount()
 	if !own {
 		if !r.breaker.enter() {
@@ -218,8 +275,15 @@ func (r *refreshRun) refreshAccount(ctx context.Context, record token.Record) {
 		return
 	}
 	r.lease.Extend(ctx)
-	changed, err := r.renewer.RenewAccount(ctx, record, r.list, secret.Value{})
+	changed := false
+	err := r.renewer.Attempt(ctx, record, wait, r.force, func() (err error) {
+		changed, err = r.renewer.RenewAccount(ctx, record, r.list, secret.Value{})
+		return err
+	})
+	var waiting *renewal.WaitingError
 	switch {
+	case errors.As(err, &waiting):
+		r.failed(ctx, record.Owner, err)
 	case err != nil && !own && concernsPlatform(err):
 		r.breaker.platformFailure(renewal.FailureOf(record.Owner, err, r.renewer.Now()))
 		r.logFailure(ctx, record.Owner, err)
@@ -242,6 +306,9 @@ func (r *refreshRun) count(n *int) {
 }
 
 func (r *refreshRun) failed(ctx context.Context, appID string, err error) {
+	if renewal.NeedsReauthorization(err) {
+		r.count(&r.reauthorize)
+	}
 	r.fail(renewal.FailureOf(appID, err, r.renewer.Now()))
 	r.logFailure(ctx, appID, err)
 }

@@ -37,10 +37,17 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	if !renew {
 		return err
 	}
-	if d.AppID == token.Component {
-		err = h.renewer.RenewComponent(work, stored)
-	} else {
-		_, err = h.renewer.RenewAccount(work, stored, h.renewer.Directory.List(), stored.Access)
+	err = h.renewer.Attempt(work, stored, h.renewer.Wait(work, d.AppID), false, func() error {
+		if d.AppID == token.Component {
+			return h.renewer.RenewComponent(work, stored)
+		}
+		_, err := h.renewer.RenewAccount(work, stored, h.renewer.Directory.List(), stored.Access)
+		return err
+	})
+	var waiting *renewal.WaitingError
+	if errors.As(err, &waiting) { // its failure was published
+		h.log().InfoContext(ctx, "a rejected token has to wait", "appid", d.AppID, "until", waiting.Wait.Until)
+		return nil
 	}
 	if err != nil {
 		h.log().WarnContext(ctx, "a rejected token could not be renewed", "appid", d.AppID, "error", err.Error())

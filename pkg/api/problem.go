@@ -16,6 +16,7 @@ type Problem struct {
 	Err     error
 	Header  map[string]string
 	Members map[string]any // further members of the body
+	Quiet   bool           // the handler logs it
 }
 
 func (p *Problem) Error() string { return p.Err.Error() }

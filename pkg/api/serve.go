@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -67,6 +68,10 @@ func refuse(ctx context.Context, log *slog.Logger, request *Request, err error) 
 	level := slog.LevelInfo
 	if response.Status >= http.StatusInternalServerError {
 		level = slog.LevelWarn
+	}
+	var more *Problem
+	if errors.As(err, &more) && more.Quiet {
+		return response.encode(request)
 	}
 	log.Log(ctx, level, "request refused", "method", request.Method, "path", request.Path,
 		"status", response.Status, "problem", f.Kind, "error", err.Error())

@@ -63,6 +63,20 @@ func (d Directory) Info(ctx context.Context, appID string) (wechat.AuthorizerInf
 	})
 }
 
+// CodeEnded is WeChat's errcode for an authorization that ended.
+const CodeEnded = 61003
+
+// HasEnded asks WeChat once more whether an account's authorization ended. A single refusal with [CodeEnded] isn't enough to
+// write an account off.
+func (d Directory) HasEnded(ctx context.Context, appID string) (bool, error) {
+	_, err := d.Info(ctx, appID)
+	var refusal *wechat.Error
+	if errors.As(err, &refusal) && refusal.Code == CodeEnded {
+		return true, nil
+	}
+	return false, err
+}
+
 // ListError is the error where WeChat's list of authorizers can't be read.
 type ListError struct{ Err error }
 

@@ -32,19 +32,24 @@ func SwitchOpened(before state.Account) Event {
 // Authorized is the event that an account authorised the platform, by a push of that time in Unix seconds.
 func Authorized(a state.Account, at int64) Event { return statusEvent(AccountAuthorized, a, at) }
 
+// Reauthorized is the event that an account works again that was recorded as unauthorized.
+func Reauthorized(a state.Account) Event {
+	return statusEvent(AccountAuthorized, a, a.StatusAt, "again")
+}
+
 // AuthorizationEnded is the event that an account's authorization ended, by a push of that time in Unix seconds, or of the
 // last push before it became known otherwise.
 func AuthorizationEnded(a state.Account, at int64) Event {
 	return statusEvent(AccountUnauthorized, a, at)
 }
 
-func statusEvent(detailType string, a state.Account, at int64) Event {
+func statusEvent(detailType string, a state.Account, key ...any) Event {
 	return Event{DetailType: detailType, Detail: struct {
 		ID    string              `json:"id"`
 		AppID string              `json:"appid"`
 		Kind  *wechat.AccountKind `json:"kind"` // null, as the name, where it isn't known
 		Name  *string             `json:"name"`
-	}{ID(detailType, a.AppID, at), a.AppID, known(a.Kind), known(a.Name)}}
+	}{ID(append([]any{detailType, a.AppID}, key...)...), a.AppID, known(a.Kind), known(a.Name)}}
 }
 
 func known[T ~string](text T) *T {

@@ -41,6 +41,7 @@ const (
 	AccountUnauthorized = "Account Unauthorized"
 	TokenRejected       = "Token Rejected"
 	TokenRefreshFailed  = "Token Refresh Failed"
+	PushReceived        = "Push Received"
 )
 
 // Event is one event: its detail-type and its detail, which encodes to a JSON object of at most [MaxDetail] bytes.

@@ -30,17 +30,19 @@ const (
 	TokenTimeToExpiry = "TokenTimeToExpiry" // s: of the component token
 	TicketAge         = "TicketAge"         // s
 	Refreshed         = "Refreshed"
-	RefreshFailures   = "RefreshFailures"
-	Drafts            = "Drafts"
-	CacheHits         = "CacheHits"
-	CacheMisses       = "CacheMisses"
-	AccountsOpen      = "AccountsOpen"
-	AccountsClosed    = "AccountsClosed"
-	AccountsUnknown   = "AccountsUnknown"
-	QuotaRefusals     = "QuotaRefusals"
-	WhitelistRefusals = "WhitelistRefusals"
-	Notices           = "Notices"        // that a robot took, counted for each robot
-	NoticeFailures    = "NoticeFailures" // that a robot did not take, at each try
+	// AccountsToReauthorize are the accounts whose administrators have to authorise the platform again.
+	AccountsToReauthorize = "AccountsToReauthorize"
+	RefreshFailures       = "RefreshFailures" // without those that only an account's administrator can mend
+	Drafts                = "Drafts"
+	CacheHits             = "CacheHits"
+	CacheMisses           = "CacheMisses"
+	AccountsOpen          = "AccountsOpen"
+	AccountsClosed        = "AccountsClosed"
+	AccountsUnknown       = "AccountsUnknown"
+	QuotaRefusals         = "QuotaRefusals"
+	WhitelistRefusals     = "WhitelistRefusals"
+	Notices               = "Notices"        // that a robot took, counted for each robot
+	NoticeFailures        = "NoticeFailures" // that a robot did not take, at each try
 )
 
 // The metrics of calls to WeChat, with the dimensions FunctionName and Call; WeChatErrors with ErrorClass too.

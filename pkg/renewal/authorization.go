@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/secret"
@@ -18,8 +17,25 @@ import (
 // Authorization is an account's authorization of the platform, as WeChat pushed it.
 type Authorization struct {
 	AppID      string
-	Code       secret.Value // works once
+	Code       secret.Value // works once; empty: the push had none that can be read
 	CreateTime int64        // Unix seconds
+	ExpiresAt  int64        // of the code, in Unix seconds; 0: not known
+}
+
+// codeLifetime is how long a code works where the push doesn't say.
+const codeLifetime = time.Hour
+
+// CodeEnds is when the code doesn't work any more.
+func (a Authorization) CodeEnds() time.Time {
+	if a.ExpiresAt != 0 {
+		return time.Unix(a.ExpiresAt, 0)
+	}
+	return time.Unix(a.CreateTime, 0).Add(codeLifetime)
+}
+
+// HasCode reports whether the code may still work.
+func (a Authorization) HasCode(now time.Time) bool {
+	return !a.Code.IsZero() && now.Round(0).Before(a.CodeEnds())
 }
 
 // ErrOtherAccount is the error where WeChat gives another account's tokens for a code.
@@ -39,6 +55,7 @@ func (r *Renewer) Exchange(ctx context.Context, a Authorization) error {
 	if err := r.exchange(ctx, a); err != nil {
 		return err
 	}
+	r.endWait(ctx, a.AppID)
 	before, after, err := r.Accounts.Update(ctx, a.AppID, func(account *state.Account) {
 		account.SetStatus(state.Authorized, a.CreateTime)
 	})
@@ -64,6 +81,9 @@ func (r *Renewer) exchange(ctx context.Context, a Authorization) error {
 	if err != nil && !errors.As(err, &malformed) { // a record that can't be read is replaced
 		return err
 	}
+	if !a.HasCode(r.Now()) {
+		return r.recover(ctx, a, stored)
+	}
 	type answer struct {
 		appID string
 		grant wechat.Grant
@@ -82,6 +102,9 @@ func (r *Renewer) exchange(ctx context.Context, a Authorization) error {
 	}
 	if got.appID != a.AppID {
 		return fmt.Errorf("exchange the code of %s: %w", a.AppID, ErrOtherAccount)
+	}
+	if r.isIgnored(ctx, a.AppID) {
+		return nil
 	}
 	granted, list := false, r.Directory.List()
 	_, err = r.UpdateToken(ctx, stored, func(ctx context.Context, stored token.Record) (token.Record, error) {
@@ -106,15 +129,44 @@ func (r *Renewer) recover(ctx context.Context, a Authorization, stored token.Rec
 	if !stored.Access.IsZero() && !stored.UpdatedAt.Before(time.Unix(a.CreateTime, 0)) { // WeChat cuts off what is less than a second
 		return nil
 	}
+	if r.isIgnored(ctx, a.AppID) {
+		return nil
+	}
 	stored.Refresh = secret.Value{} // a former authorization's
-	return r.recoverFromList(ctx, stored, r.Directory.List())
-}
-
-func (r *Renewer) recoverFromList(ctx context.Context, stored token.Record, list *authorizer.List) error {
+	list := r.Directory.List()
 	_, err := r.UpdateToken(ctx, stored, func(ctx context.Context, stored token.Record) (token.Record, error) {
 		return r.refresh(ctx, stored, list)
 	})
 	return err
+}
+
+// isIgnored reports whether an account is a mini program whose tokens are not to be stored. Its kind can be asked for only
+// after its code was exchanged. One whose kind can't be learnt counts as an Official Account.
+func (r *Renewer) isIgnored(ctx context.Context, appID string) bool {
+	if !r.IgnoreMiniPrograms {
+		return false
+	}
+	info, err := r.Directory.Info(ctx, appID)
+	return err == nil && info.Kind == wechat.MiniProgram
+}
+
+// PublishAuthorizationFailure publishes that an authorization failed, once for each, whatever was published of the
+// account's token before.
+func (r *Renewer) PublishAuthorizationFailure(ctx context.Context, a Authorization, err error) {
+	first, noteErr := r.State.NoteAuthorizationFailure(ctx, a.AppID, a.CreateTime)
+	if noteErr != nil {
+		r.Log.WarnContext(ctx, "could not note that an authorization's failure was published", "appid", a.AppID, "error", noteErr.Error())
+	}
+	if first || noteErr != nil {
+		r.publish(ctx, FailureOf(a.AppID, err, r.Now()))
+	}
+}
+
+// PublishAuthorizationEnd publishes that an authorization is given up: the account has to authorise again.
+func (r *Renewer) PublishAuthorizationEnd(ctx context.Context, a Authorization, err error) {
+	f := FailureOf(a.AppID, err, r.Now())
+	f.Action = reauthorizeAction(a.AppID)
+	r.publish(ctx, f)
 }
 
 // IsRetryable reports whether an exchange that failed may work later. What an operator has to mend counts too.
@@ -127,18 +179,4 @@ func IsRetryable(err error) bool {
 		return refusal.Known().Class != wechat.NotGranted && refusal.Known().Repeat != wechat.RepeatNever
 	}
 	return true
-}
-
-// PublishFailures publishes that tokens could not be renewed.
-func (r *Renewer) PublishFailures(ctx context.Context, failures ...Failure) {
-	var events []eventbus.Event
-	for _, f := range failures {
-		events = append(events, eventbus.Event{DetailType: eventbus.TokenRefreshFailed, Detail: struct {
-			Failure
-			Errmsg string `json:"errmsg"`
-		}{f, f.Errmsg}})
-	}
-	if err := r.Bus.Publish(ctx, events...); err != nil {
-		r.Log.WarnContext(ctx, "could not publish that token refreshes failed", "error", err.Error())
-	}
 }

@@ -28,23 +28,33 @@ const (
 func FailureOf(appID string, err error, now time.Time) Failure {
 	f := Failure{AppID: appID, Errmsg: err.Error()}
 	var refusal *wechat.Error
-	if errors.As(err, &refusal) {
+	var waiting *WaitingError
+	switch {
+	case errors.As(err, &waiting):
+		f.Errcode = waiting.Wait.Errcode
+	case errors.As(err, &refusal):
 		f.Errcode, f.Errmsg = refusal.Code, refusal.Message
 	}
 	switch {
+	case waiting != nil && waiting.Wait.Reauthorize:
+		f.Action = reauthorizeAction(appID)
 	case errors.Is(err, ErrTicket):
 		f.Action = "WeChat was asked to push tickets, about every ten minutes; the next run tries again. " +
 			"The platform's operator: if none comes, check that the callback URL in the platform's settings is this bundle's."
 	case errors.Is(err, ErrNoRefreshToken), isRefused(err, codeRefreshToken):
-		f.Action = fmt.Sprintf("The account's administrator: authorise the platform again (%s).", appID)
+		f.Action = reauthorizeAction(appID)
 	case errors.Is(err, ErrOtherAccount):
 		f.Action = "The platform's operator: find out who sends authorization codes of other accounts."
-	case f.Errcode == codeCredential && takesSecret(refusal.Call):
+	case refusal != nil && refusal.Code == codeCredential && takesSecret(refusal.Call):
 		f.Action = wechat.Lookup(codeSecret).Action
 	default:
 		f.Action = fault.Of(err, now).Action
 	}
 	return f
+}
+
+func reauthorizeAction(appID string) string {
+	return fmt.Sprintf("The account's administrator: authorise the platform again (%s).", appID)
 }
 
 // takesSecret reports whether a call of WeChat takes an app secret in place of a token.

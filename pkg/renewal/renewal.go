@@ -37,7 +37,6 @@ import (
 	"wechat-draftbox/pkg/cache"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/platform"
-	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/ticket"
@@ -70,10 +69,13 @@ type Renewer struct {
 	Tickets       ticket.Store
 	State         state.Table
 	Accounts      state.Accounts
+	Waits         state.Waits
 	Directory     authorizer.Directory
 	Bus           *eventbus.Bus
 	Log           *slog.Logger
-	Now           func() time.Time // the wall clock
+
+	IgnoreMiniPrograms bool             // store no tokens of theirs
+	Now                func() time.Time // the wall clock
 }
 
 // New makes the renewer of a function.
@@ -92,12 +94,14 @@ func New(deps bootstrap.Deps) *Renewer {
 		Bus:      deps.Bus,
 		Log:      deps.Log.Logger,
 		Now:      deps.Now,
+
+		IgnoreMiniPrograms: s.IgnoreMiniPrograms,
 	}
 	r.AccountTokens = r.Secrets
 	if s.AccountTokenStore == settings.DynamoDB {
 		r.AccountTokens = r.Table
 	}
-	r.Accounts = r.State.Accounts()
+	r.Accounts, r.Waits = r.State.Accounts(), r.State.Waits()
 	r.Directory = authorizer.Directory{WeChat: r.WeChat, Platform: r.Platform, Tokens: r.Tokens}
 	return r
 }
@@ -202,169 +206,4 @@ func applyGrant(t token.Record, grant wechat.Grant, asked time.Time) token.Recor
 		t.Refresh = grant.Refresh
 	}
 	return t
-}
-
-// ErrTicket is the error where there is no ticket, or none that WeChat accepts, and WeChat was asked to push one.
-var ErrTicket = errors.New("no ticket that WeChat accepts; asked it to push tickets")
-
-// RenewComponent fetches a component token and stores it in place of previous.
-func (r *Renewer) RenewComponent(ctx context.Context, previous token.Record) error {
-	_, err := r.UpdateToken(ctx, previous, r.fetchComponent)
-	return err
-}
-
-func (r *Renewer) fetchComponent(ctx context.Context, previous token.Record) (token.Record, error) {
-	p, err := r.Platform.Get(ctx)
-	if err != nil {
-		return previous, err
-	}
-	newest, err := r.Tickets.Load(ctx)
-	if errors.Is(err, ticket.ErrNone) {
-		return previous, r.startPushes(ctx, p, err)
-	}
-	if err != nil {
-		return previous, err
-	}
-	asked := r.Now()
-	grant, err := r.WeChat.ComponentToken(ctx, p.Platform, newest.Text)
-	var refusal *wechat.Error
-	if errors.As(err, &refusal) && refusal.Known().Repeat == wechat.RepeatNewTicket {
-		return previous, r.startPushes(ctx, p, err)
-	}
-	if err != nil {
-		return previous, err
-	}
-	return applyGrant(previous, grant, asked), nil
-}
-
-// startPushes has WeChat push tickets. It does no harm where it does already.
-func (r *Renewer) startPushes(ctx context.Context, p platform.Platform, cause error) error {
-	if err := r.WeChat.StartPushTicket(ctx, p.Platform); err != nil {
-		return fmt.Errorf("%w, and WeChat could not be asked for one: %w", cause, err)
-	}
-	return fmt.Errorf("%w: %w", ErrTicket, cause)
-}
-
-// RefreshComponentIfDue renews the component token under the lease if it is due, missing or malformed. The record is what
-// was stored before.
-func (r *Renewer) RefreshComponentIfDue(ctx context.Context, lease *Lease) (renewed bool, previous token.Record, err error) {
-	previous, due, err := r.componentDue(ctx)
-	if due && lease.Acquire(ctx) {
-		previous, due, err = r.componentDue(ctx)
-	}
-	if !due {
-		return false, previous, err
-	}
-	err = r.RenewComponent(ctx, previous)
-	return err == nil, previous, err
-}
-
-func (r *Renewer) componentDue(ctx context.Context) (t token.Record, due bool, err error) {
-	t, err = r.Read(ctx, token.Component)
-	var malformed *awserror.Malformed
-	return t, errors.As(err, &malformed) || err == nil && r.IsDue(t), err
-}
-
-// RenewAccount renews an account's token, whichever kind of account it is. rejected is the token that WeChat refused, or
-// empty.
-func (r *Renewer) RenewAccount(ctx context.Context, previous token.Record, list *authorizer.List, rejected secret.Value) (changed bool, err error) {
-	if previous.IsOwnAccount() {
-		return r.renewOwn(ctx, previous, rejected)
-	}
-	return true, r.renewAuthorizer(ctx, previous, list)
-}
-
-// renewOwn fetches the token of an own account. WeChat gives the same one until near its end. It is made to give another one
-// where the same one comes back and has little life left, or is the rejected one.
-func (r *Renewer) renewOwn(ctx context.Context, previous token.Record, rejected secret.Value) (changed bool, err error) {
-	return r.UpdateToken(ctx, previous, func(ctx context.Context, previous token.Record) (token.Record, error) {
-		asked := r.Now()
-		grant, err := r.WeChat.StableToken(ctx, previous.Owner, previous.AppSecret, false)
-		if err == nil && (grant.Access.Equal(rejected) || grant.Access.Equal(previous.Access) && grant.Life <= forceWindow) {
-			asked = r.Now()
-			grant, err = r.WeChat.StableToken(ctx, previous.Owner, previous.AppSecret, true)
-		}
-		if err != nil {
-			return previous, err
-		}
-		return applyGrant(previous, grant, asked), nil
-	})
-}
-
-// ErrNoRefreshToken is the error where an account's refresh token is neither stored nor in WeChat's list.
-var ErrNoRefreshToken = errors.New("the account has no refresh token, and WeChat's list of authorizers has none either")
-
-// renewAuthorizer fetches the token of an account that authorised the platform. A refresh token that is missing or refused
-// is taken from list, once. Where WeChat says that the authorization ended, that is published and recorded.
-func (r *Renewer) renewAuthorizer(ctx context.Context, previous token.Record, list *authorizer.List) error {
-	asked := r.Now()
-	_, err := r.UpdateToken(ctx, previous, func(ctx context.Context, previous token.Record) (token.Record, error) {
-		return r.refresh(ctx, previous, list)
-	})
-	if isRefused(err, codeUnauthorized) {
-		return errors.Join(err, r.endAuthorization(ctx, previous.Owner, asked))
-	}
-	return err
-}
-
-// refresh fetches an authorizer's token with the stored refresh token, or else with the one that list has.
-func (r *Renewer) refresh(ctx context.Context, previous token.Record, list *authorizer.List) (token.Record, error) {
-	if !previous.Refresh.IsZero() {
-		next, err := r.refreshWith(ctx, previous, previous.Refresh)
-		if !isRefused(err, codeRefreshToken) {
-			return next, err
-		}
-	}
-	listed, err := list.RefreshToken(ctx, previous.Owner)
-	if err != nil {
-		return previous, err
-	}
-	if listed.IsZero() {
-		return previous, ErrNoRefreshToken
-	}
-	return r.refreshWith(ctx, previous, listed)
-}
-
-const (
-	codeUnauthorized = 61003 // the authorization ended
-	codeRefreshToken = 61023 // the refresh token is not valid
-)
-
-func isRefused(err error, code int) bool {
-	var refusal *wechat.Error
-	return errors.As(err, &refusal) && refusal.Code == code
-}
-
-func (r *Renewer) refreshWith(ctx context.Context, previous token.Record, refresh secret.Value) (token.Record, error) {
-	p, err := r.Platform.Get(ctx)
-	if err != nil {
-		return previous, err
-	}
-	asked := r.Now()
-	grant, err := token.Call(ctx, r.Tokens, token.Component, func(ctx context.Context, component secret.Value) (wechat.Grant, error) {
-		asked = r.Now()
-		return r.WeChat.AuthorizerToken(ctx, component, p.AppID, previous.Owner, refresh)
-	})
-	if err != nil {
-		return previous, err
-	}
-	previous.Refresh = refresh
-	return applyGrant(previous, grant, asked), nil
-}
-
-// endAuthorization publishes and records that WeChat said the authorization had ended when it was asked, so that the
-// account isn't refreshed any more.
-func (r *Renewer) endAuthorization(ctx context.Context, appID string, asked time.Time) error {
-	end := func(a *state.Account) { a.EndAuthorization(asked) }
-	before, err := r.Accounts.Get(ctx, appID)
-	if err != nil {
-		return err
-	}
-	after := before
-	end(&after)
-	if err := r.Bus.Publish(ctx, eventbus.AccountChanges(before, after)...); err != nil {
-		return err
-	}
-	_, _, err = r.Accounts.Write(ctx, before, end)
-	return err
 }

@@ -70,8 +70,15 @@ type Reader struct {
 	now      func() time.Time
 	loads    cache.Group[loadKey, Record]
 
-	mu    sync.Mutex
-	cache map[string]cached
+	mu       sync.Mutex
+	cache    map[string]cached
+	notified map[string]notification
+}
+
+// notification is the last report of a rejection.
+type notification struct {
+	version string
+	at      time.Time
 }
 
 type cached struct {
@@ -86,7 +93,7 @@ type loadKey struct {
 
 // NewReader makes a reader that caches a token for ttl, and not past its expiry. now is the wall clock.
 func NewReader(store Getter, notifier RejectionNotifier, ttl time.Duration, now func() time.Time) *Reader {
-	return &Reader{store: store, notifier: notifier, ttl: ttl, now: now, cache: make(map[string]cached)}
+	return &Reader{store: store, notifier: notifier, ttl: ttl, now: now, cache: make(map[string]cached), notified: make(map[string]notification)}
 }
 
 // Call calls WeChat with the owner's token. If WeChat refuses the token, it is read afresh, and the call is made once
@@ -127,9 +134,28 @@ func Call[T any](ctx context.Context, reader *Reader, owner string, call func(co
 	}
 	var e *wechat.Error
 	if errors.As(refusal, &e) {
-		reader.notifier.TokenRejected(ctx, owner, e.Code, fresh.Version)
+		reader.notify(ctx, owner, e.Code, fresh.Version)
 	}
 	return none, refusal
+}
+
+// notifyInterval is how often the rejection of one version of a token is reported: clients' requests must not become calls
+// of WeChat's token API.
+const notifyInterval = time.Minute
+
+// notify reports a rejection, unless that of the same version was reported a moment ago.
+func (r *Reader) notify(ctx context.Context, owner string, errcode int, version string) {
+	now := r.now().Round(0)
+	r.mu.Lock()
+	last := r.notified[owner]
+	due := last.version != version || now.Sub(last.at) >= notifyInterval || now.Before(last.at)
+	if due {
+		r.notified[owner] = notification{version, now}
+	}
+	r.mu.Unlock()
+	if due {
+		r.notifier.TokenRejected(ctx, owner, errcode, version)
+	}
 }
 
 // Write is [Call] for a call that changes something. It gets half of the time that is left; the other half is for a look

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/cache"
+	"wechat-draftbox/pkg/platform"
+	"wechat-draftbox/pkg/push"
+)
+
+// retryPlatformAfter is how long a failure to read the platform secret is remembered: requests of strangers must not become
+// calls of Secrets Manager.
+const retryPlatformAfter = 5 * time.Second
+
+// receiverCache makes the receiver of pushes from the platform secret.
+type receiverCache struct {
+	platform *cache.Value[platform.Platform]
+	now      func() time.Time
+
+	mu       sync.Mutex
+	failedAt time.Time
+	err      error
+}
+
+func (c *receiverCache) get(ctx context.Context) (*push.Receiver, error) {
+	if err := c.failure(); err != nil {
+		return nil, err
+	}
+	receiver, err := c.create(ctx)
+	if err != nil && ctx.Err() == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.failedAt, c.err = c.now().Round(0), err
+	}
+	return receiver, err
+}
+
+func (c *receiverCache) create(ctx context.Context) (*push.Receiver, error) {
+	p, err := c.platform.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	receiver, err := push.NewReceiver(p.AppID, p.MessageToken, p.EncodingAESKey, p.PreviousAESKey)
+	if err != nil {
+		return nil, fmt.Errorf("the platform secret: %w", err)
+	}
+	return receiver, nil
+}
+
+func (c *receiverCache) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if age := c.now().Round(0).Sub(c.failedAt); age >= 0 && age < retryPlatformAfter {
+		return c.err
+	}
+	return nil
+}
+
+// refusalLog logs refused requests once a minute, with their number.
+type refusalLog struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu       sync.Mutex
+	loggedAt time.Time
+	count    int
+}
+
+// note counts a refusal, and returns it so that it isn't logged by itself.
+func (l *refusalLog) note(ctx context.Context, err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count++
+	if now := l.now().Round(0); now.Sub(l.loggedAt) >= time.Minute || now.Before(l.loggedAt) {
+		text := err.Error()
+		if cause := unwrap(err); cause != nil {
+			text += ": " + cause.Error()
+		}
+		l.log.WarnContext(ctx, "requests to the callback were refused", "count", l.count, "last", text)
+		l.loggedAt, l.count = now, 0
+	}
+	return &api.Problem{Err: err, Quiet: true}
+}
+
+func unwrap(err error) error {
+	u, ok := err.(interface{ Unwrap() error })
+	if !ok {
+		return nil
+	}
+	return u.Unwrap()
+}

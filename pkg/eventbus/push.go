@@ -1,0 +1,20 @@
+package eventbus
+
+import (
+	"encoding/json"
+
+	"wechat-draftbox/pkg/push"
+)
+
+// Received is the event that hands a push on to the operator's other systems. Its id is made of what the push says, so that
+// it is the same each time WeChat sends the push.
+func Received(p push.Push) Event {
+	fields, _ := json.Marshal(p.Fields) // sorted by key; texts always encode
+	return Event{DetailType: PushReceived, Detail: struct {
+		ID         string            `json:"id"`
+		InfoType   string            `json:"info_type"`
+		AppID      string            `json:"appid"` // empty: the push names none
+		CreateTime int64             `json:"create_time"`
+		Fields     map[string]string `json:"fields"`
+	}{ID(PushReceived, p.InfoType, p.AuthorizerAppID, p.CreateTime, string(fields)), string(p.InfoType), p.AuthorizerAppID, p.CreateTime, p.Fields}}
+}
