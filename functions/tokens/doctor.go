@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +64,7 @@ const (
 	checkQuota      = "draft list quota"
 	checkWhitelist  = "whitelist"
 	checkAccounts   = "account tokens"
+	checkWrittenOff = "accounts written off"
 	checkStateTable = "state table"
 	checkTokenTable = "token table"
 	runRefreshFirst = `The bundle's operator: run the task refresh-tokens and look at its result.`
@@ -152,62 +154,73 @@ func (h *handler) examineComponent(ctx context.Context, d *diagnosis) (token.Rec
 func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) {
 	quota, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access)
 	var refusal *wechat.Error
-	known := errors.As(err, &refusal)
-	advice := fault.Of(err, h.renewer.Now()).Action
-	unlisted := known && refusal.Known().Class == wechat.Whitelist
-	switch {
-	case err == nil:
-		d.pass(checkAccepted, "WeChat takes it")
-	case unlisted:
-		d.fail(checkAccepted, "not known: WeChat refuses the address before it looks at the token", "Mend the whitelist first.")
-	default:
-		d.fail(checkAccepted, err.Error(), advice)
+	refused := errors.As(err, &refusal)
+	action := fault.Of(err, h.renewer.Now()).Action
+	if refused && refusal.Known().Class == wechat.Whitelist {
+		const first = "Mend the whitelist first."
+		d.fail(checkAccepted, "not known: WeChat refuses the address before it looks at the token", first)
+		d.fail(checkQuota, "not known: WeChat refuses the address", first)
+		d.fail(checkWhitelist, "WeChat refuses the bundle's address: "+h.refusedAddresses(ctx, stored, refusal), action)
+		return
+	}
+	if err == nil {
+		d.pass(checkAccepted, "WeChat accepts it")
+	} else {
+		d.fail(checkAccepted, err.Error(), action)
 	}
 	switch {
-	case unlisted:
-		d.fail(checkQuota, "not known: WeChat refuses the address", "Mend the whitelist first.")
 	case err != nil:
-		d.fail(checkQuota, "not known: "+err.Error(), advice)
+		d.fail(checkQuota, "not known: "+err.Error(), action)
+	case !quota.IsKnown():
+		d.pass(checkQuota, "WeChat gives no number")
 	case quota.Left <= 0:
 		d.fail(checkQuota, fmt.Sprintf("used up: %d of %d today", quota.Used, quota.Limit),
 			fault.Of(&wechat.Error{Code: 45009}, h.renewer.Now()).Action)
 	default:
 		d.pass(checkQuota, "%d used, %d left of %d today", quota.Used, quota.Left, quota.Limit)
 	}
-	address := h.egressIP
-	if known && refusal.EgressIP() != "" {
-		address = refusal.EgressIP()
-	}
 	switch {
-	case unlisted:
-		if address == "" {
-			address = "not named"
-		}
-		d.fail(checkWhitelist, "WeChat refuses the bundle's address: "+address, advice)
-	case err != nil && !known:
-		d.fail(checkWhitelist, "not known: "+err.Error(), advice)
-	case address == "":
+	case err != nil && !refused:
+		d.fail(checkWhitelist, "not known: "+err.Error(), action)
+	case h.egressIP == "":
 		d.pass(checkWhitelist, "a call was not refused for its address, so the bundle's is in it")
 	default:
-		d.pass(checkWhitelist, "a call was not refused for its address, so the bundle's (%s) is in it", address)
+		d.pass(checkWhitelist, "a call was not refused for its address, so the bundle's (%s) is in it", h.egressIP)
 	}
 }
 
+// refusedAddresses are the addresses that WeChat refuses. The way out can change between two calls, so it is asked once more.
+func (h *handler) refusedAddresses(ctx context.Context, stored token.Record, refusal *wechat.Error) string {
+	addresses := []string{refusal.EgressIP()}
+	var again *wechat.Error
+	if _, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access); errors.As(err, &again) {
+		addresses = append(addresses, again.EgressIP())
+	}
+	addresses = slices.DeleteFunc(addresses, func(ip string) bool { return ip == "" })
+	if len(addresses) == 0 && h.egressIP != "" {
+		addresses = []string{h.egressIP}
+	}
+	if len(addresses) == 0 {
+		return "not named"
+	}
+	return strings.Join(slices.Compact(addresses), " and ")
+}
+
 func (h *handler) examineAccounts(ctx context.Context, d *diagnosis) {
-	unauthorized, err := h.unauthorized(ctx)
+	left, err := h.withoutTokens(ctx)
 	if err != nil {
 		d.failed(checkAccounts, err, h.renewer.Now())
 		return
 	}
-	total, passed, left, named := 0, 0, 0, []string{}
+	total, passed, skipped, named := 0, 0, 0, []string{}
 	action := ""
 	for record, err := range h.renewer.AccountTokens.All(ctx) {
 		if err != nil && record.Owner == "" {
 			d.failed(checkAccounts, err, h.renewer.Now())
 			return
 		}
-		if total++; unauthorized[record.Owner] {
-			left++
+		if total++; left[record.Owner] != "" {
+			skipped++
 			continue
 		}
 		fault := h.examineAccount(record, err)
@@ -222,30 +235,65 @@ func (h *handler) examineAccounts(ctx context.Context, d *diagnosis) {
 			action = fault.Action
 		}
 	}
-	counts := fmt.Sprintf("%d accounts have tokens: %d in order, %d not authorized any more, %d with faults", total, passed, left, total-passed-left)
+	counts := fmt.Sprintf("%d accounts have tokens: %d in order, %d not authorized any more or ignored, %d with faults",
+		total, passed, skipped, total-passed-skipped)
 	if action == "" {
 		d.pass(checkAccounts, "%s", counts)
-		return
+	} else {
+		d.fail(checkAccounts, counts+" ("+strings.Join(named, "; ")+")", action)
 	}
-	d.fail(checkAccounts, counts+" ("+strings.Join(named, "; ")+")", action)
+	h.examineWrittenOff(ctx, d, left)
 }
 
-// unauthorized are the accounts whose authorization ended.
-func (h *handler) unauthorized(ctx context.Context) (map[string]bool, error) {
-	found := make(map[string]bool)
+// The reasons why an account's token is not kept alive.
+const (
+	leftPlatform = "left the platform"
+	isIgnored    = "ignored"
+)
+
+// withoutTokens are the accounts whose tokens are not kept alive, with the reason.
+func (h *handler) withoutTokens(ctx context.Context) (map[string]string, error) {
+	found := make(map[string]string)
 	for after := ""; ; {
 		page, next, err := h.renewer.Accounts.Page(ctx, after, 0)
 		if err != nil {
 			return nil, err
 		}
 		for _, a := range page {
-			if a.Status == state.Unauthorized {
-				found[a.AppID] = true
+			switch {
+			case a.Status == state.Unauthorized:
+				found[a.AppID] = leftPlatform
+			case h.ignoreMiniPrograms && a.IsMiniProgram():
+				found[a.AppID] = isIgnored
 			}
 		}
 		if after = next; after == "" {
 			return found, nil
 		}
+	}
+}
+
+// examineWrittenOff looks for accounts that the bundle takes for unauthorized although WeChat lists them with a refresh token.
+func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[string]string) {
+	if !h.manageTokens {
+		return
+	}
+	var listed []string
+	err := h.renewer.Directory.Each(ctx, func(one wechat.Authorizer) error {
+		if left[one.AppID] == leftPlatform && !one.Refresh.IsZero() {
+			listed = append(listed, one.AppID)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		d.fail(checkWrittenOff, "not known: "+err.Error(), fault.Of(err, h.renewer.Now()).Action)
+	case len(listed) > 0:
+		named := strings.Join(listed[:min(len(listed), namedFailures)], ", ")
+		d.fail(checkWrittenOff, fmt.Sprintf("%d accounts are recorded as unauthorized although WeChat lists them: %s", len(listed), named),
+			"The bundle's operator: run the task import-accounts, which tries each of them once.")
+	default:
+		d.pass(checkWrittenOff, "no account that WeChat lists is recorded as unauthorized")
 	}
 }
 

@@ -47,6 +47,7 @@ func (h *handler) router() trigger.Router {
 			"import-accounts":     h.importAccounts,
 			"move-account-tokens": h.moveAccountTokens,
 			"doctor":              h.doctor,
+			"tokens":              h.tokens,
 		},
 		Scheduled: "refresh-tokens",
 		Messages: func(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
