@@ -102,7 +102,7 @@ func settled(v any) any {
 		_, template := v["template_id"]
 		for key, value := range v {
 			switch {
-			case slices.Contains([]string{"request_id", "rid", "fetched_at", "checked_at"}, key), template && strings.HasPrefix(key, "create"):
+			case value != nil && slices.Contains([]string{"request_id", "rid", "fetched_at", "checked_at"}, key), template && strings.HasPrefix(key, "create"):
 				v[key] = "settled"
 			default:
 				v[key] = settled(value)

@@ -42,7 +42,8 @@ func serveStandins(ctx context.Context, args, environ []string, out io.Writer) e
 	if err := w.makeQueues(ctx, b.Queues); err != nil {
 		return err
 	}
-	names := namesOf(b.Functions, func(string) string { return "" })
+	names := namesOf(b, func(string) string { return "" })
+	w.makeTables(b.Tables, names)
 	w.configure(names)
 	w.issueTokens(names)
 
