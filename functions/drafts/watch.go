@@ -116,6 +116,9 @@ func (w watcher) publish(ctx context.Context, d draftDiff) error {
 func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
 	group, writing := errgroup.WithContext(ctx)
 	group.SetLimit(watchWrites)
+	if !known.Watched { // all of these check the same item, and transactions that meet there are refused
+		group.SetLimit(1)
+	}
 	for _, added := range d.added {
 		group.Go(func() error { return w.known.Add(writing, added.draft, known.Watched) })
 	}

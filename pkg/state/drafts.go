@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -153,9 +154,29 @@ func (d Drafts) record(draft wechat.Draft) (*types.Update, error) {
 	}, nil
 }
 
+const (
+	// transactAttempts is how often a transaction is tried that was throttled or met another one. The SDK repeats neither.
+	transactAttempts   = 8
+	transactBackoff    = 50 * time.Millisecond
+	transactMaxBackoff = 2 * time.Second
+)
+
 // transact writes all or nothing. The error is of kind [awserror.Conflict] where a condition doesn't hold, or where
 // another transaction is at work on the same items.
 func (d Drafts) transact(ctx context.Context, resource string, writes []types.TransactWriteItem) error {
+	for attempt := 1; ; attempt++ {
+		err := d.tryTransact(ctx, resource, writes)
+		var failed *awserror.Error
+		retryable := errors.As(err, &failed) &&
+			(failed.Code == "TransactionConflict" || failed.Code == "ThrottlingError" || failed.Code == "ProvisionedThroughputExceeded")
+		if !retryable || attempt == transactAttempts ||
+			!retry.Sleep(ctx, retry.Jitter(min(transactBackoff<<attempt, transactMaxBackoff))) {
+			return err
+		}
+	}
+}
+
+func (d Drafts) tryTransact(ctx context.Context, resource string, writes []types.TransactWriteItem) error {
 	_, err := d.table.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	var canceled *types.TransactionCanceledException
 	if !errors.As(err, &canceled) {
