@@ -69,36 +69,40 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 			Detail:     "another request is opening this switch, so nothing was sent",
 			RetryAfter: claimDuration}
 	}
-	done, settled, err := o.openClaimed(ctx, appID)
-	if settled {
+	done, err := o.openClaimed(ctx, appID)
+	status := done.status
+	if err != nil {
+		status = api.ProblemOf(err, o.check.now()).Status()
+	}
+	if status != http.StatusAccepted && status != http.StatusGatewayTimeout { // WeChat may still act on those
 		o.bestEffort(ctx, appID, "release the claim of the opening", claim.Release)
 	}
 	return done, err
 }
 
-// openClaimed sends at most one opening call that WeChat could act on. settled is false where WeChat may still act on it.
-func (o opening) openClaimed(ctx context.Context, appID string) (done result, settled bool, err error) {
+// openClaimed sends at most one opening call that WeChat could act on.
+func (o opening) openClaimed(ctx context.Context, appID string) (result, error) {
 	known := o.known(ctx, appID)
 	first, err := o.check.check(ctx, appID)
 	if err != nil {
-		return result{}, true, err
+		return result{}, err
 	}
 	switch {
 	case first.state == wechat.SwitchOpen:
 		o.recordOpen(ctx, known, first)
-		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, true, nil
+		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, nil
 	case first.state != wechat.SwitchClosed:
-		return result{}, true, &api.Problem{Slug: "bad-upstream-answer",
+		return result{}, &api.Problem{Slug: "bad-upstream-answer",
 			Detail: "WeChat did not say whether the switch is open, so nothing was sent to open it"}
 	case !hasLeft(ctx, openingTime):
-		return result{}, true, &api.Problem{Slug: "wechat-timeout",
+		return result{}, &api.Problem{Slug: "wechat-timeout",
 			Detail: "too little time is left to open the switch and check the outcome, so nothing was sent to open it"}
 	}
 
 	err = token.Write(ctx, o.check.tokens, appID, o.opener.OpenDraftSwitch)
 	lost := wechat.IsLost(err) && !wechat.IsRetired(err)
 	if err != nil && !lost {
-		return result{}, true, err
+		return result{}, err
 	}
 	after, err := o.check.check(ctx, appID)
 	if err != nil {
@@ -109,13 +113,13 @@ func (o opening) openClaimed(ctx context.Context, appID string) (done result, se
 	case after.state == wechat.SwitchOpen:
 		o.publishOpened(ctx, known)
 		o.recordOpen(ctx, known, after)
-		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, true, nil
+		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, nil
 	case lost:
-		return result{}, false, &api.Problem{Slug: "wechat-timeout",
+		return result{}, &api.Problem{Slug: "wechat-timeout",
 			Detail: "the answer to the opening was lost and the switch does not show as open; the opening was not repeated",
 			Action: "Check the switch in a minute; if it is still closed, open it again."}
 	}
-	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, false, nil
+	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, nil
 }
 
 func hasLeft(ctx context.Context, d time.Duration) bool {

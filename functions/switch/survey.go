@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +59,7 @@ type surveyRun struct {
 	mu       sync.Mutex
 	result   surveyResult
 	states   map[wechat.SwitchState]int // as they were known when the survey began
+	complete bool                       // every account was counted
 	deferred []state.Account            // they met a quota by the minute
 }
 
@@ -74,6 +76,7 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	var err error
 	if s.queue.url != "" {
 		err = r.enqueueAll(working)
+		r.complete = err == nil
 	} else {
 		err = r.checkAll(working)
 	}
@@ -81,6 +84,9 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 		"known_open", r.result.KnownOpen, "queued", r.result.Queued, "checked", r.result.Checked, "failed", r.result.Failed)
 	if err != nil {
 		return nil, err
+	}
+	if !r.complete { // half of the accounts would look like a loss of the others
+		return r.result, nil
 	}
 	s.metrics.Put(metrics.AccountsOpen, float64(r.states[wechat.SwitchOpen]))
 	s.metrics.Put(metrics.AccountsClosed, float64(r.states[wechat.SwitchClosed]))
@@ -102,23 +108,20 @@ func (r *surveyRun) needsCheck(a state.Account) bool {
 	return true
 }
 
-// all gives out every account: those that have an item, from the one after the given appid and then those before it, and
-// those that have but a token.
+// all gives out every account: those that have an item, from the one after the given appid, then those that have but a
+// token, then the rest of the first. That way a run that never comes to its end still reaches each of them some day.
 func (s survey) all(ctx context.Context, after string) iter.Seq2[state.Account, error] {
 	return func(yield func(state.Account, error) bool) {
-		if !s.eachStored(ctx, after, "", yield) || after != "" && !s.eachStored(ctx, "", after, yield) {
-			return
+		recorded := make(map[string]bool) // in this run, among the accounts still to be read
+		missing := func(a state.Account, err error) bool {
+			if a.AppID <= after {
+				recorded[a.AppID] = true
+			}
+			return yield(a, err)
 		}
-		for owners, err := range s.tokens.Owners(ctx) {
-			if err == nil {
-				err = s.eachMissing(ctx, owners, yield)
-			}
-			if err != nil {
-				if !errors.Is(err, errStopped) {
-					yield(state.Account{}, err)
-				}
-				return
-			}
+		rest := func(a state.Account, err error) bool { return recorded[a.AppID] || yield(a, err) }
+		if s.eachStored(ctx, after, "", yield) && s.eachMissing(ctx, missing) && after != "" {
+			s.eachStored(ctx, "", after, rest)
 		}
 	}
 }
@@ -146,20 +149,25 @@ func (s survey) eachStored(ctx context.Context, after, last string, yield func(s
 	}
 }
 
-var errStopped = errors.New("the survey was stopped")
-
-// eachMissing gives out those of the owners that have no item.
-func (s survey) eachMissing(ctx context.Context, owners []string, yield func(state.Account, error) bool) error {
-	accounts, err := s.recorder.accounts.GetAll(ctx, owners)
-	if err != nil {
-		return err
-	}
-	for _, appID := range owners {
-		if a := accounts[appID]; settings.IsAppID(appID) && !a.IsStored() && !yield(a, nil) {
-			return errStopped
+// eachMissing gives out the accounts that have but a token. It reports whether to go on.
+func (s survey) eachMissing(ctx context.Context, yield func(state.Account, error) bool) bool {
+	for owners, err := range s.tokens.Owners(ctx) {
+		owners = slices.DeleteFunc(owners, func(owner string) bool { return !settings.IsAppID(owner) })
+		var accounts map[string]state.Account
+		if err == nil {
+			accounts, err = s.recorder.accounts.GetAll(ctx, owners)
+		}
+		if err != nil {
+			yield(state.Account{}, err)
+			return false
+		}
+		for _, appID := range owners {
+			if a := accounts[appID]; !a.IsStored() && !yield(a, nil) {
+				return false
+			}
 		}
 	}
-	return nil
+	return true
 }
 
 // checkAll checks all accounts. Those that met a quota by the minute are checked once more when the minute is over. Where the
@@ -190,7 +198,9 @@ func (r *surveyRun) checkAll(ctx context.Context) error {
 			stopped = true
 			break
 		}
-		last = a.AppID
+		if a.IsStored() {
+			last = a.AppID
+		}
 		group.Go(func() error { r.checkOne(ctx, a); return nil })
 	}
 	group.Wait()
@@ -201,7 +211,8 @@ func (r *surveyRun) checkAll(ctx context.Context) error {
 	if starting.Err() != nil { // it ran out of time, or listing did for that reason
 		stopped, err = true, nil
 	}
-	if !stopped {
+	r.complete = !stopped && err == nil
+	if r.complete {
 		last = ""
 	}
 	saving, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
