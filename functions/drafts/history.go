@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"wechat-draftbox/pkg/api"
@@ -19,7 +20,7 @@ const defaultHistoryLimit = 100
 // historyEntry is a draft in the history as the API shows it.
 type historyEntry struct {
 	Draft       wechat.Draft    `json:"draft"`
-	SeenAt      *time.Time      `json:"seen_at"`
+	SeenAt      time.Time       `json:"seen_at"`
 	GoneAt      *time.Time      `json:"gone_at"`
 	ReplacedBy  *state.DraftKey `json:"replaced_by"`
 	TemplateIDs []int64         `json:"template_ids"`
@@ -45,7 +46,7 @@ func (h *handler) history(ctx context.Context, r *api.Request) (*api.Answer, err
 	page := make([]historyEntry, 0, len(records))
 	for _, record := range records {
 		page = append(page, historyEntry{
-			record.Draft, timeOrNull(record.SeenAt), timeOrNull(record.GoneAt), record.ReplacedBy, record.TemplateIDs,
+			record.Draft, record.SeenAt.UTC(), timeOrNull(record.GoneAt), record.ReplacedBy, record.TemplateIDs,
 		})
 	}
 	body, err := plainjson.Marshal(struct {
@@ -59,14 +60,22 @@ func (h *handler) history(ctx context.Context, r *api.Request) (*api.Answer, err
 }
 
 func readHistoryQuery(r *api.Request) (state.HistoryQuery, error) {
-	q := state.HistoryQuery{Limit: defaultHistoryLimit}
+	q := state.HistoryQuery{Until: math.MaxInt64, Limit: defaultHistoryLimit}
 	var source, developer *string
 	err := api.ReadQuery(r.Query, map[string]func(string) error{
 		"source_miniprogram_appid": func(v string) error { source = &v; return nil },
 		"developer":                func(v string) error { developer = &v; return nil },
-		"since":                    func(v string) (err error) { q.Since, err = listing.ParseTime(v); return err },
-		"until":                    func(v string) (err error) { q.Until, err = listing.ParseTime(v); return err },
-		"limit":                    func(v string) (err error) { q.Limit, err = api.Limit(v); return err },
+		"since": func(v string) error {
+			at, err := listing.ParseTime(v)
+			q.Since = at.Add(time.Second - 1).Unix() // the next whole second
+			return err
+		},
+		"until": func(v string) error {
+			at, err := listing.ParseTime(v)
+			q.Until = at.Unix()
+			return err
+		},
+		"limit": func(v string) (err error) { q.Limit, err = api.Limit(v); return err },
 		"next": func(v string) (err error) {
 			q.After, err = api.ReadCursor(v, state.IsDraftPosition)
 			return err

@@ -123,7 +123,7 @@ func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
 		group.Go(func() error { return w.known.Add(writing, added.draft, known.Watched) })
 	}
 	for _, gone := range d.gone {
-		group.Go(func() error { return w.known.MarkGone(writing, gone.key, gone.replacedBy) })
+		group.Go(func() error { return w.known.MarkGone(writing, gone.key, gone.replacedBy, known.Watched) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -137,8 +137,8 @@ func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
 	return nil
 }
 
-// maxEventDraft is how many bytes a draft may take in an event, which may hold the previous draft too.
-const maxEventDraft = eventbus.MaxDetail/2 - 1<<10
+// maxEventDrafts is how many bytes the drafts in an event may take.
+const maxEventDrafts = eventbus.MaxDetail - 1<<10
 
 // events are the diff as it is published. Their ids are made of the draft alone, so they are the same whenever the same
 // draft is published.
@@ -150,13 +150,16 @@ func (d draftDiff) events(whole map[state.DraftKey]wechat.Draft) ([]eventbus.Eve
 	}
 	var events []eventbus.Event
 	for _, added := range d.added {
-		draft, err := state.TruncateDraft(added.draft, maxEventDraft)
+		draft, err := state.TruncateDraft(added.draft, maxEventDrafts)
 		if err != nil {
 			return nil, err
 		}
 		var previous json.RawMessage
-		if added.previous != nil {
-			if previous, err = goneDraft(*added.previous, whole); err != nil {
+		if added.previous != nil { // each may take half, and what the other leaves
+			if previous, err = goneDraft(*added.previous, whole, max(maxEventDrafts/2, maxEventDrafts-len(draft))); err != nil {
+				return nil, err
+			}
+			if draft, err = state.TruncateDraft(added.draft, maxEventDrafts-len(previous)); err != nil {
 				return nil, err
 			}
 		}
@@ -164,7 +167,7 @@ func (d draftDiff) events(whole map[state.DraftKey]wechat.Draft) ([]eventbus.Eve
 		events = append(events, eventbus.Event{DetailType: eventbus.DraftUploaded, Detail: detail{id, draft, previous}})
 	}
 	for _, gone := range d.removed() {
-		draft, err := goneDraft(gone, whole)
+		draft, err := goneDraft(gone, whole, maxEventDrafts)
 		if err != nil {
 			return nil, err
 		}
@@ -175,9 +178,9 @@ func (d draftDiff) events(whole map[state.DraftKey]wechat.Draft) ([]eventbus.Eve
 }
 
 // goneDraft is the JSON of a draft that left the box: whole, or what is known of it where somebody deleted it.
-func goneDraft(gone goneEntry, whole map[state.DraftKey]wechat.Draft) (json.RawMessage, error) {
+func goneDraft(gone goneEntry, whole map[state.DraftKey]wechat.Draft, limit int) (json.RawMessage, error) {
 	if draft, ok := whole[gone.key]; ok {
-		return state.TruncateDraft(draft, maxEventDraft)
+		return state.TruncateDraft(draft, limit)
 	}
 	return state.MinimalDraft(gone.key, gone.sourceAppID)
 }

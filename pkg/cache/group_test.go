@@ -7,11 +7,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wechat-draftbox/pkg/cache"
 )
 
 func TestConcurrentCallersShareOneLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g Group[string, int]
+		var g cache.Group[string, int]
 		loads := 0
 		var wg sync.WaitGroup
 		for range 100 {
@@ -35,7 +37,7 @@ func TestConcurrentCallersShareOneLoad(t *testing.T) {
 
 func TestAWaiterGivesUpOnItsOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g Group[string, int]
+		var g cache.Group[string, int]
 		go g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Minute); return 1, nil })
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -51,7 +53,7 @@ func TestAWaiterGivesUpOnItsOwnDeadline(t *testing.T) {
 
 func TestAWaiterTakesOverFromOneThatGaveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g Group[string, int]
+		var g cache.Group[string, int]
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		go g.Do(short, "k", func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
@@ -65,7 +67,7 @@ func TestAWaiterTakesOverFromOneThatGaveUp(t *testing.T) {
 
 func TestErrorsAreSharedAndPanicsFreeTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g Group[string, int]
+		var g cache.Group[string, int]
 		broken := errors.New("broken")
 		go g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Nanosecond); return 0, broken })
 		synctest.Wait()

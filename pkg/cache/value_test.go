@@ -44,7 +44,7 @@ func TestValueIsLoadedOncePerTTL(t *testing.T) {
 	})
 }
 
-func TestNothingIsKeptWithoutTTLOrOfAnError(t *testing.T) {
+func TestNothingIsCachedWithoutTTLOrOfAnError(t *testing.T) {
 	t.Parallel()
 	loads, broken := 0, errors.New("broken")
 	var fail error
@@ -64,7 +64,7 @@ func TestNothingIsKeptWithoutTTLOrOfAnError(t *testing.T) {
 	}
 }
 
-func TestAClockThatWentBackEndsTheKeeping(t *testing.T) {
+func TestAClockThatWentBackEndsTheCaching(t *testing.T) {
 	t.Parallel()
 	now, loads := time.Now(), 0
 	v := cache.New(time.Hour, func() time.Time { return now }, func(context.Context) (int, error) { loads++; return loads, nil })

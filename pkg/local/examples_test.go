@@ -38,6 +38,7 @@ func TestExamples(t *testing.T) {
 		status  int
 	}{
 		{"Drafts", nil, "GET /drafts", "", 200},
+		{"DraftHistory", nil, "GET /drafts/history", "", 200},
 		{"Draft", nil, "GET /drafts/4", "", 200},
 		{"InvalidRequest", nil, "GET /drafts?colour=red", "", 400},
 		{"NotFound", nil, "GET /drafts/9", "", 404},
@@ -102,7 +103,7 @@ func settled(v any) any {
 		_, template := v["template_id"]
 		for key, value := range v {
 			switch {
-			case value != nil && slices.Contains([]string{"request_id", "rid", "fetched_at", "checked_at"}, key), template && strings.HasPrefix(key, "create"):
+			case value != nil && slices.Contains([]string{"request_id", "rid", "fetched_at", "checked_at", "seen_at"}, key), template && strings.HasPrefix(key, "create"):
 				v[key] = "settled"
 			default:
 				v[key] = settled(value)

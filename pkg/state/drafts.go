@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,7 +82,7 @@ func (d Drafts) Box(ctx context.Context) (Box, error) {
 		}
 		for _, i := range items {
 			if sk := textOf(i, "sk"); sk == watchSK {
-				box.Watched = true
+				box.Watched = textOf(i, "baseline_at") != ""
 				box.ListMissing = isTrue(i, "list_missing")
 			} else if key, ok := readDraftKey(sk); ok {
 				box.Drafts[key] = BoxEntry{textOf(i, "source_miniprogram_appid"), isTrue(i, "unannounced")}
@@ -92,6 +93,8 @@ func (d Drafts) Box(ctx context.Context) (Box, error) {
 		}
 	}
 }
+
+func boolean(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
 
 func isTrue(i item, name string) bool {
 	b, _ := i[name].(*types.AttributeValueMemberBOOL)
@@ -127,16 +130,10 @@ func (d Drafts) Add(ctx context.Context, draft wechat.Draft, watched bool) error
 	}
 	entry := types.Update{
 		TableName: &d.table.name, Key: key(boxPK, KeyOf(draft).sortKey()),
-		UpdateExpression:          aws.String("SET source_miniprogram_appid = :source REMOVE unannounced"),
-		ExpressionAttributeValues: item{":source": text(draft.SourceMiniprogramAppID)},
+		UpdateExpression:          aws.String("SET source_miniprogram_appid = :source, unannounced = :false"),
+		ExpressionAttributeValues: item{":source": text(draft.SourceMiniprogramAppID), ":false": boolean(false)},
 	}
-	writes := []types.TransactWriteItem{{Update: &entry}, {Update: record}}
-	if !watched {
-		writes = append(writes, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
-			TableName: &d.table.name, Key: key(boxPK, watchSK), ConditionExpression: aws.String("attribute_not_exists(pk)"),
-		}})
-	}
-	return d.transact(ctx, draftPK+"/"+KeyOf(draft).sortKey(), writes)
+	return d.transactWatched(ctx, KeyOf(draft), watched, []types.TransactWriteItem{{Update: &entry}, {Update: record}})
 }
 
 // record is the write of a whole draft that is in the box.
@@ -154,6 +151,23 @@ func (d Drafts) record(draft wechat.Draft) (*types.Update, error) {
 	}, nil
 }
 
+// transactWatched writes what a watch found out about a draft; see [Drafts.Add] about watched.
+func (d Drafts) transactWatched(ctx context.Context, key DraftKey, watched bool, writes []types.TransactWriteItem) error {
+	if !watched {
+		writes = append(writes, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+			TableName: &d.table.name, Key: item{"pk": text(boxPK), "sk": text(watchSK)},
+			ConditionExpression: aws.String("attribute_not_exists(baseline_at)"),
+		}})
+	}
+	return d.transact(ctx, draftPK+"/"+key.sortKey(), writes)
+}
+
+// Reasons why a transaction is canceled.
+const (
+	conditionFailed     = "ConditionalCheckFailed"
+	transactionConflict = "TransactionConflict"
+)
+
 const (
 	// transactAttempts is how often a transaction is tried that was throttled or met another one. The SDK repeats neither.
 	transactAttempts   = 8
@@ -168,7 +182,7 @@ func (d Drafts) transact(ctx context.Context, resource string, writes []types.Tr
 		err := d.tryTransact(ctx, resource, writes)
 		var failed *awserror.Error
 		retryable := errors.As(err, &failed) &&
-			(failed.Code == "TransactionConflict" || failed.Code == "ThrottlingError" || failed.Code == "ProvisionedThroughputExceeded")
+			(failed.Code == transactionConflict || failed.Code == "ThrottlingError" || failed.Code == "ProvisionedThroughputExceeded")
 		if !retryable || attempt == transactAttempts ||
 			!retry.Sleep(ctx, retry.Jitter(min(transactBackoff<<attempt, transactMaxBackoff))) {
 			return err
@@ -186,7 +200,7 @@ func (d Drafts) tryTransact(ctx context.Context, resource string, writes []types
 	for _, reason := range canceled.CancellationReasons {
 		switch code := aws.ToString(reason.Code); code {
 		case "None":
-		case "ConditionalCheckFailed", "TransactionConflict":
+		case conditionFailed, transactionConflict:
 			failed.Code, failed.Kind = code, awserror.Conflict
 		case "ThrottlingError", "ProvisionedThroughputExceeded":
 			failed.Code, failed.Kind = code, awserror.Unavailable
@@ -198,39 +212,31 @@ func (d Drafts) tryTransact(ctx context.Context, resource string, writes []types
 }
 
 // MarkGone records that a draft left the box. replacedBy is the newer one of the same mini program that took its place,
-// or nil. A draft that another watch marked stays as that one left it.
-func (d Drafts) MarkGone(ctx context.Context, gone DraftKey, replacedBy *DraftKey) error {
+// or nil. What another watch recorded about it before stays. watched is as in [Drafts.Add].
+func (d Drafts) MarkGone(ctx context.Context, gone DraftKey, replacedBy *DraftKey, watched bool) error {
 	now := d.table.now()
-	u := types.Update{
-		TableName: &d.table.name, Key: key(draftPK, gone.sortKey()),
-		UpdateExpression:          aws.String("SET gone_at = :now"),
-		ConditionExpression:       aws.String("attribute_not_exists(gone_at)"),
-		ExpressionAttributeValues: item{":now": rfc3339(now)},
-	}
+	set, values := "gone_at = if_not_exists(gone_at, :now)", item{":now": rfc3339(now)}
 	if replacedBy != nil {
-		*u.UpdateExpression += ", replaced_by = :by"
-		u.ExpressionAttributeValues[":by"] = text(replacedBy.sortKey())
+		set += ", replaced_by = if_not_exists(replaced_by, :by)"
+		values[":by"] = text(replacedBy.sortKey())
 	}
 	if d.retention > 0 {
-		*u.UpdateExpression += ", expires = :expires"
-		u.ExpressionAttributeValues[":expires"] = number(now.Add(d.retention).Unix())
+		set += ", expires = if_not_exists(expires, :expires)"
+		values[":expires"] = number(now.Add(d.retention).Unix())
 	}
-	err := d.transact(ctx, draftPK+"/"+gone.sortKey(), []types.TransactWriteItem{
-		{Update: &u},
-		{Delete: &types.Delete{TableName: &d.table.name, Key: key(boxPK, gone.sortKey()), ConditionExpression: aws.String("attribute_exists(pk)")}},
+	return d.transactWatched(ctx, gone, watched, []types.TransactWriteItem{
+		{Update: &types.Update{
+			TableName: &d.table.name, Key: key(draftPK, gone.sortKey()), UpdateExpression: aws.String("SET " + set), ExpressionAttributeValues: values,
+		}},
+		{Delete: &types.Delete{TableName: &d.table.name, Key: key(boxPK, gone.sortKey())}},
 	})
-	var failed *awserror.Error
-	if errors.As(err, &failed) && failed.Code == "ConditionalCheckFailed" {
-		return nil
-	}
-	return err
 }
 
 // FinishBaseline records that the first watch came to its end. Where another first watch was quicker that is as good: what
 // this one added was added before.
 func (d Drafts) FinishBaseline(ctx context.Context) error {
 	_, _, err := d.table.update(ctx, update{
-		pk: boxPK, sk: watchSK, change: "SET baseline_at = :now", condition: "attribute_not_exists(pk)",
+		pk: boxPK, sk: watchSK, change: "SET baseline_at = :now REMOVE list_missing", condition: "attribute_not_exists(baseline_at)",
 		values: item{":now": rfc3339(d.table.now())},
 	})
 	return err
@@ -239,44 +245,36 @@ func (d Drafts) FinishBaseline(ctx context.Context) error {
 // SetListMissing records whether the last answer had no draft_list and was not believed.
 func (d Drafts) SetListMissing(ctx context.Context, missing bool) error {
 	_, _, err := d.table.update(ctx, update{
-		pk: boxPK, sk: watchSK, change: "SET list_missing = :missing", condition: "attribute_exists(pk)",
-		values: item{":missing": &types.AttributeValueMemberBOOL{Value: missing}},
+		pk: boxPK, sk: watchSK, change: "SET list_missing = :missing", values: item{":missing": boolean(missing)},
 	})
 	return err
 }
 
-// AddTemplate records that a draft was promoted. A draft that no watch has seen yet stays unannounced, so that the next
-// watch publishes it.
+// AddTemplate records that a draft was promoted. A draft that no watch has seen yet is unannounced, so that the next watch
+// publishes it.
 func (d Drafts) AddTemplate(ctx context.Context, draft wechat.Draft, templateID int64) error {
 	record, err := d.record(draft)
 	if err != nil {
 		return err
 	}
 	sortKey, id := KeyOf(draft).sortKey(), number(templateID)
-	out, err := d.table.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &d.table.name, Key: record.Key,
-		UpdateExpression: aws.String("SET draft = if_not_exists(draft, :draft), seen_at = if_not_exists(seen_at, :now), " +
-			"template_ids = list_append(if_not_exists(template_ids, :none), :ids)"),
-		ConditionExpression: aws.String("attribute_not_exists(template_ids) OR NOT contains(template_ids, :id)"),
-		ExpressionAttributeValues: item{
-			":draft": record.ExpressionAttributeValues[":draft"], ":now": record.ExpressionAttributeValues[":now"],
-			":none": &types.AttributeValueMemberL{}, ":ids": &types.AttributeValueMemberL{Value: []types.AttributeValue{id}}, ":id": id,
-		},
-		ReturnValues: types.ReturnValueAllOld,
-	})
-	var noted *types.ConditionalCheckFailedException
-	switch {
-	case errors.As(err, &noted):
-		return nil
-	case err != nil:
-		return wrap("dynamodb:UpdateItem", d.table.resource(draftPK, sortKey), err)
-	case len(out.Attributes) > 0:
-		return nil
+	record.UpdateExpression = aws.String("SET draft = if_not_exists(draft, :draft), seen_at = if_not_exists(seen_at, :now), " +
+		"template_ids = list_append(if_not_exists(template_ids, :none), :ids)")
+	record.ConditionExpression = aws.String("attribute_not_exists(template_ids) OR NOT contains(template_ids, :id)")
+	record.ExpressionAttributeValues[":none"] = &types.AttributeValueMemberL{}
+	record.ExpressionAttributeValues[":ids"] = &types.AttributeValueMemberL{Value: []types.AttributeValue{id}}
+	record.ExpressionAttributeValues[":id"] = id
+	entry := types.Update{
+		TableName: &d.table.name, Key: key(boxPK, sortKey),
+		UpdateExpression: aws.String("SET source_miniprogram_appid = if_not_exists(source_miniprogram_appid, :source), " +
+			"unannounced = if_not_exists(unannounced, :true)"),
+		ExpressionAttributeValues: item{":source": text(draft.SourceMiniprogramAppID), ":true": boolean(true)},
 	}
-	_, _, err = d.table.update(ctx, update{
-		pk: boxPK, sk: sortKey, change: "SET source_miniprogram_appid = :source, unannounced = :true", condition: "attribute_not_exists(pk)",
-		values: item{":source": text(draft.SourceMiniprogramAppID), ":true": &types.AttributeValueMemberBOOL{Value: true}},
-	})
+	err = d.transact(ctx, draftPK+"/"+sortKey, []types.TransactWriteItem{{Update: record}, {Update: &entry}})
+	var failed *awserror.Error
+	if errors.As(err, &failed) && failed.Code == conditionFailed {
+		return nil // recorded before
+	}
 	return err
 }
 
@@ -311,31 +309,25 @@ func readDraftRecord(i item) (DraftRecord, bool) {
 
 // HistoryQuery selects drafts of the history.
 type HistoryQuery struct {
-	Since, Until time.Time               // of create_time, inclusive; zero: open
+	Since, Until int64                   // of create_time, in Unix seconds, inclusive
 	Match        func(wechat.Draft) bool // nil: all
 	Limit        int
 	After        string // the position of the former page's last draft; empty: the newest
 }
 
-const (
-	// maxHistoryReads is how many pages of 1 MB one call reads in search of drafts that match.
-	maxHistoryReads = 5
-	maxCreateTime   = 1<<63 - 1
-)
+// maxHistoryReads is how many pages of 1 MB one call reads in search of drafts that match.
+const maxHistoryReads = 5
 
 // History reads drafts that were ever seen, newest first. next is the position after which the next page begins, empty
-// at the end. A page with a Match may be short and still have a next one.
+// at the end. A page may be short and still have a next one: where few drafts match, or where they are large.
 func (d Drafts) History(ctx context.Context, q HistoryQuery) (page []DraftRecord, next string, err error) {
 	read := query{pk: draftPK, after: q.After, descending: true}
-	if !q.Since.IsZero() || !q.Until.IsZero() {
-		read.from = DraftKey{ceilSeconds(q.Since), 0}.sortKey()
-		read.to = DraftKey{maxCreateTime, maxCreateTime}.sortKey()
-		if !q.Until.IsZero() {
-			read.to = DraftKey{q.Until.Unix(), maxCreateTime}.sortKey()
-		}
-		if read.from > read.to || q.Until.Unix() < 0 && !q.Until.IsZero() {
-			return nil, "", nil
-		}
+	read.from, read.to = DraftKey{q.Since, 0}.sortKey(), DraftKey{q.Until, math.MaxInt64}.sortKey()
+	if q.Until < max(q.Since, 0) || q.After != "" && q.After <= read.from {
+		return nil, "", nil
+	}
+	if q.After > read.to { // of a page that began later; DynamoDB refuses a start outside of the range
+		read.after = ""
 	}
 	for range maxHistoryReads {
 		if q.Match == nil {
@@ -370,19 +362,8 @@ func (d Drafts) visible(i item) (DraftRecord, bool) {
 	return readDraftRecord(i)
 }
 
-func ceilSeconds(at time.Time) int64 {
-	if at.IsZero() {
-		return 0
-	}
-	seconds := at.Unix()
-	if at.Nanosecond() > 0 {
-		seconds++
-	}
-	return seconds
-}
-
 // IsDraftPosition reports whether text can be a [HistoryQuery]'s After.
 func IsDraftPosition(text string) bool {
-	_, ok := readDraftKey(text)
-	return ok
+	k, ok := readDraftKey(text)
+	return ok && k.sortKey() == text
 }

@@ -57,8 +57,12 @@ func (l *Lease) acquire(ctx context.Context) (bool, error) {
 			":expires": number(ends.Add(time.Hour).Unix()),
 		},
 	})
-	if l.ends = (time.Time{}); acquired {
+	switch {
+	case err != nil: // whether it is held is not known, so what was known stays
+	case acquired:
 		l.ends = ends
+	default:
+		l.ends = time.Time{}
 	}
 	return acquired, err
 }

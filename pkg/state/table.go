@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/retry"
 )
 
 // Table is the state table. It is safe for concurrent use.
@@ -113,8 +114,12 @@ func (t Table) get(ctx context.Context, pk, sk string) (item, error) {
 	return out.Item, nil
 }
 
-// maxBatchGet is how many items BatchGetItem reads at most.
-const maxBatchGet = 100
+const (
+	// maxBatchGet is how many items BatchGetItem reads at most.
+	maxBatchGet = 100
+	// batchGetPause comes before the items that BatchGetItem left out: it may have been throttled.
+	batchGetPause = 100 * time.Millisecond
+)
 
 // batchGet reads items of one partition, and returns those that are there.
 func (t Table) batchGet(ctx context.Context, pk string, sks []string) ([]item, error) {
@@ -131,7 +136,10 @@ func (t Table) batchGet(ctx context.Context, pk string, sks []string) ([]item, e
 				return nil, wrap("dynamodb:BatchGetItem", t.name+"/"+pk, err)
 			}
 			found = append(found, out.Responses[t.name]...)
-			pending = out.UnprocessedKeys // what passed 16 MB, or was throttled beside others that weren't
+			pending = out.UnprocessedKeys
+			if len(pending) > 0 && !retry.Sleep(ctx, retry.Jitter(batchGetPause)) {
+				return nil, wrap("dynamodb:BatchGetItem", t.name+"/"+pk, context.DeadlineExceeded)
+			}
 		}
 	}
 	return found, nil

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -25,12 +26,15 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 		return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 	}
 	var truncated []string
+	_ = json.Unmarshal(fields["truncated"], &truncated) // by an earlier limit, if there was one
 	for _, name := range []string{"user_desc", "user_version", "source_miniprogram", "developer"} {
 		var long string
 		if json.Unmarshal(fields[name], &long) != nil || long == "" {
 			continue
 		}
-		truncated = append(truncated, name)
+		if !slices.Contains(truncated, name) {
+			truncated = append(truncated, name)
+		}
 		fields["truncated"], _ = plainjson.Marshal(truncated) // strings always encode
 		fields[name] = json.RawMessage(`""`)
 		without, err := plainjson.Marshal(fields)
