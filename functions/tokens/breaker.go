@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -104,11 +105,15 @@ func (b *breaker) rest() []renewal.Failure {
 	return b.inRow
 }
 
-// concernsPlatform reports whether every other authorizer would meet the error too.
+// concernsPlatform reports whether every other authorizer would meet the error too. Only those without a working refresh
+// token need WeChat's list.
 func concernsPlatform(err error) bool {
 	var refusal *wechat.Error
 	var failure *wechat.Failure
+	var list *authorizer.ListError
 	switch {
+	case errors.As(err, &list):
+		return false
 	case errors.As(err, &failure):
 		return true
 	case errors.Is(err, renewal.ErrTicket):

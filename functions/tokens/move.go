@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -106,7 +107,9 @@ func (m mover) copy(ctx context.Context, record token.Record) (copied bool, err 
 	switch {
 	case awserror.Is(err, awserror.NotFound):
 		there = token.Record{Owner: record.Owner}
-	case err != nil && !errors.As(err, &malformed):
+	case errors.As(err, &malformed):
+		there.ExpiresAt = time.Time{} // it gives way, whenever it expires
+	case err != nil:
 		return false, err
 	}
 	for !isKept(there, record) {

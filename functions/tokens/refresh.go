@@ -42,6 +42,8 @@ type refreshRun struct {
 	breaker *breaker
 	hasTime func() bool // to begin with another account
 
+	withoutAccounts bool // what is known of the accounts can't be read
+
 	mu     sync.Mutex
 	result refreshResult
 }
@@ -142,10 +144,7 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 	for _, record := range page {
 		owners = append(owners, record.Owner)
 	}
-	accounts, err := r.renewer.Accounts.GetAll(ctx, owners)
-	if err != nil { // tokens matter more: the accounts count as authorized
-		r.log.WarnContext(ctx, "refreshing tokens without what is known of their accounts", "error", err.Error())
-	}
+	accounts := r.readAccounts(ctx, owners)
 	for _, record := range page {
 		account, known := accounts[record.Owner]
 		due := r.renewer.IsDue(record)
@@ -162,10 +161,29 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 	}
 }
 
+// accountsTimeout is how long a page of accounts' items is waited for. DynamoDB answers within milliseconds.
+const accountsTimeout = 5 * time.Second
+
+// readAccounts reads what is known of the accounts. Tokens matter more than that: where it can't be read the accounts
+// count as authorized, and the rest of the run doesn't try again.
+func (r *refreshRun) readAccounts(ctx context.Context, owners []string) map[string]state.Account {
+	if r.withoutAccounts || len(owners) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, accountsTimeout)
+	defer cancel()
+	accounts, err := r.renewer.Accounts.GetAll(ctx, owners)
+	if err != nil {
+		r.withoutAccounts = true
+		r.log.WarnContext(ctx, "refreshing tokens without what is known of their accounts", "error", err.Error())
+	}
+	return accounts
+}
+
 // complete writes the item that is missing, and learns the account's kind. An own account never authorised the platform,
 // so WeChat needn't be asked: it is an Official Account.
 func (r *refreshRun) complete(ctx context.Context, account state.Account, record token.Record) state.Account {
-	if !record.IsOwnAccount() {
+	if !record.IsOwnAccount() && !r.breaker.isOpen() {
 		account = r.learner.Learn(ctx, account)
 	}
 	_, after, err := r.renewer.Accounts.Write(ctx, account, func(a *state.Account) {

@@ -4,7 +4,6 @@ package authorizer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 
@@ -64,6 +63,14 @@ func (d Directory) Info(ctx context.Context, appID string) (wechat.AuthorizerInf
 	})
 }
 
+// ListError is the error where WeChat's list of authorizers can't be read.
+type ListError struct{ Err error }
+
+func (e *ListError) Error() string { return "read WeChat's list of authorizers: " + e.Err.Error() }
+
+// Unwrap is why it can't be read.
+func (e *ListError) Unwrap() error { return e.Err }
+
 // List is WeChat's list of authorizers, read at most once, even if that fails, and only if somebody needs it. Make one
 // for each invocation.
 type List struct {
@@ -78,7 +85,7 @@ type List struct {
 // List makes a list that isn't read yet.
 func (d Directory) List() *List { return &List{directory: d} }
 
-// RefreshToken is the account's refresh token in the list; empty where the list has none.
+// RefreshToken is the account's refresh token in the list; empty where the list has none. The error is a [*ListError].
 func (l *List) RefreshToken(ctx context.Context, appID string) (secret.Value, error) {
 	l.mu.Lock() // the others wait for the one who reads; all of them need it
 	defer l.mu.Unlock()
@@ -89,7 +96,7 @@ func (l *List) RefreshToken(ctx context.Context, appID string) (secret.Value, er
 			return nil
 		})
 		if l.err != nil {
-			l.err = fmt.Errorf("read WeChat's list of authorizers: %w", l.err)
+			l.err = &ListError{l.err}
 		}
 	}
 	return l.refresh[appID], l.err

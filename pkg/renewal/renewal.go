@@ -155,6 +155,7 @@ func (r *Renewer) UpdateToken(ctx context.Context, previous token.Record, fetch 
 	return true, errors.Join(err, r.shortenExpiry(ctx, current))
 }
 
+// put is [token.Store.Put]. After an error current is what was read last.
 func (r *Renewer) put(ctx context.Context, previous, next token.Record) (current token.Record, ok bool, err error) {
 	current, ok, err = r.store(previous.Owner).Put(ctx, previous, next)
 	var malformed *awserror.Malformed
@@ -162,19 +163,19 @@ func (r *Renewer) put(ctx context.Context, previous, next token.Record) (current
 		return current, false, nil
 	}
 	if err != nil {
-		err = fmt.Errorf("store the token: %w", err)
+		return previous, ok, fmt.Errorf("store the token: %w", err)
 	}
-	return current, ok, err
+	return current, ok, nil
 }
 
 // maxShortenings is how often the writes of others may come between.
 const maxShortenings = 5
 
-// shortenExpiry marks a stored token as one that may be superseded.
+// shortenExpiry marks a stored token as one that may be superseded. Where no token is stored there is nothing to mark.
 func (r *Renewer) shortenExpiry(ctx context.Context, current token.Record) error {
 	for range maxShortenings {
 		ends := r.Now().Round(0).Add(supersededGrace)
-		if !current.ExpiresAt.IsZero() && !current.ExpiresAt.After(ends) {
+		if current.Access.IsZero() || !current.ExpiresAt.IsZero() && !current.ExpiresAt.After(ends) {
 			return nil
 		}
 		next := current

@@ -99,10 +99,10 @@ const maxSuccessors = 5
 // read the same version one gets to write its successor. A write whose answer was lost can be repeated, since the
 // same id with the same value counts as done.
 func (s SecretsStore) Put(ctx context.Context, previous, next Record) (Record, bool, error) {
-	name, text := s.Resource(previous.Owner), next.encodeSecret()
+	name, text, create := s.Resource(previous.Owner), next.encodeSecret(), !previous.stored
 	for round := range maxSuccessors {
 		id := successor(name, previous.Version, round)
-		err := s.write(ctx, name, id, !previous.stored, text)
+		err := s.write(ctx, name, id, create, text)
 		if err == nil {
 			next.Version, next.stored, next.unknown = id, true, previous.unknown
 			return next, true, nil
@@ -111,6 +111,10 @@ func (s SecretsStore) Put(ctx context.Context, previous, next Record) (Record, b
 			return Record{}, false, err
 		}
 		current, err := s.Get(ctx, previous.Owner)
+		if create && awserror.Is(err, awserror.NotFound) { // the secret was made without a value
+			create = false
+			continue
+		}
 		if current.Version != previous.Version || err != nil {
 			return current, false, err
 		}

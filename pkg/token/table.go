@@ -160,7 +160,7 @@ func (s TableStore) put(ctx context.Context, in *dynamodb.UpdateItemInput, owner
 		return Record{Owner: owner}, false, nil // it was deleted
 	case errors.As(err, &lost):
 		current, err := s.parse(lost.Item)
-		if current.sameSecrets(next) { // this write, whose answer was lost
+		if err == nil && current.IsSameAs(next) { // this write, whose answer was lost
 			return current, true, nil
 		}
 		return current, false, err
@@ -169,10 +169,6 @@ func (s TableStore) put(ctx context.Context, in *dynamodb.UpdateItemInput, owner
 	}
 	current, err := s.parse(out.Attributes)
 	return current, true, err
-}
-
-func (r Record) sameSecrets(other Record) bool {
-	return r.Access.Equal(other.Access) && r.Refresh.Equal(other.Refresh) && r.AppSecret.Equal(other.AppSecret)
 }
 
 // All implements [Store].

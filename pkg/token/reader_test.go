@@ -30,9 +30,9 @@ const (
 	account   = "wechat/draftbox/accounts/" + appID
 )
 
-// world is a token source, the stand-in for Secrets Manager that it reads, and a clock.
+// world is a reader, the stand-in for Secrets Manager that it reads, and a clock.
 type world struct {
-	*token.Source
+	*token.Reader
 	aws *awstest.Server
 
 	mu       sync.Mutex
@@ -41,7 +41,7 @@ type world struct {
 }
 
 type rejection struct {
-	Holder  string
+	Owner   string
 	Errcode int
 	Version string
 }
@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	})
 	cfg := w.aws.Config(server.URL)
 	cfg.RetryMaxAttempts = 1 // so that calls can be counted
-	w.Source = token.NewSource(token.NewSecrets(secretsmanager.NewFromConfig(cfg), "wechat/draftbox"), w, ttl, w.now)
+	w.Reader = token.NewReader(token.NewSecretsStore(secretsmanager.NewFromConfig(cfg), "wechat/draftbox", ""), w, ttl, w.now)
 	return w
 }
 
@@ -73,11 +73,11 @@ func (w *world) freeze(d time.Duration) {
 	w.time = functiontest.Frozen(w.time, d)
 }
 
-// TokenRejected implements [token.Rejections].
-func (w *world) TokenRejected(_ context.Context, holder string, errcode int, version string) {
+// TokenRejected implements [token.RejectionNotifier].
+func (w *world) TokenRejected(_ context.Context, owner string, errcode int, version string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rejected = append(w.rejected, rejection{holder, errcode, version})
+	w.rejected = append(w.rejected, rejection{owner, errcode, version})
 }
 
 // calls counts what reached a WeChat that takes some tokens and refuses the others.
@@ -108,7 +108,7 @@ func TestOneReadWhenColdAndThenTheCache(t *testing.T) {
 	var c calls
 	call := func() {
 		t.Helper()
-		if _, err := token.Call(t.Context(), w.Source, appID, c.call); err != nil {
+		if _, err := token.Call(t.Context(), w.Reader, appID, c.call); err != nil {
 			t.Error(err)
 		}
 	}
@@ -142,11 +142,11 @@ func TestATokenIsNotUsedPastItsExpiry(t *testing.T) {
 	w := newWorld(t)
 	w.aws.SetSecret(account, expiring("first", w.now().Add(time.Minute)))
 	var c calls
-	token.Call(t.Context(), w.Source, appID, c.call)
+	token.Call(t.Context(), w.Reader, appID, c.call)
 	w.freeze(time.Minute)
 
 	version := w.aws.SetSecret(account, expiring("late", w.now().Add(-time.Second)))
-	_, err := token.Call(t.Context(), w.Source, appID, c.call)
+	_, err := token.Call(t.Context(), w.Reader, appID, c.call)
 	var refusal *wechat.Error
 	if !errors.As(err, &refusal) || refusal.Code != 42001 || !wechat.IsRefusedToken(err) || !strings.Contains(err.Error(), "has expired") {
 		t.Errorf("got %v", err)
@@ -159,7 +159,7 @@ func TestATokenIsNotUsedPastItsExpiry(t *testing.T) {
 	}
 
 	w.aws.SetSecret(account, expiring("next", w.now().Add(time.Hour)))
-	if _, err := token.Call(t.Context(), w.Source, appID, c.call); err != nil {
+	if _, err := token.Call(t.Context(), w.Reader, appID, c.call); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]string{"first", "next"}, c.got); diff != "" {
@@ -172,7 +172,7 @@ func TestATokenThatHasYetToBeFetchedCountsAsRefused(t *testing.T) {
 	w := newWorld(t)
 	version := w.aws.SetSecret(account, `{"refresh_token":"r"}`)
 	var c calls
-	_, err := token.Call(t.Context(), w.Source, appID, c.call)
+	_, err := token.Call(t.Context(), w.Reader, appID, c.call)
 	if !wechat.IsRefusedToken(err) || len(c.got) != 0 || !strings.Contains(err.Error(), "no access token has been fetched yet") {
 		t.Errorf("%v after %v", err, c.got)
 	}
@@ -200,7 +200,7 @@ func TestARefusedToken(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			version := w.aws.SetSecret(component, "old")
-			if _, err := token.Call(t.Context(), w.Source, token.Component, (&calls{}).call); err != nil {
+			if _, err := token.Call(t.Context(), w.Reader, token.Component, (&calls{}).call); err != nil {
 				t.Fatal(err)
 			}
 			if c.stored != "" {
@@ -210,7 +210,7 @@ func TestARefusedToken(t *testing.T) {
 			for _, one := range c.takes {
 				upstream.takes[one] = true
 			}
-			got, err := token.Call(t.Context(), w.Source, token.Component, upstream.call)
+			got, err := token.Call(t.Context(), w.Reader, token.Component, upstream.call)
 			if diff := cmp.Diff(c.sent, upstream.got); diff != "" {
 				t.Errorf("sent: %s", diff)
 			}
@@ -238,7 +238,7 @@ func TestARefusedToken(t *testing.T) {
 		w := newWorld(t)
 		w.aws.SetSecret(component, "t")
 		for _, want := range []error{&wechat.Error{Code: 61004}, &wechat.Error{Code: -1}, &wechat.Failure{}, errors.New("x")} {
-			_, err := token.Call(t.Context(), w.Source, token.Component, func(context.Context, secret.Value) (int, error) { return 0, want })
+			_, err := token.Call(t.Context(), w.Reader, token.Component, func(context.Context, secret.Value) (int, error) { return 0, want })
 			if err != want {
 				t.Errorf("got %v, want %v", err, want)
 			}
@@ -253,7 +253,7 @@ func TestARefusedToken(t *testing.T) {
 		w := newWorld(t)
 		w.aws.SetSecret(component, "old")
 		w.aws.Fail(get, awstest.Before(func() { w.aws.Fail(get, awstest.Deny()) }))
-		_, err := token.Call(t.Context(), w.Source, token.Component, (&calls{takes: map[string]bool{}}).call)
+		_, err := token.Call(t.Context(), w.Reader, token.Component, (&calls{takes: map[string]bool{}}).call)
 		if !awserror.Is(err, awserror.Denied) || w.rejected != nil {
 			t.Errorf("got %v, rejected %v", err, w.rejected)
 		}
@@ -271,7 +271,7 @@ func TestAThousandCallersShareARead(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 1000 {
 			callers.Go(func() {
-				if _, err := token.Call(t.Context(), w.Source, token.Component, upstream.call); err != nil {
+				if _, err := token.Call(t.Context(), w.Reader, token.Component, upstream.call); err != nil {
 					t.Error(err)
 				}
 			})
@@ -305,7 +305,7 @@ func TestEachCallerGivesUpOnItsOwnDeadline(t *testing.T) {
 	var first sync.WaitGroup
 	first.Go(func() {
 		close(arrived)
-		_, err := token.Call(loads, w.Source, token.Component, (&calls{}).call)
+		_, err := token.Call(loads, w.Reader, token.Component, (&calls{}).call)
 		if !awserror.Is(err, awserror.Unavailable) {
 			t.Errorf("the one that reads: %v", err)
 		}
@@ -322,7 +322,7 @@ func TestEachCallerGivesUpOnItsOwnDeadline(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 			defer cancel()
 			began := time.Now()
-			_, err := token.Call(ctx, w.Source, token.Component, (&calls{}).call)
+			_, err := token.Call(ctx, w.Reader, token.Component, (&calls{}).call)
 			if !awserror.Is(err, awserror.Unavailable) || time.Since(began) > 10*time.Second {
 				t.Errorf("after %v: %v", time.Since(began), err)
 			}
@@ -331,7 +331,7 @@ func TestEachCallerGivesUpOnItsOwnDeadline(t *testing.T) {
 	others.Wait()
 	for range 5 {
 		others.Go(func() {
-			if _, err := token.Call(t.Context(), w.Source, token.Component, (&calls{}).call); err == nil {
+			if _, err := token.Call(t.Context(), w.Reader, token.Component, (&calls{}).call); err == nil {
 				patient.Add(1)
 			}
 		})
@@ -351,9 +351,9 @@ func TestErrorsOfASecret(t *testing.T) {
 	malformed := func(err error) bool { var m *awserror.Malformed; return errors.As(err, &m) }
 	unknown := func(err error) bool { var u *token.UnknownAccount; return errors.As(err, &u) && u.AppID == appID }
 	for _, c := range []struct {
-		name, holder, stored string
-		fault                *awstest.Fault
-		is                   func(error) bool
+		name, owner, stored string
+		fault               *awstest.Fault
+		is                  func(error) bool
 	}{
 		{"component missing", token.Component, "", nil, kind(awserror.NotFound)},
 		{"account missing", appID, "", nil, unknown},
@@ -377,7 +377,7 @@ func TestErrorsOfASecret(t *testing.T) {
 				w.aws.Fail(get, *c.fault)
 			}
 			var upstream calls
-			_, err := token.Call(t.Context(), w.Source, c.holder, upstream.call)
+			_, err := token.Call(t.Context(), w.Reader, c.owner, upstream.call)
 			if err == nil || !c.is(err) || len(upstream.got) != 0 {
 				t.Errorf("got %T: %v", err, err)
 			}
@@ -386,7 +386,7 @@ func TestErrorsOfASecret(t *testing.T) {
 			}
 			w.aws.SetSecret(account, hidden)
 			w.aws.SetSecret(component, hidden)
-			if _, err := token.Call(t.Context(), w.Source, c.holder, upstream.call); err != nil {
+			if _, err := token.Call(t.Context(), w.Reader, c.owner, upstream.call); err != nil {
 				t.Errorf("an error was kept: %v", err)
 			}
 		})
@@ -403,7 +403,7 @@ func TestABinarySecret(t *testing.T) {
 	if _, err := client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretBinary: []byte("84_bytes\n")}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := token.Call(t.Context(), w.Source, appID, (&calls{}).call); got != "done with 84_bytes" {
+	if got, err := token.Call(t.Context(), w.Reader, appID, (&calls{}).call); got != "done with 84_bytes" {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
