@@ -20,6 +20,8 @@ const (
 	openingTime = 5 * time.Second
 	// bestEffortTimeout is how long a step that may fail can hold up the answer.
 	bestEffortTimeout = 2 * time.Second
+	// lastMoment is how long such a step has after the request's time is up, so that the claim is given back all the same.
+	lastMoment = 150 * time.Millisecond
 	// claimDuration is how long an opening keeps others off, if it doesn't end before.
 	claimDuration = time.Minute
 )
@@ -155,7 +157,11 @@ func (o opening) recordOpen(ctx context.Context, known state.Account, found chec
 // bestEffort is a step whose failure is logged: the switch is what it is whatever becomes of the step, and the next survey
 // records that.
 func (o opening) bestEffort(ctx context.Context, appID, what string, do func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(ctx, bestEffortTimeout)
+	timeout := bestEffortTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, max(time.Until(deadline), lastMoment))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	if err := do(ctx); err != nil {
 		o.log.WarnContext(ctx, "could not "+what, "appid", appID, "error", err.Error())

@@ -199,7 +199,7 @@ var faultsOfAWS = slices.Concat(
 	},
 	faultsOf("ssm", "ThrottlingException"),
 	[]fault{
-		{name: otherWriter, service: "ssm", slug: "aws-unavailable", again: true, cause: func(w *world, _ trigger) {
+		{name: otherWriter, service: "ssm", cause: func(w *world, _ trigger) {
 			w.aws.Fail("ssm:PutParameter", awstest.Refuse("TooManyUpdates", 400))
 		}},
 	},

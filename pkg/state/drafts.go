@@ -172,7 +172,7 @@ const (
 	// transactAttempts is how often a transaction is tried that was throttled or met another one. The SDK repeats neither.
 	transactAttempts   = 8
 	transactBackoff    = 50 * time.Millisecond
-	transactMaxBackoff = 2 * time.Second
+	transactMaxBackoff = 500 * time.Millisecond
 )
 
 // transact writes all or nothing. The error is of kind [awserror.Conflict] where a condition doesn't hold, or where
@@ -181,8 +181,8 @@ func (d Drafts) transact(ctx context.Context, resource string, writes []types.Tr
 	for attempt := 1; ; attempt++ {
 		err := d.tryTransact(ctx, resource, writes)
 		var failed *awserror.Error
-		retryable := errors.As(err, &failed) &&
-			(failed.Code == transactionConflict || failed.Code == "ThrottlingError" || failed.Code == "ProvisionedThroughputExceeded")
+		retryable := errors.As(err, &failed) && (failed.Kind == awserror.Conflict && failed.Code != conditionFailed ||
+			failed.Code == "ThrottlingError" || failed.Code == "ProvisionedThroughputExceeded")
 		if !retryable || attempt == transactAttempts ||
 			!retry.Sleep(ctx, retry.Jitter(min(transactBackoff<<attempt, transactMaxBackoff))) {
 			return err
