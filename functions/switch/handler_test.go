@@ -104,8 +104,8 @@ func TestCheckNeverOpensNorRecords(t *testing.T) {
 	if world.WeChat.OpenCalls() != 0 {
 		t.Errorf("%d opening calls", world.WeChat.OpenCalls())
 	}
-	if world.AWS.Calls("ssm:*") != 0 || len(world.Log.Lines(`"audit"`)) != 0 {
-		t.Errorf("%d calls of SSM, audit lines %v", world.AWS.Calls("ssm:*"), world.Log.Lines(`"audit"`))
+	if world.AWS.Calls("dynamodb:*") != 0 || len(world.Log.Lines(`"audit"`)) != 0 {
+		t.Errorf("%d calls of DynamoDB, audit lines %v", world.AWS.Calls("dynamodb:*"), world.Log.Lines(`"audit"`))
 	}
 }
 
@@ -164,19 +164,30 @@ func TestACheckWithARefusedToken(t *testing.T) {
 	}
 }
 
-func TestTokensInSSM(t *testing.T) {
+func TestTokensInDynamoDB(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
 	id := wechattest.ExampleClosed
-	world.Env["ACCOUNT_TOKEN_STORE"], world.Env["OPENABLE_ACCOUNTS"] = "ssm", id
-	world.AWS.SetSecureParameter("/wechat/draftbox/account-tokens/"+id, `{"access_token":"`+world.WeChat.IssueAccountToken(id)+`"}`)
+	world.Env["ACCOUNT_TOKEN_STORE"], world.Env["OPENABLE_ACCOUNTS"] = "dynamodb", id
+	storeInTable(world, id)
 	f := world.Start(wire)
-	if r := f.HTTP(t.Context(), "POST", path(id), `{"confirm":"`+id+`"}`); r.Status != 200 || world.AWS.Calls("secretsmanager:*") != 0 {
+	if r := confirmed(t.Context(), f, id); r.Status != 200 || world.AWS.Calls("secretsmanager:*") != 0 {
 		t.Errorf("%d calls of Secrets Manager: %s", world.AWS.Calls("secretsmanager:*"), r.Body)
 	}
 	if slug, _ := f.HTTP(t.Context(), "GET", path(wechattest.ExampleOpen), "").Problem(t); slug != "unknown-account" {
 		t.Errorf("got %s", slug)
 	}
+	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(40001).Always())
+	f.HTTP(t.Context(), "GET", path(id), "")
+	want := []string{fmt.Sprintf(`{"appid":%q,"errcode":40001,"version_id":"7"}`, id)}
+	if diff := cmp.Diff(want, published(world, "Token Rejected")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// storeInTable stores a token that WeChat issues for the account in the token table.
+func storeInTable(world *functiontest.World, appID string) {
+	world.AWS.SetItem(functiontest.TokenTable, fields{"appid": appID, "access_token": world.WeChat.IssueAccountToken(appID), "version": 7})
 }
 
 // trouble is something that goes wrong with a check, and the problem that callers get.
@@ -291,11 +302,14 @@ func TestProblems(t *testing.T) {
 				if (r.Header["Retry-After"] != "") != (c.status == 429 || c.slug == "wechat-busy") {
 					t.Errorf("Retry-After is %q", r.Header["Retry-After"])
 				}
-				if world.WeChat.OpenCalls() != 0 || world.AWS.Calls("ssm:PutParameter") != 0 {
-					t.Errorf("%d opening calls, %d records", world.WeChat.OpenCalls(), world.AWS.Calls("ssm:PutParameter"))
+				if world.WeChat.OpenCalls() != 0 || world.Account(id) != nil {
+					t.Errorf("%d opening calls, recorded %v", world.WeChat.OpenCalls(), world.Account(id))
 				}
 				if method == "POST" {
 					checkAudit(t, world, id, c.slug)
+				}
+				if claim := claimed(world, id); claim != (method == "POST" && c.status == 504) {
+					t.Errorf("claimed afterwards: %t", claim)
 				}
 			})
 		}

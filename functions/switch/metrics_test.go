@@ -24,9 +24,9 @@ func TestAccountsAreCountedByWhatIsKnownOfThem(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
 	ids := appIDs(world, 6, false)
-	record(world, ids[0], `"status": "authorized", "draft_switch": "open"`)
-	record(world, ids[1], `"status": "authorized", "draft_switch": "closed"`)
-	record(world, ids[2], `"status": "authorized", "draft_switch": "closed"`)
+	world.SetAccount(ids[0], fields{"status": "authorized", "draft_switch": "open"})
+	world.SetAccount(ids[1], fields{"status": "authorized", "draft_switch": "closed"})
+	world.SetAccount(ids[2], fields{"status": "authorized", "draft_switch": "closed"})
 	runSurvey(t, world.Start(wire))
 	if lines := world.Log.Lines(`"AccountsClosed":[2],"AccountsOpen":[1],"AccountsUnknown":[3]`); len(lines) != 1 {
 		t.Errorf("got %q", world.Log.Lines("AccountsOpen"))

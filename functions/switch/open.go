@@ -20,8 +20,8 @@ const (
 	openingTime = 5 * time.Second
 	// bestEffortTimeout is how long a step that may fail can hold up the answer.
 	bestEffortTimeout = 2 * time.Second
-	// lastMoment is how long such a step has after the request's time is up, so that the claim is given back all the same.
-	lastMoment = 150 * time.Millisecond
+	// lateReleaseTimeout is how long a release takes at most once the time is up.
+	lateReleaseTimeout = 300 * time.Millisecond
 	// claimDuration is how long an opening keeps others off, if it doesn't end before.
 	claimDuration = time.Minute
 )
@@ -77,9 +77,19 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 		status = api.ProblemOf(err, o.check.now()).Status()
 	}
 	if status != http.StatusAccepted && status != http.StatusGatewayTimeout { // WeChat may still act on those
-		o.bestEffort(ctx, appID, "release the claim of the opening", claim.Release)
+		o.release(ctx, appID, claim)
 	}
 	return done, err
+}
+
+// release gives the claim back, also where the time is up: what is left for the answer is enough.
+func (o opening) release(ctx context.Context, appID string, claim *state.Lease) {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lateReleaseTimeout)
+		defer cancel()
+	}
+	o.bestEffort(ctx, appID, "release the claim of the opening", claim.Release)
 }
 
 // openClaimed sends at most one opening call that WeChat could act on.
@@ -157,11 +167,7 @@ func (o opening) recordOpen(ctx context.Context, known state.Account, found chec
 // bestEffort is a step whose failure is logged: the switch is what it is whatever becomes of the step, and the next survey
 // records that.
 func (o opening) bestEffort(ctx context.Context, appID, what string, do func(context.Context) error) {
-	timeout := bestEffortTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		timeout = min(timeout, max(time.Until(deadline), lastMoment))
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	ctx, cancel := context.WithTimeout(ctx, bestEffortTimeout)
 	defer cancel()
 	if err := do(ctx); err != nil {
 		o.log.WarnContext(ctx, "could not "+what, "appid", appID, "error", err.Error())

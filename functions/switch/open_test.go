@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,12 @@ func checkAudit(t *testing.T, world *functiontest.World, appID, outcome string) 
 	if diff := cmp.Diff(want, audits(t, world)); diff != "" {
 		t.Errorf("audit: %s", diff)
 	}
+}
+
+// claimed reports whether an opening of the account is under way, as far as the table knows.
+func claimed(world *functiontest.World, appID string) bool {
+	_, ok := world.AWS.Item(functiontest.StateTable, "opening", appID)
+	return ok
 }
 
 // published are the details of the events of a type.
@@ -132,7 +139,7 @@ func TestOpening(t *testing.T) {
 		want    string // "STATE IS_OPEN CHANGED STATUS", or "SLUG STATUS"
 		opens   int
 		outcome string // of the audit line; empty: the slug
-		known   string // draft_switch in the account's parameter afterwards
+		known   string // draft_switch in the account's item afterwards
 		event   bool
 	}
 	opened := func(name string, f wechattest.Fault) row {
@@ -245,13 +252,11 @@ func TestOpening(t *testing.T) {
 			}
 			checkAudit(t, world, id, outcome)
 
-			known, _, _ := world.AWS.Parameter(parameters + id)
-			var record struct {
-				DraftSwitch string `json:"draft_switch"`
+			if known, _ := world.Account(id)["draft_switch"].(string); known != c.known {
+				t.Errorf("the account's item says %q, want %q", known, c.known)
 			}
-			json.Unmarshal([]byte(known), &record)
-			if record.DraftSwitch != c.known {
-				t.Errorf("the account's parameter says %q, want %q", record.DraftSwitch, c.known)
+			if got, want := claimed(world, id), r.Status == 202 || r.Status == 504; got != want {
+				t.Errorf("claimed afterwards: %t, want %t", got, want)
 			}
 			changes := published(world, "Draft Switch Changed")
 			if c.event != (len(changes) == 1) || len(changes) > 1 {
@@ -349,8 +354,31 @@ func TestTooLittleTimeToOpen(t *testing.T) {
 	}
 }
 
-// TestBookkeepingChangesNothing: what SSM and EventBridge do to an opening that was done is logged.
-func TestBookkeepingChangesNothing(t *testing.T) {
+// TestTheClaimComesFirst: without it nothing is sent, and the table isn't the caller's fault.
+func TestTheClaimComesFirst(t *testing.T) {
+	t.Parallel()
+	id := wechattest.ExampleClosed
+	for name, fault := range map[string]awstest.Fault{
+		"throttled": awstest.Throttle(), "denied": awstest.Deny(), "fails": awstest.Refuse("InternalServerError", 500),
+		"no table": awstest.Refuse("ResourceNotFoundException", 400), "drops": awstest.Drop(), "garbage": awstest.Garbage(), "hangs": awstest.Hang(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world, f := start(t)
+			world.AWS.Fail("dynamodb:UpdateItem", fault.Sticky())
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			defer cancel()
+			r := confirmed(ctx, f, id)
+			if slug, _ := r.Problem(t); slug != "aws-unavailable" || r.Status != 503 || world.WeChat.Calls("") != 0 || world.AWS.Calls(readSecret) != 0 {
+				t.Errorf("%d calls of WeChat, got %s", world.WeChat.Calls(""), r.Body)
+			}
+			checkAudit(t, world, id, "aws-unavailable")
+		})
+	}
+}
+
+// TestBestEffort: what DynamoDB and EventBridge do to an opening that was claimed and made is logged, and changes nothing.
+func TestBestEffort(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]awstest.Fault{
 		"denied": awstest.Deny(), "throttled": awstest.Throttle(), "fails": awstest.Refuse("InternalServerError", 500),
@@ -360,13 +388,14 @@ func TestBookkeepingChangesNothing(t *testing.T) {
 			changed bool
 			warned  []string
 		}{
-			wechattest.ExampleClosed: {true, []string{"could not record", "could not publish"}},
-			wechattest.ExampleOpen:   {false, []string{"could not record"}},
+			wechattest.ExampleClosed: {true, []string{"could not read", "could not record", "could not publish", "could not release"}},
+			wechattest.ExampleOpen:   {false, []string{"could not read", "could not record", "could not release"}},
 		} {
 			t.Run(fmt.Sprint(name, " changed ", wants.changed), func(t *testing.T) {
 				t.Parallel()
 				world, f := start(t)
-				world.AWS.Fail("ssm:*", fault.Sticky())
+				world.AWS.Fail("dynamodb:*", fault.Sticky().On(accountResource(id)))
+				world.AWS.Fail("dynamodb:DeleteItem", fault.Sticky())
 				world.AWS.Fail("events:*", fault.Sticky())
 				r := confirmed(t.Context(), f, id)
 				if got := answered(t, world, r); r.Status != 200 || got.State != "open" || got.Changed != wants.changed {
@@ -420,44 +449,193 @@ func TestWhoOpened(t *testing.T) {
 	}
 }
 
-func TestOpeningAtOnce(t *testing.T) {
+// outcome is an answer in short: "opened", "already-open" or the problem's slug.
+func outcome(t *testing.T, r functiontest.Response) string {
+	t.Helper()
+	if r.Status != 200 {
+		slug, _ := r.Problem(t)
+		return slug
+	}
+	var s said
+	r.Decode(t, &s)
+	if s.Changed == true {
+		return "opened"
+	}
+	return "already-open"
+}
+
+// TestOneOpeningAtATime has two instances open an account's switch at once, again and again.
+func TestOneOpeningAtATime(t *testing.T) {
+	t.Parallel()
+	const worlds, times = 4, 25
+	id := wechattest.ExampleClosed
+	for n := range worlds {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			world, f := start(t, wechattest.WithLatency(10*time.Millisecond))
+			instances := []*functiontest.Function{f, world.Start(wire)}
+			for range times {
+				world.WeChat.AddAccount(wechattest.Account{AppID: id, Authorized: true, Granted: true}) // closed again
+				before := world.WeChat.OpenCalls()
+				var outcomes [2]string
+				var both sync.WaitGroup
+				for i, f := range instances {
+					both.Go(func() { outcomes[i] = outcome(t, confirmed(t.Context(), f, id)) })
+				}
+				both.Wait()
+				slices.Sort(outcomes[:])
+				if calls := world.WeChat.OpenCalls() - before; calls != 1 || outcomes != [2]string{"opened", "opening-under-way"} && outcomes != [2]string{"already-open", "opened"} {
+					t.Fatalf("%d opening calls, outcomes %v", calls, outcomes)
+				}
+				if claimed(world, id) {
+					t.Fatal("the claim was not released")
+				}
+			}
+		})
+	}
+}
+
+func TestOpeningAtOnceInOneInstance(t *testing.T) {
 	t.Parallel()
 	const n = 20
 	world, f := start(t)
 	id := wechattest.ExampleClosed
+	var mu sync.Mutex
+	outcomes := make(map[string]int)
 	var all sync.WaitGroup
 	for range n {
 		all.Go(func() {
-			if r := confirmed(t.Context(), f, id); r.Status != 200 {
-				t.Errorf("got %s", r.Body)
-			}
+			got := outcome(t, confirmed(t.Context(), f, id))
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[got]++
 		})
 	}
 	all.Wait()
-	opened := len(world.Log.Lines(`"outcome":"opened"`))
-	already := len(world.Log.Lines(`"outcome":"already-open"`))
-	if opened < 1 || opened+already != n || world.WeChat.OpenCalls() != opened || world.AWS.Calls(readSecret) != 1 {
-		t.Errorf("%d opened, %d were open already, %d opening calls, %d reads of the secret", opened, already, world.WeChat.OpenCalls(), world.AWS.Calls(readSecret))
+	if outcomes["opened"] != 1 || outcomes["already-open"]+outcomes["opening-under-way"] != n-1 || world.WeChat.OpenCalls() != 1 {
+		t.Errorf("%d opening calls, outcomes %v", world.WeChat.OpenCalls(), outcomes)
 	}
-	if known := stored(t, world, id); known["draft_switch"] != "open" {
-		t.Errorf("the account's parameter is %v", known)
-	}
-	ids := make(map[string]bool)
-	for _, change := range published(world, "Draft Switch Changed") {
-		ids[change] = true
-	}
-	if len(ids) != 1 {
-		t.Errorf("one change is told as %v", ids)
+	if known := world.Account(id); known["draft_switch"] != "open" || len(published(world, "Draft Switch Changed")) != 1 || world.AWS.Calls(readSecret) != 1 {
+		t.Errorf("recorded %v, events %v, %d reads of the secret", known, world.AWS.Events(), world.AWS.Calls(readSecret))
 	}
 }
 
-// TestTheEventComesBeforeTheRecord: after a crash between them, the next one to find the switch open tells it again, under the same id.
+// TestASecondOpeningMeanwhile asks another instance at several moments of an opening.
+func TestASecondOpeningMeanwhile(t *testing.T) {
+	t.Parallel()
+	id := wechattest.ExampleClosed
+	for name, operation := range map[string]string{
+		"before the first check": readSecret, "before the event": "events:PutEvents", "before the release": "dynamodb:DeleteItem",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world, f := start(t)
+			second := world.Start(wire)
+			got := ""
+			world.AWS.Fail(operation, awstest.Before(func() {
+				before := world.WeChat.Calls("")
+				r := confirmed(t.Context(), second, id)
+				got = fmt.Sprint(r.Status, " ", outcome(t, r), " ", world.WeChat.Calls("")-before, " ", r.Header["Retry-After"])
+			}))
+			if r := confirmed(t.Context(), f, id); outcome(t, r) != "opened" || got != "409 opening-under-way 0 60" {
+				t.Errorf("the second: %s; the first: %s", got, r.Body)
+			}
+			if r := confirmed(t.Context(), second, id); outcome(t, r) != "already-open" || world.WeChat.OpenCalls() != 1 {
+				t.Errorf("%d opening calls, afterwards %s", world.WeChat.OpenCalls(), r.Body)
+			}
+			other := wechattest.ExampleOwn // an account of its own has a claim of its own
+			world.AWS.Fail(readSecret, awstest.Before(func() { confirmed(t.Context(), second, id) }))
+			if r := confirmed(t.Context(), f, other); outcome(t, r) != "opened" {
+				t.Errorf("another account: %s", r.Body)
+			}
+		})
+	}
+}
+
+// TestAClaimEndsByItself after 60 seconds, whatever left it.
+func TestAClaimEndsByItself(t *testing.T) {
+	t.Parallel()
+	id := wechattest.ExampleClosed
+	for name, test := range map[string]struct {
+		options []wechattest.Option
+		cause   func(*functiontest.World)
+		status  int // of the opening that leaves the claim
+		then    string
+	}{
+		"202":   {[]wechattest.Option{wechattest.WithOpeningLag(1)}, func(*functiontest.World) {}, 202, "already-open"},
+		"504":   {nil, func(w *functiontest.World) { w.WeChat.Fail(wechattest.PathSwitch, wechattest.Drop().When(opens)) }, 504, "opened"},
+		"crash": {nil, func(w *functiontest.World) { w.AWS.Fail("dynamodb:DeleteItem", awstest.Deny()) }, 200, "already-open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world, f := start(t, test.options...)
+			test.cause(world)
+			if r := confirmed(t.Context(), f, id); r.Status != test.status || !claimed(world, id) {
+				t.Fatalf("got %s, claimed %t", r.Body, claimed(world, id))
+			}
+			calls := world.WeChat.Calls("")
+			world.Clock.Forward(40 * time.Second) // leaves 20 to the test
+			if r := confirmed(t.Context(), f, id); outcome(t, r) != "opening-under-way" || world.WeChat.Calls("") != calls {
+				t.Errorf("after 40 seconds: %s", r.Body)
+			}
+			world.Clock.Forward(20 * time.Second)
+			if r := confirmed(t.Context(), world.Start(wire), id); outcome(t, r) != test.then || claimed(world, id) {
+				t.Errorf("after 60 seconds: %s, claimed %t", r.Body, claimed(world, id))
+			}
+		})
+	}
+}
+
+func TestAClaimWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	world, f := start(t)
+	id := wechattest.ExampleClosed
+	world.AWS.Fail("dynamodb:UpdateItem", awstest.DropAfter())
+	world.AWS.Fail("dynamodb:DeleteItem", awstest.DropAfter())
+	if r := confirmed(t.Context(), f, id); outcome(t, r) != "opened" || claimed(world, id) || len(world.Log.Lines("could not")) != 0 {
+		t.Errorf("claimed %t, got %s", claimed(world, id), r.Body)
+	}
+}
+
+// TestOpenIsFinal: a check that began before an opening and ends after it doesn't record what it saw.
+func TestOpenIsFinal(t *testing.T) {
+	t.Parallel()
+	id := wechattest.ExampleClosed
+	for _, operation := range []string{"dynamodb:GetItem", "dynamodb:UpdateItem"} {
+		for _, known := range []string{"none", "unknown", "closed"} {
+			t.Run(operation+" "+known, func(t *testing.T) {
+				t.Parallel()
+				world := functiontest.New(t)
+				world.Env["OPENABLE_ACCOUNTS"] = "*"
+				world.StoreAccountToken(id)
+				if known != "none" {
+					world.SetAccount(id, fields{"status": "authorized", "draft_switch": known, "errcode": 61007})
+				}
+				opener := world.Start(wire)
+				world.AWS.Fail(operation, awstest.Before(func() {
+					if r := confirmed(t.Context(), opener, id); outcome(t, r) != "opened" {
+						t.Errorf("got %s", r.Body)
+					}
+				}).On(accountResource(id)))
+				runSurvey(t, world.Start(wire))
+				if got := world.Account(id); got["draft_switch"] != "open" || world.WeChat.OpenCalls() != 1 {
+					t.Errorf("%d opening calls, recorded %v", world.WeChat.OpenCalls(), got)
+				}
+				if changes := published(world, "Draft Switch Changed"); len(changes) != 1 {
+					t.Errorf("events %v", changes)
+				}
+			})
+		}
+	}
+}
+
+// TestTheEventComesBeforeTheRecord: after a crash between them, the next one to find the switch open publishes it again, under the same id.
 func TestTheEventComesBeforeTheRecord(t *testing.T) {
 	t.Parallel()
 	world, f := start(t)
 	id := wechattest.ExampleClosed
-	record(world, id, `"status": "authorized", "draft_switch": "closed", "checked_at": "2026-01-02T03:04:05Z"`)
-	world.AWS.Fail("ssm:PutParameter", awstest.Deny().Sticky()) // as far as SSM knows, the function died here
+	world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed", "checked_at": "2026-01-02T03:04:05Z"})
+	world.AWS.Fail("dynamodb:UpdateItem", awstest.Deny().Sticky().On(accountResource(id))) // as far as the table knows, the function died here
 	if r := confirmed(t.Context(), f, id); r.Status != 200 {
 		t.Errorf("got %s", r.Body)
 	}
@@ -472,18 +650,18 @@ func TestWhatIsKnownOfTheAccountSurvives(t *testing.T) {
 	t.Parallel()
 	world, f := start(t)
 	id := wechattest.ExampleClosed
-	record(world, id, `"status": "authorized", "status_at": 1413192605, "draft_switch": "closed", "errcode": 61007, "note": {"of": "somebody"}`)
+	world.SetAccount(id, fields{"status": "authorized", "status_at": 1413192605, "draft_switch": "closed", "errcode": 61007, "name": "Tea", "note": fields{"of": "somebody"}})
 	confirmed(t.Context(), f, id)
-	got := stored(t, world, id)
+	got := world.Account(id)
 	delete(got, "checked_at")
-	want := map[string]any{"appid": id, "status": "authorized", "status_at": 1413192605.0, "draft_switch": "open", "note": map[string]any{"of": "somebody"}}
+	want := fields{"appid": id, "status": "authorized", "status_at": json.Number("1413192605"), "draft_switch": "open", "name": "Tea", "note": fields{"of": "somebody"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	// Once it is known to be open there is nothing to write.
-	writes := world.AWS.Calls("ssm:PutParameter")
-	if r := confirmed(t.Context(), f, id); r.Status != 200 || world.AWS.Calls("ssm:PutParameter") != writes {
-		t.Errorf("%d writes, got %s", world.AWS.Calls("ssm:PutParameter")-writes, r.Body)
+	// Once it is known to be open there is nothing to write but the claim.
+	writes := world.AWS.Calls("dynamodb:UpdateItem")
+	if r := confirmed(t.Context(), f, id); r.Status != 200 || world.AWS.Calls("dynamodb:UpdateItem") != writes+1 {
+		t.Errorf("%d writes, got %s", world.AWS.Calls("dynamodb:UpdateItem")-writes, r.Body)
 	}
 }
 
@@ -506,6 +684,7 @@ func TestSecretsThatComeBack(t *testing.T) {
 			}
 			world.WeChat.Heal("")
 			world.WeChat.AddAccount(wechattest.Account{AppID: id, Authorized: true, Granted: true})
+			world.AWS.DeleteItem(functiontest.StateTable, "opening", id)
 		}
 	}
 }

@@ -115,19 +115,19 @@ func TestSurveyByQueue(t *testing.T) {
 	for _, id := range []string{wechattest.ExampleOpen, wechattest.ExampleNotGranted, wechattest.ExampleRevoked, wechattest.ExampleOwn} {
 		world.StoreAccountToken(id)
 	}
-	record(world, ids[0], `"status": "authorized", "draft_switch": "open"`)
-	record(world, ids[1], `"status": "unauthorized", "draft_switch": "closed"`)
-	record(world, wechattest.ExampleOpen, `"status": "authorized", "draft_switch": "closed"`)
+	world.SetAccount(ids[0], fields{"status": "authorized", "draft_switch": "open"})
+	world.SetAccount(ids[1], fields{"status": "unauthorized", "draft_switch": "closed"})
+	world.SetAccount(wechattest.ExampleOpen, fields{"status": "authorized", "draft_switch": "closed"})
 	f := world.Start(wire)
 
-	want := surveyed{Task: "check-switches", Accounts: 11, KnownOpen: 1, Queued: 10}
+	want := surveyResult{Task: "check-switches", Accounts: 11, KnownOpen: 1, Queued: 10}
 	if diff := cmp.Diff(want, runSurvey(t, f)); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 	if n := len(asked(world)); n != 0 {
 		t.Errorf("the survey asked for %d accounts by itself", n)
 	}
-	if got := stored(t, world, ids[7]); got["status"] != "authorized" || got["draft_switch"] != "unknown" || got["appid"] != ids[7] {
+	if got := world.Account(ids[7]); got["status"] != "authorized" || got["draft_switch"] != "unknown" || got["appid"] != ids[7] {
 		t.Errorf("an account that has but a token was recorded as %v", got)
 	}
 	if n := world.AWS.Calls("sqs:SendMessageBatch"); n != 1 {
@@ -165,7 +165,7 @@ func TestSurveyByQueue(t *testing.T) {
 	}
 	states := make(map[string]string)
 	for id := range wantStates {
-		states[id] = stored(t, world, id)["draft_switch"].(string)
+		states[id] = world.Account(id)["draft_switch"].(string)
 	}
 	if diff := cmp.Diff(wantStates, states); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
@@ -183,11 +183,10 @@ func TestQueueTakesWhatItDidNotTakeAtFirst(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
 	url := queueOf(world)
-	ids := closed(world, appIDs(world, 25, false))
+	ids := setClosed(world, appIDs(world, 25, false))
 	world.AWS.Fail("sqs:SendMessageBatch", awstest.FailEntries("InternalError", 0, 3), awstest.Throttle(), awstest.FailEntries("InternalError", 1))
-	wait := &waits{times: -1}
-	want := surveyed{Task: "check-switches", Accounts: 25, Queued: 25}
-	if diff := cmp.Diff(want, runSurvey(t, startWith(world, wait.wait))); diff != "" {
+	want := surveyResult{Task: "check-switches", Accounts: 25, Queued: 25}
+	if diff := cmp.Diff(want, runSurvey(t, world.Start(wire))); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 	var bodies []string
@@ -204,10 +203,10 @@ func TestQueueThatDoesNotTakeOne(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
 	queueOf(world)
-	closed(world, appIDs(world, 11, false))
+	setClosed(world, appIDs(world, 11, false))
 	world.AWS.Fail("sqs:SendMessageBatch", awstest.FailEntries("InternalError", 0).Sticky())
-	want := surveyed{Task: "check-switches", Accounts: 11, Queued: 9, Failed: 2}
-	if diff := cmp.Diff(want, runSurvey(t, startWith(world, (&waits{times: -1}).wait))); diff != "" {
+	want := surveyResult{Task: "check-switches", Accounts: 11, Queued: 9, Failed: 2}
+	if diff := cmp.Diff(want, runSurvey(t, world.Start(wire))); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 	if n := len(world.Log.Lines("could not queue accounts")); n != 2 {
@@ -219,8 +218,8 @@ func TestSurveyWithoutItsQueue(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
 	world.Env["SWITCH_QUEUE_URL"] = "https://sqs.us-east-1.amazonaws.com/123456789012/gone"
-	closed(world, appIDs(world, 30, false))
-	_, err := startWith(world, (&waits{}).wait).Invoke(t.Context(), map[string]string{"task": "check-switches"})
+	setClosed(world, appIDs(world, 30, false))
+	_, err := startWith(world, (&sleeper{}).sleep).Invoke(t.Context(), fields{"task": "check-switches"})
 	if err == nil || !strings.Contains(err.Error(), "sqs:SendMessageBatch") {
 		t.Errorf("error %v", err)
 	}
@@ -234,8 +233,8 @@ func TestMessagesThatAskForNothing(t *testing.T) {
 	world := functiontest.New(t)
 	const secret = "queryauthcode@@@of-another-queue"
 	ids := appIDs(world, 3, false)
-	record(world, ids[0], `"status": "authorized", "draft_switch": "open"`)
-	record(world, ids[1], `"status": "unauthorized", "draft_switch": "closed"`)
+	world.SetAccount(ids[0], fields{"status": "authorized", "draft_switch": "open"})
+	world.SetAccount(ids[1], fields{"status": "unauthorized", "draft_switch": "closed"})
 	var batch []events.SQSMessage
 	for i, body := range []string{
 		"", "null", "[]", "0", secret, `"` + secret + `"`, `{"task": "check-switch"`, `{"task": "check-switch", "appid": "` + secret + `"}`,
@@ -258,8 +257,8 @@ func TestMessagesThatAskForNothing(t *testing.T) {
 	if lines := world.Log.Lines(secret); len(lines) != 0 {
 		t.Errorf("the log quotes a message: %q", lines)
 	}
-	if n := world.AWS.Calls("ssm:PutParameter"); n != 0 {
-		t.Errorf("%d writes: what has neither a parameter nor a token is no account", n)
+	if n := world.AWS.Calls("dynamodb:UpdateItem"); n != 0 {
+		t.Errorf("%d writes: what has neither an item nor a token is no account", n)
 	}
 }
 
@@ -287,30 +286,29 @@ func TestWhatIsWorthARepeat(t *testing.T) {
 		"gone":              {fault: wechattest.Status(404, "")},
 		"another code":      {fault: wechattest.Refuse(43002)},
 		"no state":          {fault: wechattest.Raw(`{"errcode": 0, "errmsg": "ok"}`)},
-		"SSM throttles":     {aws: "ssm:GetParameter", again: true},
+		"reads throttled":   {aws: "dynamodb:GetItem", again: true},
 		"secrets throttled": {aws: "secretsmanager:GetSecretValue", again: true},
-		"writes throttled":  {aws: "ssm:PutParameter", again: true},
+		"writes throttled":  {aws: "dynamodb:UpdateItem", again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			world := functiontest.New(t)
 			id := appIDs(world, 1, false)[0]
-			before := `{"appid": "` + id + `", "status": "authorized", "draft_switch": "unknown"}`
-			world.AWS.SetParameter(parameters+id, before)
+			world.SetAccount(id, fields{"status": "authorized", "draft_switch": "unknown"})
+			before := world.Account(id)
 			if test.aws != "" {
 				world.AWS.Fail(test.aws, awstest.Throttle().Sticky())
 			} else {
 				world.WeChat.Fail(wechattest.PathSwitch, test.fault.Always())
 			}
-			again := deliver(t, startWith(world, (&waits{}).wait), asking("m", id))
+			again := deliver(t, startWith(world, (&sleeper{}).sleep), asking("m", id))
 			if slices.Contains(again, "m") != test.again {
 				t.Errorf("comes again: %v; log: %q", again, world.Log.Lines("draft switch"))
 			}
 			// Only what the account itself is the reason of is recorded.
-			text, _, _ := world.AWS.Parameter(parameters + id)
 			recorded := []string{"not granted", "revoked", "restricted", "no state"}
-			if (text != before) != slices.Contains(recorded, name) {
-				t.Errorf("recorded %s", text)
+			if !cmp.Equal(before, world.Account(id)) != slices.Contains(recorded, name) {
+				t.Errorf("recorded %v", world.Account(id))
 			}
 		})
 	}
@@ -326,7 +324,7 @@ func TestWhenMessagesComeAgain(t *testing.T) {
 		"the first time":    {wechattest.Refuse(45011), 1, time.Minute, 90 * time.Second},
 		"the fifth time":    {wechattest.Refuse(45011), 5, 5 * time.Minute, 5*time.Minute + 30*time.Second},
 		"quota of a day":    {wechattest.Refuse(45009), 1, 2 * time.Hour, 2*time.Hour + 30*time.Second}, // at 22:00 in Beijing
-		"within SQS's span": {wechattest.Refuse(45011), 100_000, longestDelay, longestDelay},
+		"within SQS's span": {wechattest.Refuse(45011), 100_000, maxDelay, maxDelay},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

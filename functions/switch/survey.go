@@ -120,10 +120,10 @@ func (s survey) all(ctx context.Context, after string) iter.Seq2[state.Account, 
 			return
 		}
 		for m := range missing {
-			if m.AppID <= after {
-				recorded[m.AppID] = true
+			if m.account.AppID <= after {
+				recorded[m.account.AppID] = true
 			}
-			if !yield(m.Account, m.err) || m.err != nil {
+			if !yield(m.account, m.err) || m.err != nil {
 				return
 			}
 		}
@@ -135,8 +135,8 @@ func (s survey) all(ctx context.Context, after string) iter.Seq2[state.Account, 
 
 // missingAccount is an account that has but a token, or the error that ended the search.
 type missingAccount struct {
-	state.Account
-	err error
+	account state.Account
+	err     error
 }
 
 // findMissing looks for the accounts that have but a token while others are checked: the look-ups of many accounts in one

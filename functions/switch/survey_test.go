@@ -1,11 +1,9 @@
 package main
 
 import (
-	"container/heap"
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,50 +11,64 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/account"
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 	"wechat-draftbox/pkg/wechattest"
 )
 
-const parameters = "/wechat/draftbox/accounts/"
+// fields are an item's attributes.
+type fields = map[string]any
 
-// waits stands in for waiting: it notes for how long, and says at once whether there was time.
-type waits struct {
+// accountResource names an account's item as faults do.
+func accountResource(appID string) string { return functiontest.StateTable + "/account/" + appID }
+
+const (
+	cursorResource = functiontest.StateTable + "/survey/cursor"
+	closedOnce     = "2026-01-02T03:04:05Z" // a checked_at
+)
+
+// sleeper stands in for waiting: it notes for how long, and says at once whether there was time.
+type sleeper struct {
 	mu    sync.Mutex
-	asked []time.Duration
+	slept []time.Duration
 	times int // how often there is time; negative: always
 }
 
-func (w *waits) wait(ctx context.Context, d time.Duration) bool {
+func (s *sleeper) sleep(ctx context.Context, d time.Duration) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.asked = append(w.asked, d)
-	if w.times == 0 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slept = append(s.slept, d)
+	if s.times == 0 {
 		return false
 	}
-	w.times--
+	s.times--
 	return true
 }
 
-// startWith starts the function with another way to wait, and with the SDK's repeats off.
-func startWith(world *functiontest.World, wait func(context.Context, time.Duration) bool) *functiontest.Function {
+// startWith starts the function with the sleep that a minute's quota is waited for with, and with a survey that gives up on
+// AWS soon.
+func startWith(world *functiontest.World, sleep func(context.Context, time.Duration) bool) *functiontest.Function {
 	return world.Start(func(parts bootstrap.Parts) trigger.Triggers {
-		parts.AWS.RetryMaxAttempts = 1
-		once := bootstrap.New(parts.Settings, parts.AWS, parts.Log, parts.Metrics, parts.Now)
-		once.WeChat = parts.WeChat
-		h := newHandler(once)
-		h.survey.wait, h.survey.queue.wait = wait, wait
+		once := parts.AWS.Copy()
+		once.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+		table := state.NewTable(dynamodb.NewFromConfig(once), parts.Settings.StateTable, parts.Now)
+		h := newHandler(parts)
+		h.survey.sleep, h.survey.cursor = sleep, table.SurveyCursor()
+		h.survey.recorder.accounts, h.survey.recorder.check.tokens = table.Accounts(), parts.Tokens(parts.Secrets)
+		h.survey.queue.recorder = h.survey.recorder
 		return h.triggers()
 	})
 }
@@ -72,39 +84,40 @@ func appIDs(world *functiontest.World, n int, open bool) (all []string) {
 	return all
 }
 
-// record writes an account's parameter; fields are JSON.
-func record(world *functiontest.World, appID, fields string) {
-	world.AWS.SetParameter(parameters+appID, fmt.Sprintf(`{"appid": %q, %s}`, appID, fields))
-}
-
-// closed records that the accounts' switches were closed yesterday, so that nothing has to be written if they still are.
-func closed(world *functiontest.World, appIDs []string) []string {
+// setClosed records that the accounts' switches were closed yesterday, so that nothing has to be written if they still are.
+func setClosed(world *functiontest.World, appIDs []string) []string {
 	for _, id := range appIDs {
 		at := world.Clock.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339)
-		record(world, id, fmt.Sprintf(`"status": "authorized", "draft_switch": "closed", "checked_at": %q`, at))
+		world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed", "checked_at": at, "kind": "official-account"})
 	}
 	return appIDs
 }
 
-func stored(t *testing.T, world *functiontest.World, appID string) (fields map[string]any) {
-	t.Helper()
-	text, _, ok := world.AWS.Parameter(parameters + appID)
-	if !ok {
-		return nil
+// items are the accounts' items by appid.
+func items(world *functiontest.World) map[string]any {
+	all := make(map[string]any)
+	for _, item := range world.AWS.Items(functiontest.StateTable) {
+		if item["pk"] == "account" {
+			all[item["sk"].(string)] = item
+		}
 	}
-	if err := json.Unmarshal([]byte(text), &fields); err != nil {
-		t.Fatal(err)
-	}
-	return fields
+	return all
 }
 
-func runSurvey(t *testing.T, f *functiontest.Function) surveyed {
+// cursorOf is where the next survey begins; empty: at the start.
+func cursorOf(world *functiontest.World) string {
+	item, _ := world.AWS.Item(functiontest.StateTable, "survey", "cursor")
+	after, _ := item["after"].(string)
+	return after
+}
+
+func runSurvey(t *testing.T, f *functiontest.Function) surveyResult {
 	t.Helper()
 	result, err := f.Invoke(t.Context(), map[string]string{"task": "check-switches"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s surveyed
+	var s surveyResult
 	if err := json.Unmarshal(result, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -148,28 +161,30 @@ func TestSurveyOfMixedAccounts(t *testing.T) {
 		known     = "wx0000000000000013"
 		left      = "wx0000000000000014"
 		tokenless = "wx0000000000000015"
+		mini      = "wx0000000000000016"
 	)
-	for _, id := range []string{throttled, changed, known, left} {
+	for _, id := range []string{throttled, changed, known, left, mini} {
 		world.WeChat.AddAccount(wechattest.Account{AppID: id, Authorized: true, Granted: true, Open: id == changed})
 	}
 	for _, id := range []string{wechattest.ExampleClosed, wechattest.ExampleOpen, wechattest.ExampleNotGranted,
-		wechattest.ExampleRevoked, wechattest.ExampleOwn, throttled, changed, known, left} {
+		wechattest.ExampleRevoked, wechattest.ExampleOwn, throttled, changed, known, left, mini} {
 		world.StoreAccountToken(id)
 	}
 	world.AWS.SetSecret("wechat/draftbox/accounts/readme", "no account")
 	world.AWS.SetSecret("wechat/draftbox/accounts-of-others/wx0000000000000099", "no account")
-	record(world, wechattest.ExampleNotGranted, `"status": "authorized", "draft_switch": "closed", "note": "keep me"`)
-	record(world, wechattest.ExampleRevoked, `"status": "authorized", "status_at": 1413192605, "draft_switch": "unknown"`)
-	record(world, changed, `"status": "authorized", "draft_switch": "closed", "checked_at": "2026-01-02T03:04:05Z", "errcode": 61007`)
-	record(world, known, `"status": "authorized", "draft_switch": "open", "checked_at": "2026-01-02T03:04:05Z"`)
-	record(world, left, `"status": "unauthorized", "draft_switch": "closed"`)
-	record(world, tokenless, `"status": "authorized", "draft_switch": "closed", "checked_at": "2026-01-02T03:04:05Z"`)
+	world.SetAccount(wechattest.ExampleNotGranted, fields{"status": "authorized", "draft_switch": "closed", "note": "keep me"})
+	world.SetAccount(wechattest.ExampleRevoked, fields{"status": "authorized", "status_at": 1413192605, "draft_switch": "unknown"})
+	world.SetAccount(changed, fields{"status": "authorized", "draft_switch": "closed", "checked_at": closedOnce, "errcode": 61007})
+	world.SetAccount(known, fields{"status": "authorized", "draft_switch": "open", "checked_at": closedOnce})
+	world.SetAccount(left, fields{"status": "unauthorized", "draft_switch": "closed"})
+	world.SetAccount(tokenless, fields{"status": "authorized", "draft_switch": "closed", "checked_at": closedOnce})
+	world.SetAccount(mini, fields{"status": "authorized", "draft_switch": "unknown", "kind": "mini-program"})
 	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45011).For(throttled).Always())
-	wait := &waits{} // there is no minute left
-	f := startWith(world, wait.wait)
+	wait := &sleeper{} // there is no minute left
+	f := startWith(world, wait.sleep)
 
-	// Neither the one that left nor what is no account counts.
-	want := surveyed{Task: "check-switches", Accounts: 9, KnownOpen: 1, Checked: 4, Failed: 4}
+	// Neither the one that left, nor the mini program, nor what is no account counts.
+	want := surveyResult{Task: "check-switches", Accounts: 9, KnownOpen: 1, Checked: 4, Failed: 4}
 	if diff := cmp.Diff(want, runSurvey(t, f)); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
@@ -189,10 +204,10 @@ func TestSurveyOfMixedAccounts(t *testing.T) {
 	if diff := cmp.Diff(wantEvents, events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if fields := stored(t, world, wechattest.ExampleNotGranted); fields["note"] != "keep me" {
+	if fields := world.Account(wechattest.ExampleNotGranted); fields["note"] != "keep me" {
 		t.Errorf("a key of somebody else is lost: %v", fields)
 	}
-	if fields := stored(t, world, wechattest.ExampleRevoked); fields["status_at"] != float64(1413192605) {
+	if fields := world.Account(wechattest.ExampleRevoked); fields["status_at"] != json.Number("1413192605") {
 		t.Errorf("status_at was changed by something that is no push: %v", fields)
 	}
 
@@ -201,7 +216,7 @@ func TestSurveyOfMixedAccounts(t *testing.T) {
 	answer.Decode(t, &table)
 	got := make(map[string]string)
 	for _, a := range table.Accounts {
-		if len(a) != 5 {
+		if len(a) != 7 {
 			t.Errorf("an entry has other keys: %v", a)
 		}
 		at := "never"
@@ -228,6 +243,7 @@ func TestSurveyOfMixedAccounts(t *testing.T) {
 		known:                        "authorized open long ago <nil>",
 		left:                         "unauthorized closed never <nil>",
 		tokenless:                    "authorized closed long ago <nil>",
+		mini:                         "authorized <nil> never <nil>",
 	}
 	if diff := cmp.Diff(wantTable, got); diff != "" {
 		t.Errorf("GET /accounts (-want +got):\n%s", diff)
@@ -274,28 +290,30 @@ func TestSurveyWithoutNewsCostsNothing(t *testing.T) {
 	world := functiontest.New(t)
 	ids := appIDs(world, 25, false)
 	world.StoreAccountToken(wechattest.ExampleOpen)
+	world.StorePlatform()
+	world.StoreComponentToken()
 	f := world.Start(wire)
 	if got := runSurvey(t, f); got.Checked != 26 {
 		t.Fatalf("the first survey: %+v", got)
 	}
-	first := world.AWS.Parameters(parameters)
-	calls := func() (n []int) {
-		for _, op := range []string{"ssm:GetParameter", "ssm:PutParameter", "events:PutEvents", "secretsmanager:GetSecretValue"} {
-			n = append(n, world.AWS.Calls(op))
-		}
-		return n
-	}
-	before := calls()
+	runSurvey(t, f) // learns 20 kinds
+	runSurvey(t, f) // and the rest
+	first, before := items(world), len(world.AWS.Recorded())
 	world.Clock.Forward(time.Minute)
-	want := surveyed{Task: "check-switches", Accounts: 26, KnownOpen: 1, Checked: 25}
+	want := surveyResult{Task: "check-switches", Accounts: 26, KnownOpen: 1, Checked: 25}
 	if diff := cmp.Diff(want, runSurvey(t, f)); diff != "" {
-		t.Errorf("the second survey (-want +got):\n%s", diff)
+		t.Errorf("the survey without news (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(before, calls()); diff != "" {
-		t.Errorf("reads and writes of single parameters, events, reads of secrets (-before +after):\n%s", diff)
+	var calls []string
+	for _, call := range world.AWS.Recorded()[before:] {
+		calls = append(calls, call.Operation)
 	}
-	times := asked(world)
-	if times[wechattest.ExampleOpen] != 1 || times[ids[0]] != 2 {
+	slices.Sort(calls)
+	wantCalls := []string{"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "secretsmanager:ListSecrets"}
+	if diff := cmp.Diff(wantCalls, calls); diff != "" {
+		t.Errorf("calls of AWS (-want +got):\n%s", diff)
+	}
+	if times := asked(world); times[wechattest.ExampleOpen] != 1 || times[ids[0]] != 4 {
 		t.Errorf("asked %v", times)
 	}
 
@@ -305,146 +323,225 @@ func TestSurveyWithoutNewsCostsNothing(t *testing.T) {
 		world.StoreAccountToken(id)
 	}
 	runSurvey(t, f)
-	second := world.AWS.Parameters(parameters)
-	for _, id := range ids {
-		if first[parameters+id] == second[parameters+id] {
-			t.Fatalf("checked_at of %s was not written again: %s", id, second[parameters+id])
+	second := items(world)
+	for id := range first {
+		if written := !cmp.Equal(first[id], second[id]); written != (id != wechattest.ExampleOpen) {
+			t.Errorf("%s was written: %t", id, written)
 		}
-	}
-	if open := parameters + wechattest.ExampleOpen; first[open] != second[open] {
-		t.Errorf("the open account's parameter was written: %s", second[open])
 	}
 }
 
-func TestSurveyTellsBeforeItSaves(t *testing.T) {
+// TestSurveyOrder: every account once, from where the last survey stopped, and those that have but a token before it wraps.
+func TestSurveyOrder(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ after, want string }{ // - has but a token
+		{"", "2 4 6 8 - - - -"},
+		{numbered(4), "6 8 - - - - 2 4"},
+		{numbered(5), "6 8 - - - - 2 4"}, // it is there no more
+		{numbered(8), "- - - - 2 4 6 8"},
+		{numbered(9), "- - - - 2 4 6 8"},
+	} {
+		for _, store := range []string{"secretsmanager", "dynamodb"} {
+			t.Run(store+" after "+test.after, func(t *testing.T) {
+				t.Parallel()
+				world := functiontest.New(t)
+				world.Env["ACCOUNT_TOKEN_STORE"] = store
+				for _, n := range []int{2, 4, 6, 8} {
+					world.SetAccount(numbered(n), fields{"status": "authorized", "draft_switch": "closed"})
+				}
+				for _, n := range []int{1, 2, 3, 7, 8, 9} {
+					world.WeChat.AddAccount(wechattest.Account{AppID: numbered(n), Authorized: true})
+					storeInTable(world, numbered(n))
+					world.StoreAccountToken(numbered(n))
+				}
+				world.AWS.SetItem(functiontest.TokenTable, fields{"appid": "readme"})
+				world.AWS.SetSecret("wechat/draftbox/accounts/readme", "no account")
+				var got, missing []string
+				for a, err := range newSurvey(world).all(t.Context(), test.after) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if a.IsStored() {
+						got = append(got, strings.TrimLeft(a.AppID, "wx0"))
+						continue
+					}
+					got, missing = append(got, "-"), append(missing, a.AppID)
+					world.SetAccount(a.AppID, fields{"status": "authorized"}) // as the survey does
+				}
+				slices.Sort(missing)
+				if diff := cmp.Diff(test.want, strings.Join(got, " ")); diff != "" || !slices.Equal(missing, []string{numbered(1), numbered(3), numbered(7), numbered(9)}) {
+					t.Errorf("without an item %q, order (-want +got):\n%s", missing, diff)
+				}
+			})
+		}
+	}
+}
+
+// newSurvey is the survey of a function that is started in the world.
+func newSurvey(world *functiontest.World) (s survey) {
+	world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+		s = newHandler(parts).survey
+		return trigger.Triggers{}
+	})
+	return s
+}
+
+func TestSurveyLearnsTwentyKindsARun(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	world.StorePlatform()
+	world.StoreComponentToken()
+	ids := appIDs(world, 25, false)
+	for _, id := range ids {
+		world.SetAccount(id, fields{"status": "authorized", "draft_switch": "unknown"})
+	}
+	for _, id := range ids[:3] {
+		world.WeChat.AddAccount(wechattest.Account{AppID: id, Name: "Tea", Authorized: true, Granted: true, MiniProgram: true})
+	}
+	world.SetAccount(ids[4], fields{"status": "unauthorized", "draft_switch": "unknown"})
+	f := world.Start(wire)
+	for run, want := range []struct{ learned, accounts int }{{20, 21}, {1 + 20, 21}, {1 + 20, 21}} {
+		got := runSurvey(t, f)
+		if n := world.WeChat.Calls(wechattest.PathAuthorizerInfo); got.Accounts != want.accounts || n != min(want.learned+run*4, 24) {
+			t.Errorf("run %d: %d calls, %+v", run, n, got)
+		}
+	}
+	if got := world.Account(ids[0]); got["kind"] != "mini-program" || got["name"] != "Tea" || asked(world)[ids[0]] != 0 {
+		t.Errorf("recorded %v, and its switch was asked for %d times", got, asked(world)[ids[0]])
+	}
+	if got := world.Account(ids[24]); got["kind"] != "official-account" || got["draft_switch"] != "closed" {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+func TestSurveyPublishesBeforeItSaves(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]struct {
 		op    string
 		fault awstest.Fault
 	}{
 		"the answer of EventBridge is lost": {"events:PutEvents", awstest.DropAfter()},
-		"the parameter can't be written":    {"ssm:PutParameter", awstest.Deny()},
-		"the parameter is throttled":        {"ssm:PutParameter", awstest.Throttle()},
+		"EventBridge refuses":               {"events:PutEvents", awstest.Deny()},
+		"the item can't be written":         {"dynamodb:UpdateItem", awstest.Deny()},
+		"the write is throttled":            {"dynamodb:UpdateItem", awstest.Throttle()},
+		"the write is dropped":              {"dynamodb:UpdateItem", awstest.Drop()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			world := functiontest.New(t)
 			id := appIDs(world, 1, true)[0]
-			record(world, id, `"status": "authorized", "draft_switch": "closed", "checked_at": "2026-01-02T03:04:05Z"`)
-			record(world, wechattest.ExampleRevoked, `"status": "authorized", "status_at": 1413192605, "draft_switch": "closed"`)
+			world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed", "checked_at": closedOnce})
+			world.SetAccount(wechattest.ExampleRevoked, fields{"status": "authorized", "status_at": 1413192605, "draft_switch": "closed"})
 			world.StoreAccountToken(wechattest.ExampleRevoked)
-			before := world.AWS.Parameters(parameters)
-			f := startWith(world, (&waits{}).wait)
+			before := items(world)
+			f := startWith(world, (&sleeper{}).sleep)
 
 			world.AWS.Fail(fault.op, fault.fault.Sticky())
 			if got := runSurvey(t, f); got.Failed != 2 || got.Checked != 0 {
 				t.Errorf("with the fault: %+v", got)
 			}
-			if diff := cmp.Diff(before, world.AWS.Parameters(parameters)); diff != "" {
-				t.Fatalf("something was saved that was not told (-before +after):\n%s", diff)
+			if diff := cmp.Diff(before, items(world)); diff != "" {
+				t.Fatalf("something was saved that was not published (-before +after):\n%s", diff)
 			}
 			world.AWS.Heal("")
 			if got := runSurvey(t, f); got.Checked != 1 || got.Failed != 1 {
 				t.Errorf("without the fault: %+v", got)
 			}
-			if got := stored(t, world, id)["draft_switch"]; got != "open" {
+			if got := world.Account(id)["draft_switch"]; got != "open" {
 				t.Errorf("%v is recorded", got)
 			}
 			runSurvey(t, f)
 			events, ids := happened(t, world)
 			slices.Sort(ids)
-			if n := len(slices.Compact(slices.Clone(ids))); n != 2 || len(ids) < 4 {
+			if n, repeated := len(slices.Compact(slices.Clone(ids))), name != "EventBridge refuses"; n != 2 || len(ids) > 2 != repeated {
 				t.Errorf("events %q have %d ids: %q", events, n, ids)
 			}
 		})
 	}
 }
 
-func TestSurveyTellsNothingThatCannotBeTold(t *testing.T) {
-	t.Parallel()
-	world := functiontest.New(t)
-	id := appIDs(world, 1, true)[0]
-	record(world, id, `"status": "authorized", "draft_switch": "closed"`)
-	world.AWS.Fail("events:PutEvents", awstest.Deny().Sticky())
-	f := startWith(world, (&waits{}).wait)
-	if got := runSurvey(t, f); got.Failed != 1 {
-		t.Errorf("result %+v", got)
-	}
-	if n := world.AWS.Calls("ssm:PutParameter"); n != 0 {
-		t.Errorf("%d writes before the event was accepted", n)
-	}
-}
-
 func TestSurveyWhoseWriteLosesItsAnswer(t *testing.T) {
 	t.Parallel()
-	for name, recorded := range map[string]bool{"a new parameter": false, "a known one": true} {
+	for name, recorded := range map[string]bool{"a new item": false, "a known one": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			world := functiontest.New(t)
 			id := appIDs(world, 1, true)[0]
 			if recorded {
-				record(world, id, `"status": "authorized", "draft_switch": "closed"`)
+				world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed"})
 			}
-			world.AWS.Fail("ssm:PutParameter", awstest.DropAfter())
-			if got := runSurvey(t, startWith(world, (&waits{times: -1}).wait)); got.Checked != 1 || got.Failed != 0 {
+			world.AWS.Fail("dynamodb:UpdateItem", awstest.DropAfter())
+			if got := runSurvey(t, world.Start(wire)); got.Checked != 1 || got.Failed != 0 {
 				t.Errorf("result %+v", got)
 			}
-			if got := stored(t, world, id)["draft_switch"]; got != "open" {
+			if got := world.Account(id)["draft_switch"]; got != "open" {
 				t.Errorf("%v is recorded", got)
 			}
 		})
 	}
 }
 
-func TestSurveyIsPatientWithAWS(t *testing.T) {
+func TestSurveyRetriesWhatAWSThrottles(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
-	appIDs(world, 12, false)
-	for _, op := range []string{"ssm:GetParametersByPath", "secretsmanager:ListSecrets", "ssm:PutParameter", "ssm:GetParameter"} {
-		for range 4 {
-			world.AWS.Fail(op, awstest.Throttle())
-		}
+	ids := appIDs(world, 12, false)
+	world.SetAccount(ids[0], fields{"status": "authorized"})
+	for _, op := range []string{"dynamodb:Query", "dynamodb:GetItem", "dynamodb:UpdateItem", "secretsmanager:ListSecrets", "secretsmanager:GetSecretValue"} {
+		world.AWS.Fail(op, awstest.Throttle(), awstest.Drop())
 	}
-	wait := &waits{times: -1}
-	if got := runSurvey(t, startWith(world, wait.wait)); got.Checked != 12 || got.Failed != 0 {
+	world.AWS.Fail("dynamodb:BatchGetItem", awstest.Throttle(), awstest.FailEntries("", 0, 5))
+	if got := runSurvey(t, world.Start(wire)); got.Checked != 12 || got.Failed != 0 || len(items(world)) != 12 {
 		t.Errorf("result %+v", got)
-	}
-	if len(wait.asked) < 8 || slices.Min(wait.asked) < 500*time.Millisecond {
-		t.Errorf("waited %v", wait.asked)
 	}
 }
 
+// TestSurveyThatCannotList: what was listed is checked all the same, and the next run goes on behind it.
 func TestSurveyThatCannotList(t *testing.T) {
 	t.Parallel()
-	for _, op := range []string{"ssm:GetParametersByPath", "secretsmanager:ListSecrets"} {
-		t.Run(op, func(t *testing.T) {
+	for _, test := range []struct {
+		op      string
+		faults  []awstest.Fault
+		checked int
+	}{
+		{"dynamodb:GetItem", []awstest.Fault{awstest.Deny().On(cursorResource)}, 0},
+		{"dynamodb:Query", []awstest.Fault{awstest.Throttle()}, 0},
+		{"dynamodb:Query", []awstest.Fault{awstest.Before(func() {}), awstest.Throttle()}, 10},
+		{"secretsmanager:ListSecrets", []awstest.Fault{awstest.Deny()}, 30},
+		{"dynamodb:BatchGetItem", []awstest.Fault{awstest.Deny()}, 30},
+	} {
+		t.Run(fmt.Sprint(test.op, " ", test.checked), func(t *testing.T) {
 			t.Parallel()
 			world := functiontest.New(t)
-			ids := appIDs(world, 3, false)
-			record(world, ids[0], `"status": "authorized", "draft_switch": "unknown"`)
-			world.AWS.Fail(op, awstest.Deny().Sticky())
-			_, err := startWith(world, (&waits{}).wait).Invoke(t.Context(), map[string]string{"task": "check-switches"})
-			if err == nil || !strings.Contains(err.Error(), op) {
+			ids := appIDs(world, 33, false)
+			for _, id := range ids[:30] {
+				world.SetAccount(id, fields{"status": "authorized", "note": strings.Repeat("x", 100_000)})
+			}
+			world.AWS.Fail(test.op, test.faults...)
+			f := startWith(world, (&sleeper{}).sleep)
+			_, err := f.Invoke(t.Context(), fields{"task": "check-switches"})
+			if err == nil || !strings.Contains(err.Error(), test.op) {
 				t.Fatalf("error %v", err)
 			}
-			// What was listed is checked all the same.
-			if got, want := len(asked(world)), map[string]int{"secretsmanager:ListSecrets": 1}[op]; got != want {
-				t.Errorf("%d accounts asked for, want %d", got, want)
+			wantCursor := ""
+			if test.checked > 0 {
+				wantCursor = ids[test.checked-1]
+			}
+			if got := len(asked(world)); got != test.checked || cursorOf(world) != wantCursor {
+				t.Errorf("%d accounts asked for, want %d; cursor %q, want %q", got, test.checked, cursorOf(world), wantCursor)
+			}
+			if lines := world.Log.Lines("AccountsOpen"); len(lines) != 0 {
+				t.Errorf("counted %q", lines)
+			}
+			before := len(world.WeChat.Requests(wechattest.PathSwitch))
+			if got := runSurvey(t, f); got.Checked != 33 || cursorOf(world) != "" {
+				t.Errorf("afterwards: %+v, cursor %q", got, cursorOf(world))
+			}
+			for _, r := range world.WeChat.Requests(wechattest.PathSwitch)[before:][:3] { // the rest of the order is another test's
+				if r.AppID == ids[0] && test.checked > 0 {
+					t.Errorf("the second run began with %s", r.AppID)
+				}
 			}
 		})
-	}
-}
-
-func TestSurveyReachesOneUnreadableRecord(t *testing.T) {
-	t.Parallel()
-	world := functiontest.New(t)
-	ids := appIDs(world, 3, false)
-	world.AWS.SetParameter(parameters+ids[1], "not JSON")
-	if got := runSurvey(t, world.Start(wire)); got.Checked != 2 || got.Failed != 1 {
-		t.Errorf("result %+v", got)
-	}
-	if text, _, _ := world.AWS.Parameter(parameters + ids[1]); text != "not JSON" {
-		t.Errorf("what could not be read was overwritten: %s", text)
 	}
 }
 
@@ -452,76 +549,98 @@ func TestSurveyOfAnswersWithoutState(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
 	id := appIDs(world, 1, false)[0]
-	record(world, id, `"status": "authorized", "draft_switch": "closed", "errcode": 61007`)
+	world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed", "errcode": 61007})
 	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Raw(`{"errcode": 0, "errmsg": "ok"}`))
 	if got := runSurvey(t, world.Start(wire)); got.Failed != 1 || got.Checked != 0 {
 		t.Errorf("result %+v", got)
 	}
-	fields := stored(t, world, id)
-	if _, refused := fields["errcode"]; refused || fields["draft_switch"] != "closed" {
-		t.Errorf("recorded %v: the state that was known stays, and the check was not refused", fields)
+	account := world.Account(id)
+	if _, refused := account["errcode"]; refused || account["draft_switch"] != "closed" {
+		t.Errorf("recorded %v: the state that was known stays, and the check was not refused", account)
 	}
 }
 
-func TestSurveyEndsInTime(t *testing.T) {
+// An account that has but a token gets its item whatever comes of its check.
+func TestSurveyRecordsAccountsThatHaveButAToken(t *testing.T) {
 	t.Parallel()
-	world := functiontest.New(t, wechattest.WithLatency(50*time.Millisecond))
-	closed(world, appIDs(world, 3000, false))
+	world := functiontest.New(t)
+	ids := appIDs(world, 3, false)
+	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45009).For(ids[0]).Always(), wechattest.Refuse(61007).For(ids[1]))
+	if got := runSurvey(t, world.Start(wire)); got.Checked != 1 || got.Failed != 2 {
+		t.Errorf("result %+v", got)
+	}
+	for i, want := range []fields{
+		{"appid": ids[0], "status": "authorized", "draft_switch": "unknown"},
+		{"appid": ids[1], "status": "authorized", "draft_switch": "unknown", "errcode": json.Number("61007")},
+		{"appid": ids[2], "status": "authorized", "draft_switch": "closed"},
+	} {
+		got := world.Account(ids[i])
+		delete(got, "checked_at")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+}
+
+// TestSurveyGoesOnWhereItStopped: 20 accounts hang, and hold the survey up until its time is over.
+func TestSurveyGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	ids := setClosed(world, appIDs(world, 200, false))
+	for _, id := range ids[10 : 10+maxInFlight] {
+		world.WeChat.Fail(wechattest.PathSwitch, wechattest.Hang().For(id).Always())
+	}
 	f := world.Start(wire)
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
-	result, err := f.Invoke(ctx, map[string]string{"task": "check-switches"})
+	result, err := f.Invoke(ctx, fields{"task": "check-switches"})
 	if err != nil || ctx.Err() != nil {
 		t.Fatalf("error %v, context %v", err, ctx.Err())
 	}
-	var got surveyed
+	var got surveyResult
 	json.Unmarshal(result, &got)
-	if got.Checked == 0 || got.Checked >= 3000 || got.Failed != 0 {
-		t.Errorf("result %+v", got)
+	at := slices.Index(ids, cursorOf(world))
+	if got.Failed != 0 || at < 9 || at > got.Checked+workers || at < got.Checked-1 { // all before it were checked or under way
+		t.Errorf("result %+v, cursor %q", got, cursorOf(world))
 	}
-	if n := len(asked(world)); n != got.Checked { // what has begun is brought to its end
-		t.Errorf("%d accounts asked for, %d checked", n, got.Checked)
+	if lines := world.Log.Lines("AccountsOpen"); len(lines) != 0 {
+		t.Errorf("accounts were counted, but not all: %q", lines)
+	}
+
+	world.WeChat.Heal("")
+	before := len(world.WeChat.Requests(wechattest.PathSwitch))
+	if got := runSurvey(t, f); got.Accounts != 200 || got.Checked != 200 || cursorOf(world) != "" {
+		t.Errorf("the second run: %+v, cursor %q", got, cursorOf(world))
+	}
+	for i, r := range world.WeChat.Requests(wechattest.PathSwitch)[before:] {
+		if n := slices.Index(ids, r.AppID); i < 200-at-workers && n <= at {
+			t.Errorf("the second run asked for account %d as its number %d, although it began behind %d", n, i, at)
+		}
 	}
 }
 
-func TestAgendaGoesOnWhereItStopped(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	of := func(id string, at time.Time) account.Record { return account.Record{AppID: id, CheckedAt: at} }
-	firsts := make(map[string]int)
-	for range 200 {
-		var a agenda
-		for i := range 10 {
-			a.add(of(fmt.Sprint("yesterday", i), now.Add(-24*time.Hour)))
-		}
-		a.add(of("a fortnight ago", now.Add(-14*24*time.Hour)))
-		a.add(of("never", time.Time{}))
-		var order []string
-		for range 3 {
-			order = append(order, a[0].AppID)
-			heap.Pop(&a)
-		}
-		if order[0] != "never" || order[1] != "a fortnight ago" {
-			t.Fatalf("order %v", order)
-		}
-		firsts[order[2]]++
-	}
-	if len(firsts) != 10 {
-		t.Errorf("of those that look alike these came first: %v", slices.Sorted(maps.Keys(firsts)))
-	}
-}
-
-func TestSurveyHoldsBackForAMinute(t *testing.T) {
+func TestSurveyWhoseCursorCannotBeSaved(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
-	ids := closed(world, appIDs(world, 30, false))
-	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45011).For(ids[3]).Times(2))
-	wait := &waits{times: -1}
-	if got := runSurvey(t, startWith(world, wait.wait)); got.Checked != 30 || got.Failed != 0 {
+	ids := setClosed(world, appIDs(world, 3, false))
+	world.AWS.SetItem(functiontest.StateTable, fields{"pk": "survey", "sk": "cursor", "after": ids[1]})
+	world.AWS.Fail("dynamodb:UpdateItem", awstest.Deny())
+	if got := runSurvey(t, world.Start(wire)); got.Checked != 3 || cursorOf(world) != ids[1] || len(world.Log.Lines("could not save where")) != 1 {
 		t.Errorf("result %+v", got)
 	}
-	if diff := cmp.Diff([]time.Duration{time.Minute, time.Minute}, wait.asked); diff != "" {
-		t.Errorf("waits (-want +got):\n%s", diff)
+}
+
+func TestSurveyDefersAMinuteQuota(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	ids := setClosed(world, appIDs(world, 30, false))
+	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45011).For(ids[3]).Times(2))
+	s := &sleeper{times: -1}
+	if got := runSurvey(t, startWith(world, s.sleep)); got.Checked != 30 || got.Failed != 0 {
+		t.Errorf("result %+v", got)
+	}
+	if diff := cmp.Diff([]time.Duration{time.Minute, time.Minute}, s.slept); diff != "" {
+		t.Errorf("slept (-want +got):\n%s", diff)
 	}
 	for id, times := range asked(world) {
 		if want := map[string]int{ids[3]: 3}[id]; times != max(want, 1) {
@@ -530,19 +649,31 @@ func TestSurveyHoldsBackForAMinute(t *testing.T) {
 	}
 }
 
-func TestSurveyStopsWhenThePlatformsMinuteIsUsedUp(t *testing.T) {
+func TestSurveyPausesWhenThePlatformsMinuteIsUsedUp(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
-	closed(world, appIDs(world, 200, false))
+	ids := setClosed(world, appIDs(world, 200, false))
 	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45011).Always())
-	wait := &waits{}
-	got := runSurvey(t, startWith(world, wait.wait))
+	s := &sleeper{}
+	f := startWith(world, s.sleep)
+	got := runSurvey(t, f)
 	calls := world.WeChat.Calls(wechattest.PathSwitch)
-	if calls < inFlight || calls > inFlight+atOnce || got.Failed != calls || got.Checked != 0 {
+	if calls < maxDeferred || calls > maxDeferred+workers || got.Failed != calls || got.Checked != 0 {
 		t.Errorf("%d calls, result %+v", calls, got)
 	}
-	if diff := cmp.Diff([]time.Duration{time.Minute}, wait.asked); diff != "" {
-		t.Errorf("waits (-want +got):\n%s", diff)
+	if len(s.slept) == 0 || slices.ContainsFunc(s.slept, func(d time.Duration) bool { return d != time.Minute }) {
+		t.Errorf("slept %v", s.slept)
+	}
+	if cursorOf(world) != ids[calls-1] {
+		t.Errorf("%d calls, but the next run goes on behind %q", calls, cursorOf(world))
+	}
+
+	// With minutes enough it comes to its end.
+	world.WeChat.Heal("")
+	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45011).Times(3*maxDeferred))
+	s.times = -1
+	if got := runSurvey(t, f); got.Checked != 200 || got.Failed != 0 || cursorOf(world) != "" {
+		t.Errorf("result %+v, cursor %q", got, cursorOf(world))
 	}
 }
 
@@ -551,12 +682,11 @@ func TestSurveyHasNoMinuteBeforeItsDeadline(t *testing.T) {
 	world := functiontest.New(t)
 	ids := appIDs(world, 3, false)
 	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45011).For(ids[0]).Always())
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 	defer cancel()
-	began := time.Now()
-	result, err := startWith(world, retry.Sleep).Invoke(ctx, map[string]string{"task": "check-switches"})
-	if err != nil || time.Since(began) > 10*time.Second {
-		t.Errorf("took %v, error %v", time.Since(began), err)
+	result, err := startWith(world, retry.Sleep).Invoke(ctx, fields{"task": "check-switches"})
+	if err != nil || ctx.Err() != nil {
+		t.Errorf("error %v, context %v", err, ctx.Err())
 	}
 	if want := `"checked":2,"failed":1}`; !strings.Contains(string(result), want) {
 		t.Errorf("result %s", result)
@@ -566,8 +696,9 @@ func TestSurveyHasNoMinuteBeforeItsDeadline(t *testing.T) {
 func TestSurveysAtOnce(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
-	for _, id := range appIDs(world, 12, true) {
-		record(world, id, `"status": "authorized", "draft_switch": "closed", "checked_at": "2026-01-02T03:04:05Z"`)
+	ids := appIDs(world, 12, true)
+	for _, id := range ids {
+		world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed", "checked_at": closedOnce})
 	}
 	var runs sync.WaitGroup
 	for range 3 {
@@ -575,14 +706,14 @@ func TestSurveysAtOnce(t *testing.T) {
 		runs.Go(func() { runSurvey(t, f) })
 	}
 	runs.Wait()
-	for name, text := range world.AWS.Parameters(parameters) {
-		if !strings.Contains(text, `"draft_switch":"open"`) {
-			t.Errorf("%s: %s", name, text)
+	for _, id := range ids {
+		if got := world.Account(id); got["draft_switch"] != "open" {
+			t.Errorf("recorded %v", got)
 		}
 	}
-	_, ids := happened(t, world)
-	slices.Sort(ids)
-	if n := len(slices.Compact(ids)); n != 12 {
+	_, changes := happened(t, world)
+	slices.Sort(changes)
+	if n := len(slices.Compact(changes)); n != 12 {
 		t.Errorf("%d ids of 12 changes", n)
 	}
 }
@@ -592,28 +723,30 @@ func TestSurveyBesideAnotherWriter(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
 	id := appIDs(world, 1, true)[0]
-	record(world, id, `"status": "authorized", "draft_switch": "closed"`)
-	world.AWS.Fail("ssm:PutParameter", awstest.Before(func() {
-		record(world, id, `"status": "unauthorized", "status_at": 1413192605, "draft_switch": "closed"`)
+	world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed"})
+	world.AWS.Fail("dynamodb:UpdateItem", awstest.Before(func() {
+		world.SetAccount(id, fields{"status": "unauthorized", "status_at": 1413192605, "draft_switch": "closed"})
 	}))
 	runSurvey(t, world.Start(wire))
-	fields := stored(t, world, id)
-	if fields["status"] != "unauthorized" || fields["status_at"] != float64(1413192605) || fields["draft_switch"] != "open" {
-		t.Errorf("recorded %v", fields)
+	got := world.Account(id)
+	delete(got, "checked_at")
+	want := fields{"appid": id, "status": "unauthorized", "status_at": json.Number("1413192605"), "draft_switch": "open"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-func TestSurveyWithTokensInSSM(t *testing.T) {
+func TestSurveyWithTokensInDynamoDB(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
-	world.Env["ACCOUNT_TOKEN_STORE"] = "ssm"
-	for i := range 23 {
-		id := fmt.Sprintf("wx%016d", 1000+i)
+	world.Env["ACCOUNT_TOKEN_STORE"] = "dynamodb"
+	for n := range 123 { // more than one batch of reads
+		id := numbered(1000 + n)
 		world.WeChat.AddAccount(wechattest.Account{AppID: id, Authorized: true, Granted: true})
-		world.AWS.SetSecureParameter("/wechat/draftbox/account-tokens/"+id, world.WeChat.IssueAccountToken(id))
+		storeInTable(world, id)
 	}
 	world.StoreAccountToken(wechattest.ExampleClosed) // where no token is looked for
-	if got := runSurvey(t, world.Start(wire)); got.Accounts != 23 || got.Checked != 23 {
+	if got := runSurvey(t, world.Start(wire)); got.Accounts != 123 || got.Checked != 123 || len(items(world)) != 123 {
 		t.Errorf("result %+v", got)
 	}
 	if n := world.AWS.Calls("secretsmanager:*"); n != 0 {
@@ -625,7 +758,7 @@ func TestScheduledEventSurveys(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
 	world.StoreAccountToken(wechattest.ExampleClosed)
-	result, err := world.Start(wire).Invoke(t.Context(), map[string]any{"detail-type": "Scheduled Event", "source": "aws.events", "detail": map[string]any{}})
+	result, err := world.Start(wire).Invoke(t.Context(), fields{"detail-type": "Scheduled Event", "source": "aws.events", "detail": fields{}})
 	if want := `{"task":"check-switches","accounts":1,"known_open":0,"queued":0,"checked":1,"failed":0}`; err != nil || string(result) != want {
 		t.Errorf("result %s, error %v", result, err)
 	}
@@ -634,32 +767,32 @@ func TestScheduledEventSurveys(t *testing.T) {
 func TestSurveyKeepsTwentyCallsInFlight(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t, wechattest.WithLatency(200*time.Millisecond))
-	closed(world, appIDs(world, 100, false))
+	setClosed(world, appIDs(world, 100, false))
 	var mu sync.Mutex
 	now, most := 0, 0
 	f := world.Start(func(parts bootstrap.Parts) trigger.Triggers {
 		h := newHandler(parts)
-		turns := h.survey.check.wechat.(inTurn)
-		turns.wechat = counting{turns, func(by int) {
+		limited := h.survey.recorder.check.wechat.(limitedChecker)
+		limited.wechat = counting{limited, func(by int) {
 			mu.Lock()
 			defer mu.Unlock()
 			now += by
 			most = max(most, now)
 		}}
-		h.survey.check.wechat = turns
+		h.survey.recorder.check.wechat = limited
 		return h.triggers()
 	})
 	if got := runSurvey(t, f); got.Checked != 100 {
 		t.Errorf("result %+v", got)
 	}
-	if most != inFlight {
+	if most != maxInFlight {
 		t.Errorf("%d calls at once", most)
 	}
 }
 
 // counting tells how many checks are under way.
 type counting struct {
-	inTurn
+	limitedChecker
 	count func(int)
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,5 +97,30 @@ func TestMessagesThatCantBePostponed(t *testing.T) {
 				t.Errorf("%v, log %s", got, &log)
 			}
 		})
+	}
+}
+
+func TestWorkWithoutAQueueURL(t *testing.T) {
+	t.Parallel()
+	stand, _, _, batch := received(t, 3, slog.New(slog.DiscardHandler))
+	worker := queue.NewWorker(nil, "", slog.New(slog.DiscardHandler))
+	var mu sync.Mutex
+	now, most := 0, 0
+	got := worker.Work(t.Context(), batch, 2, func(context.Context, events.SQSMessage) error {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		time.Sleep(20 * time.Millisecond)
+		mu.Lock()
+		defer mu.Unlock()
+		now--
+		return &queue.Again{Err: errors.New("later")}
+	})
+	if len(got.BatchItemFailures) != 3 || most > 2 || stand.Calls("sqs:ChangeMessageVisibilityBatch") != 0 {
+		t.Errorf("%v, %d at once", got, most)
+	}
+	if empty := worker.Work(t.Context(), events.SQSEvent{}, 2, nil); empty.BatchItemFailures == nil {
+		t.Error("the failures of no messages are null, and not a list")
 	}
 }
