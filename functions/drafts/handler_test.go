@@ -159,7 +159,7 @@ func TestGet(t *testing.T) {
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	_, drafts := start(t)
-	for _, path := range []string{"/drafts", "/drafts/4"} {
+	for _, path := range []string{"/drafts", "/drafts/4", "/drafts/history"} {
 		for _, method := range []string{"HEAD", "POST", "DELETE", "OPTIONS"} {
 			r := drafts.HTTP(t.Context(), method, path, "")
 			if slug, _ := r.Problem(t); slug != "method-not-allowed" || r.Status != 405 || r.Header["Allow"] != "GET" {
@@ -404,6 +404,7 @@ func TestEventFiles(t *testing.T) {
 	}{
 		"get-id-0":               {200, `{"draft_id":0,`},
 		"get-missing":            {404, "not-found"},
+		"history":                {200, `{"drafts":[]}`},
 		"list":                   {200, `"count":2`},
 		"list-filtered":          {200, `{"drafts":[{"draft_id":0,`},
 		"list-fresh":             {200, `"count":2`},

@@ -112,20 +112,23 @@ func (w watcher) publish(ctx context.Context, d draftDiff) error {
 	return nil
 }
 
-// save records the diff, and after the first watch that there is a baseline.
+// save records the diff, and after the first watch that there is a baseline. The added drafts come first: as long as one of
+// them may be published again, the draft that it replaced is known.
 func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
-	group, writing := errgroup.WithContext(ctx)
-	group.SetLimit(watchWrites)
+	limit := watchWrites
 	if !known.Watched { // all of these check the same item, and transactions that meet there are refused
-		group.SetLimit(1)
+		limit = 1
 	}
-	for _, added := range d.added {
-		group.Go(func() error { return w.known.Add(writing, added.draft, known.Watched) })
+	err := inParallel(ctx, limit, d.added, func(ctx context.Context, added addedDraft) error {
+		return w.known.Add(ctx, added.draft, known.Watched)
+	})
+	if err != nil {
+		return err
 	}
-	for _, gone := range d.gone {
-		group.Go(func() error { return w.known.MarkGone(writing, gone.key, gone.replacedBy, known.Watched) })
-	}
-	if err := group.Wait(); err != nil {
+	err = inParallel(ctx, limit, d.gone, func(ctx context.Context, gone goneEntry) error {
+		return w.known.MarkGone(ctx, gone.key, gone.replacedBy, known.Watched)
+	})
+	if err != nil {
 		return err
 	}
 	if !known.Watched {
@@ -135,6 +138,16 @@ func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
 		return w.known.SetListMissing(ctx, false)
 	}
 	return nil
+}
+
+// inParallel writes all, and returns the first error.
+func inParallel[T any](ctx context.Context, limit int, all []T, write func(context.Context, T) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(limit)
+	for _, one := range all {
+		group.Go(func() error { return write(ctx, one) })
+	}
+	return group.Wait()
 }
 
 // maxEventDrafts is how many bytes the drafts in an event may take.

@@ -6,20 +6,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/parameter"
-	"wechat-draftbox/pkg/plainjson"
-	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/trigger"
+	"wechat-draftbox/pkg/wechat"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -28,7 +31,7 @@ type watchScene struct {
 	*functiontest.World
 	t      *testing.T
 	drafts *functiontest.Function
-	told   int // how many events were looked at
+	seen   int // how many events were looked at
 }
 
 func newWatchScene(t *testing.T, options ...wechattest.Option) *watchScene {
@@ -37,10 +40,10 @@ func newWatchScene(t *testing.T, options ...wechattest.Option) *watchScene {
 	return &watchScene{World: world, t: t, drafts: world.Start(wire)}
 }
 
-func watchOn(t *testing.T, drafts *functiontest.Function) (watched, error) {
+func watchOn(t *testing.T, drafts *functiontest.Function) (watchResult, error) {
 	t.Helper()
 	result, err := drafts.Invoke(t.Context(), map[string]string{"task": watchTask})
-	var w watched
+	var w watchResult
 	if err == nil {
 		err = json.Unmarshal(result, &w)
 	}
@@ -48,7 +51,7 @@ func watchOn(t *testing.T, drafts *functiontest.Function) (watched, error) {
 }
 
 // watch runs a watch that has to be good, and returns its result and the events that it sent.
-func (s *watchScene) watch() (watched, []told) {
+func (s *watchScene) watch() (watchResult, []event) {
 	s.t.Helper()
 	result, err := watchOn(s.t, s.drafts)
 	if err != nil {
@@ -58,7 +61,7 @@ func (s *watchScene) watch() (watched, []told) {
 }
 
 // fail runs a watch that has to fail, and returns its error and the events that it sent.
-func (s *watchScene) fail() (string, []told) {
+func (s *watchScene) fail() (string, []event) {
 	s.t.Helper()
 	result, err := watchOn(s.t, s.drafts)
 	if err == nil {
@@ -75,8 +78,8 @@ func (s *watchScene) baseline() {
 	}
 }
 
-// told is an event as a consumer sees it.
-type told struct {
+// event is one as a consumer sees it.
+type event struct {
 	Kind     string         `json:"-"`
 	ID       string         `json:"id"`
 	Draft    map[string]any `json:"draft"`
@@ -84,7 +87,7 @@ type told struct {
 }
 
 // String is the kind and the drafts' ids, as in "Draft Uploaded 5 for 4".
-func (e told) String() string {
+func (e event) String() string {
 	text := fmt.Sprintf("%s %v", e.Kind, e.Draft["draft_id"])
 	if e.Previous != nil {
 		text += fmt.Sprintf(" for %v", e.Previous["draft_id"])
@@ -92,7 +95,7 @@ func (e told) String() string {
 	return text
 }
 
-func brief(events []told) (all []string) {
+func brief(events []event) (all []string) {
 	for _, e := range events {
 		all = append(all, e.String())
 	}
@@ -100,28 +103,28 @@ func brief(events []told) (all []string) {
 }
 
 // events are those that came since it was called last.
-func (s *watchScene) events() (all []told) {
+func (s *watchScene) events() (all []event) {
 	s.t.Helper()
 	accepted := s.AWS.Events()
-	for _, e := range accepted[s.told:] {
-		if e.Source != "wechat.draftbox" || e.Bus != "default" {
-			s.t.Errorf("event of source %q on bus %q", e.Source, e.Bus)
+	for _, e := range accepted[s.seen:] {
+		if e.Source != "wechat.draftbox" || e.Bus != "default" || !slices.Equal(e.Resources, []string{"wechat/draftbox"}) {
+			s.t.Errorf("event of source %q on bus %q about %q", e.Source, e.Bus, e.Resources)
 		}
-		one := told{Kind: e.DetailType}
+		one := event{Kind: e.DetailType}
 		if err := json.Unmarshal(e.Detail, &one); err != nil {
 			s.t.Fatal(err)
 		}
 		all = append(all, one)
 	}
-	s.told = len(accepted)
+	s.seen = len(accepted)
 	return all
 }
 
 // wants compares what a watch said and sent with what it should have.
-func (s *watchScene) wants(drafts, uploaded, removed int, events ...string) []told {
+func (s *watchScene) wants(drafts, uploaded, removed int, events ...string) []event {
 	s.t.Helper()
 	result, got := s.watch()
-	if diff := cmp.Diff(watched{watchTask, drafts, uploaded, removed, false}, result); diff != "" {
+	if diff := cmp.Diff(watchResult{watchTask, drafts, uploaded, removed, false}, result); diff != "" {
 		s.t.Errorf("result (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(events, brief(got)); diff != "" {
@@ -135,17 +138,17 @@ func (s *watchScene) upload(program, version string) int64 {
 		SourceMiniProgramAppID: program, SourceMiniProgram: program + "'s name", Developer: "dev"})
 }
 
-// quiet checks that there are no news.
+// quiet runs a watch that has nothing to publish.
 func (s *watchScene) quiet(drafts int) {
 	s.t.Helper()
 	s.wants(drafts, 0, 0)
 }
 
-func TestWatchTellsUploadReplacementAndRemoval(t *testing.T) {
+func TestWatchPublishesUploadReplacementAndRemoval(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
 	result, events := s.watch()
-	if diff := cmp.Diff(watched{watchTask, 2, 0, 0, true}, result); diff != "" || len(events) > 0 {
+	if diff := cmp.Diff(watchResult{watchTask, 2, 0, 0, true}, result); diff != "" || len(events) > 0 {
 		t.Fatalf("the first watch sent %v and says (-want +got):\n%s", events, diff)
 	}
 
@@ -164,16 +167,14 @@ func TestWatchTellsUploadReplacementAndRemoval(t *testing.T) {
 	s.Clock.Forward(time.Minute)
 	s.upload("wxaaaaaaaaaaaaaaaa", "1.1")
 	second := s.wants(3, 1, 0, "Draft Uploaded 6 for 5")
-	previous := map[string]any{"draft_id": 5.0, "create_time": want["create_time"],
-		"user_version": "1.0\n第一版", "source_miniprogram_appid": "wxaaaaaaaaaaaaaaaa"}
-	if diff := cmp.Diff(previous, second[0].Previous); diff != "" {
+	if diff := cmp.Diff(want, second[0].Previous); diff != "" {
 		t.Errorf("previous (-want +got):\n%s", diff)
 	}
 
 	s.WeChat.RemoveDraft(6)
 	third := s.wants(2, 0, 1, "Draft Removed 6")
-	if third[0].Draft["user_version"] != "1.1" || third[0].Draft["source_miniprogram_appid"] != "wxaaaaaaaaaaaaaaaa" {
-		t.Errorf("removed draft: %v", third[0].Draft)
+	if diff := cmp.Diff(second[0].Draft, third[0].Draft); diff != "" {
+		t.Errorf("removed draft (-want +got):\n%s", diff)
 	}
 	if ids := map[string]bool{first[0].ID: true, second[0].ID: true, third[0].ID: true}; len(ids) != 3 || ids[""] {
 		t.Errorf("the ids of three events: %v", ids)
@@ -280,182 +281,132 @@ func TestWatchIDUsedAgain(t *testing.T) {
 	s.quiet(1)
 }
 
-func TestWatchWithoutNewsCostsOneCallAndOneRead(t *testing.T) {
+// calls are the calls of AWS's services but Secrets Manager that do makes, by operation.
+func (s *watchScene) calls(do func()) map[string]int {
+	before := len(s.AWS.Recorded())
+	do()
+	calls := make(map[string]int)
+	for _, call := range s.AWS.Recorded()[before:] {
+		if call.Service != "secretsmanager" {
+			calls[call.Operation]++
+		}
+	}
+	return calls
+}
+
+func TestWatchCost(t *testing.T) {
 	t.Parallel()
-	for name, count := range map[string]int{"few": 2, "five hundred": 500} {
+	for name, count := range map[string]int{"few": 2, "five hundred": 498} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newWatchScene(t)
-			s.fill(count, commit)
+			for i := range count {
+				s.upload(program(i), "1")
+			}
 			s.baseline()
-			before := len(s.AWS.Recorded())
 			calls := s.WeChat.Calls("")
-			s.quiet(count + 2)
+			wantCalls(t, map[string]int{"dynamodb:Query": 1}, s.calls(func() { s.quiet(count + 2) }))
 			if got := s.WeChat.Calls("") - calls; got != 1 {
 				t.Errorf("%d calls of WeChat", got)
 			}
-			var ops []string
-			for _, call := range s.AWS.Recorded()[before:] {
-				ops = append(ops, call.Operation)
-			}
-			if diff := cmp.Diff([]string{"ssm:GetParametersByPath"}, ops); diff != "" {
-				t.Errorf("calls of AWS (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// commit is a version as CI writes it: nothing in it can be compressed but that it is hexadecimal.
-func commit(i int) string {
-	return fmt.Sprintf("%x 提交于第%d次构建", sha256.Sum256(fmt.Append(nil, i)), i)[24:]
-}
-
-// hostile is a version of 2,000 characters that can't be compressed.
-func hostile(i int) string {
-	var text []rune
-	for n := 0; len(text) < 500; n++ {
-		for _, b := range sha256.Sum256(fmt.Append(nil, i, n)) {
-			switch {
-			case b < 32:
-				text = append(text, rune(b), '"')
-			default:
-				text = append(text, 0x4e00+rune(b)*83+rune(i%83))
-			}
-		}
-	}
-	return string(text[:500])
-}
-
-func program(i int) string {
-	return fmt.Sprintf("wx%.8x", sha256.Sum256(fmt.Append(nil, "program", i)))
-}
-
-// fill uploads drafts of as many mini programs.
-func (s *watchScene) fill(count int, version func(int) string) {
-	for i := range count {
-		s.upload(program(i), version(i))
-	}
-}
-
-func TestWatchStaysWithinTheLimits(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		version func(int) string
-		steps   []int
-		writes  int // at most, for one draft
-	}{"commits": {commit, []int{20, 200, 500}, 1}, "hostile versions": {hostile, []int{500}, 2}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newWatchScene(t)
-			s.baseline()
-			growing := 0
-			for _, count := range c.steps { // the stand-in refuses what SSM refuses
-				for ; growing < count; growing++ {
-					s.upload(program(growing), c.version(growing))
-				}
-				result, events := s.watch()
-				if result.Drafts != count+2 || result.Uploaded != len(events) {
-					t.Errorf("%d drafts: %+v and %d events", count, result, len(events))
-				}
-				s.quiet(count + 2)
-			}
-			seen := s.AWS.Parameters("/wechat/draftbox/drafts-seen")
-			for name, value := range seen {
-				if len(value) > 8192 {
-					t.Errorf("%s has %d bytes", name, len(value))
-				}
-			}
-			t.Logf("%d parameters", len(seen))
-
-			writes := s.AWS.Calls("ssm:PutParameter")
 			s.Clock.Forward(time.Minute)
-			id := s.upload(program(77), c.version(501))
-			replaced := s.wants(502, 1, 0, fmt.Sprintf("Draft Uploaded %d for %d", id, 77+5))
-			if writes = s.AWS.Calls("ssm:PutParameter") - writes; writes > c.writes {
-				t.Errorf("one new draft of 500 cost %d writes", writes)
-			}
-			previous := replaced[0].Previous
-			version, _ := previous["user_version"].(string)
-			if whole := c.version(77); !strings.HasPrefix(whole, version) || len(version) < min(len(whole), 800) {
-				t.Errorf("the previous version is %d bytes, of %d: %q", len(version), len(whole), version)
-			} else if cut := previous["truncated"] != nil; cut != (version != whole) {
-				t.Errorf("previous is marked as cut: %v", cut)
-			}
+			s.upload(program(0), "2")
+			wantCalls(t, map[string]int{"dynamodb:Query": 1, "dynamodb:BatchGetItem": 1, "events:PutEvents": 1, "dynamodb:TransactWriteItems": 2},
+				s.calls(func() { s.wants(count+2, 1, 0, fmt.Sprintf("Draft Uploaded %d for 5", count+5)) }))
 
-			for _, d := range s.WeChat.Drafts() { // shrinking
-				if d.DraftID != 0 {
-					s.WeChat.RemoveDraft(d.DraftID)
-				}
+			for _, d := range s.WeChat.Drafts()[1:] {
+				s.WeChat.RemoveDraft(d.DraftID)
 			}
-			if result, events := s.watch(); result.Drafts != 1 || result.Removed != 501 || len(events) != 501 {
+			if result, events := s.watch(); result.Drafts != 1 || result.Removed != count+1 || len(events) != count+1 {
 				t.Errorf("all gone but one: %+v and %d events", result, len(events))
-			}
-			if left := s.AWS.Parameters("/wechat/draftbox/drafts-seen"); len(left) != 1 {
-				t.Errorf("one draft stands in %d parameters", len(left))
 			}
 			s.quiet(1)
 		})
 	}
 }
 
-// A run that dies is followed by one that tells everything that has not been told, and whatever it tells again under
+func wantCalls(t *testing.T, want, got map[string]int) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("calls of AWS (-want +got):\n%s", diff)
+	}
+}
+
+func program(i int) string {
+	return fmt.Sprintf("wx%.8x", sha256.Sum256(fmt.Append(nil, "program", i)))
+}
+
+const write = "dynamodb:TransactWriteItems"
+
+// state is what the table holds of drafts.
+func (s *watchScene) state() []map[string]any { return s.AWS.Items(functiontest.StateTable) }
+
+// A run that dies is followed by one that publishes all that has not been published, and whatever it publishes again under
 // the same id.
 func TestWatchDies(t *testing.T) {
 	t.Parallel()
 	pass := awstest.Delay(0)
+	passes := func(n int) []awstest.Fault { return slices.Repeat([]awstest.Fault{pass}, n) }
 	for name, c := range map[string]struct {
 		op     string
 		faults []awstest.Fault
 		sent   int // events that were accepted before it died
 	}{
-		"before the events":                {"events:PutEvents", []awstest.Fault{awstest.Deny()}, 0},
-		"between two batches of events":    {"events:PutEvents", []awstest.Fault{pass, awstest.Deny()}, 10},
-		"with an entry refused to the end": {"events:PutEvents", []awstest.Fault{awstest.FailEntries("InternalFailure", 3), awstest.FailEntries("InternalFailure", 0), awstest.FailEntries("InternalFailure", 0)}, 9},
-		"between the events and the state": {"ssm:PutParameter", []awstest.Fault{awstest.Deny()}, 24},
-		"between two pages of the state":   {"ssm:PutParameter", []awstest.Fault{pass, awstest.Deny()}, 24},
-		"before the last page":             {"ssm:PutParameter", []awstest.Fault{pass, pass, awstest.Deny()}, 24},
+		"before it knows the drafts that are gone": {"dynamodb:BatchGetItem", []awstest.Fault{awstest.Deny()}, 0},
+		"before the events":                        {"events:PutEvents", []awstest.Fault{awstest.Deny()}, 0},
+		"between two batches of events":            {"events:PutEvents", []awstest.Fault{pass, awstest.Deny()}, 10},
+		"with an entry refused to the end":         {"events:PutEvents", []awstest.Fault{awstest.FailEntries("InternalFailure", 3), awstest.FailEntries("InternalFailure", 0), awstest.FailEntries("InternalFailure", 0)}, 9},
+		"between the events and the state":         {write, []awstest.Fault{awstest.Deny().Sticky()}, 24},
+		"within the state":                         {write, append(passes(15), awstest.Deny().Sticky()), 24},
+		"before the last write of the state":       {write, append(passes(33), awstest.Deny().Sticky()), 24},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newWatchScene(t)
-			s.fill(50, hostile) // several pages
+			for i := range 50 {
+				s.upload(program(i), "1")
+			}
 			s.baseline()
 			s.Clock.Forward(time.Minute)
-			want := make(map[string]string) // id by what is told
-			for i := range 22 {             // replaced and new
-				draft := wechattest.Draft{DraftID: 1000 + int64(i), SourceMiniProgramAppID: program(50 + i), UserVersion: hostile(1000 + i)}
-				if i < 10 { // of those that are on different pages
+			want := make(map[string]string) // by id
+			for i := range 22 {             // of which 10 replace one
+				draft := wechattest.Draft{DraftID: 1000 + int64(i), SourceMiniProgramAppID: program(50 + i), UserVersion: "2"}
+				if i < 10 {
 					draft.SourceMiniProgramAppID = program(5 * i)
 				}
 				s.WeChat.UploadDraft(draft)
-				want[eventID(t, eventbus.DraftUploaded, s.WeChat.Drafts(), draft.DraftID)] = fmt.Sprint("Draft Uploaded ", draft.DraftID)
+				text := fmt.Sprint("Draft Uploaded ", draft.DraftID)
+				if i < 10 {
+					text += fmt.Sprint(" for ", 5+5*i)
+				}
+				want[eventID(t, eventbus.DraftUploaded, s.WeChat.Drafts(), draft.DraftID)] = text
 			}
 			for _, i := range []int{1, 38} {
 				id := int64(5 + i)
 				want[eventID(t, eventbus.DraftRemoved, s.WeChat.Drafts(), id)] = fmt.Sprint("Draft Removed ", id)
 				s.WeChat.RemoveDraft(id)
 			}
-			state := s.AWS.Parameters("/wechat/draftbox/drafts-seen")
-			if len(state) < 4 {
-				t.Fatalf("the state has %d pages, too few for this test", len(state))
-			}
+			before := s.state()
 
 			s.AWS.Fail(c.op, c.faults...)
-			_, before := s.fail()
-			if len(before) != c.sent {
-				t.Errorf("%d events were sent before it died, want %d: %v", len(before), c.sent, brief(before))
+			_, sent := s.fail()
+			if len(sent) != c.sent {
+				t.Errorf("%d events were sent before it died, want %d: %v", len(sent), c.sent, brief(sent))
 			}
-			if c.op == "events:PutEvents" {
-				if diff := cmp.Diff(state, s.AWS.Parameters("/wechat/draftbox/drafts-seen")); diff != "" {
+			if c.op != write {
+				if diff := cmp.Diff(before, s.state()); diff != "" {
 					t.Errorf("the state changed before the events were accepted:\n%s", diff)
 				}
 			}
 			s.AWS.Heal("")
-			_, after := s.watch()
+			_, repeated := s.watch()
 			got := make(map[string]string)
-			for _, e := range append(before, after...) {
-				text, _, _ := strings.Cut(e.String(), " for ")
-				got[e.ID] = text
+			for _, e := range append(sent, repeated...) { // a repeat is like the first
+				if text := e.String(); got[e.ID] == "" || got[e.ID] == text {
+					got[e.ID] = text
+				} else {
+					t.Errorf("%s, and then %s", got[e.ID], text)
+				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("events by id (-want +got):\n%s", diff)
@@ -479,28 +430,44 @@ func eventID(t *testing.T, kind string, box []wechattest.Draft, id int64) string
 
 func TestWatchDiesInTheBaseline(t *testing.T) {
 	t.Parallel()
-	s := newWatchScene(t)
-	s.fill(60, hostile)
-	s.AWS.Fail("ssm:PutParameter", awstest.Delay(0), awstest.Delay(0), awstest.Deny())
-	s.fail()
-	if s.AWS.Calls("ssm:PutParameter") != 3 || len(s.AWS.Parameters("/wechat/draftbox/drafts-seen")) != 2 {
-		t.Fatal("it should have died after two pages")
+	for name, fault := range map[string]string{"within the state": write, "before its last write": "dynamodb:UpdateItem"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newWatchScene(t)
+			s.upload(program(0), "1")
+			s.AWS.Fail(fault, awstest.Deny())
+			s.fail()
+			s.upload(program(1), "1") // nobody has seen the box before
+			s.WeChat.RemoveDraft(5)
+			s.baseline()
+			s.quiet(3)
+			if gone, ok := s.AWS.Item(functiontest.StateTable, "draft", sortKey(s.WeChat.Drafts(), 6)); !ok || gone["gone_at"] != nil {
+				t.Errorf("a draft in the box is %v", gone)
+			}
+		})
 	}
-	s.upload("wxaaaaaaaaaaaaaaaa", "1") // nobody has seen the box before
-	s.WeChat.RemoveDraft(64)
-	s.baseline()
-	s.quiet(62)
 }
 
-// The answer is lost, and the SDK asks once more.
+// sortKey is that of a draft's items.
+func sortKey(box []wechattest.Draft, id int64) string {
+	for _, d := range box {
+		if d.DraftID == id {
+			return fmt.Sprintf("%020d#%020d", d.CreateTime, id)
+		}
+	}
+	return "none"
+}
+
+// The answers are lost, and the SDK asks once more.
 func TestWatchLosesAnswers(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
-	s.AWS.Fail("ssm:PutParameter", awstest.DropAfter()) // the repeat finds the page there
+	s.AWS.Fail(write, awstest.DropAfter())
+	s.AWS.Fail("dynamodb:UpdateItem", awstest.DropAfter())
 	s.baseline()
 	s.upload("wxaaaaaaaaaaaaaaaa", "1")
 	s.AWS.Fail("events:PutEvents", awstest.DropAfter())
-	s.AWS.Fail("ssm:PutParameter", awstest.DropAfter())
+	s.AWS.Fail("dynamodb:*", awstest.DropAfter(), awstest.DropAfter())
 	events := s.wants(3, 1, 0, "Draft Uploaded 5", "Draft Uploaded 5")
 	if events[0].ID != events[1].ID {
 		t.Errorf("one draft, two ids: %v", events)
@@ -561,6 +528,20 @@ func TestWatchAnswerWithoutDraftList(t *testing.T) {
 		s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(`{"errcode":0,"draft_list":[]}`))
 		s.wants(0, 0, 2, "Draft Removed 0", "Draft Removed 4")
 	})
+	t.Run("before the baseline, with drafts that are known", func(t *testing.T) {
+		t.Parallel()
+		s := newWatchScene(t)
+		s.AWS.Fail("dynamodb:UpdateItem", awstest.Deny()) // a first watch that died
+		s.fail()
+		s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(keyless).Times(2))
+		s.quiet(2)
+		if result, events := s.watch(); !result.Baseline || result.Drafts != 0 || len(events) > 0 {
+			t.Errorf("the baseline says %+v and sent %v", result, events)
+		}
+		s.wants(2, 2, 0, "Draft Uploaded 0", "Draft Uploaded 4")
+		s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(keyless))
+		s.quiet(2) // it is the first in a row again
+	})
 	t.Run("first of all", func(t *testing.T) {
 		t.Parallel()
 		s := newWatchScene(t)
@@ -572,40 +553,33 @@ func TestWatchAnswerWithoutDraftList(t *testing.T) {
 
 func TestWatchFailuresChangeNothing(t *testing.T) {
 	t.Parallel()
-	const name = "/wechat/draftbox/drafts-seen/0"
-	for fault, c := range map[string]struct {
-		set  func(*watchScene)
-		says []string
+	for name, c := range map[string]struct {
+		fail func(*watchScene)
+		says string
 	}{
-		"state is malformed": {func(s *watchScene) { s.AWS.SetParameter(name, "H4sI") }, []string{name, "malformed", "former version"}},
-		"state is clear":     {func(s *watchScene) { s.AWS.SetParameter(name, `{"drafts":[]}`) }, []string{name, "malformed"}},
-		"state can't be read": {func(s *watchScene) { s.AWS.Fail("ssm:GetParametersByPath", awstest.Deny()) },
-			[]string{"ssm:GetParametersByPath", "AccessDenied"}},
-		"WeChat refuses": {func(s *watchScene) { s.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(45009)) }, []string{"45009"}},
+		"the table can't be read":  {func(s *watchScene) { s.AWS.Fail("dynamodb:Query", awstest.Deny()) }, "dynamodb:Query wechat-draftbox-state/box: AccessDeniedException"},
+		"the table is missing":     {func(s *watchScene) { s.AWS.Fail("dynamodb:Query", awstest.Refuse("ResourceNotFoundException", 400)) }, "ResourceNotFoundException"},
+		"the table can't be asked": {func(s *watchScene) { s.AWS.Fail("dynamodb:Query", awstest.Throttle().Sticky()) }, "ThrottlingException"},
+		"WeChat refuses":           {func(s *watchScene) { s.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(45009)) }, "45009"},
 		"an entry without id": {func(s *watchScene) {
 			s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(`{"draft_list":[{"create_time":1}]}`))
-		}, []string{"no id"}},
+		}, "no id"},
 	} {
-		t.Run(fault, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newWatchScene(t)
 			s.baseline()
 			s.upload("wxaaaaaaaaaaaaaaaa", "1")
-			good, _, _ := s.AWS.Parameter(name)
-			c.set(s)
-			bad, _, _ := s.AWS.Parameter(name)
+			before := s.state()
+			c.fail(s)
 			text, events := s.fail()
-			for _, part := range append(c.says, "watch-drafts") {
-				if !strings.Contains(text, part) {
-					t.Errorf("the error %q does not say %q", text, part)
-				}
+			if !strings.Contains(text, c.says) || !strings.HasPrefix(text, "watch-drafts: ") {
+				t.Errorf("the error %q does not say %q", text, c.says)
 			}
-			if now, _, _ := s.AWS.Parameter(name); now != bad || len(events) > 0 {
-				t.Errorf("it sent %v and left the state as %q", events, now)
+			if diff := cmp.Diff(before, s.state()); diff != "" || len(events) > 0 {
+				t.Errorf("it sent %v and changed the state:\n%s", events, diff)
 			}
-			if bad != good { // mended as the error says
-				s.AWS.SetParameter(name, good)
-			}
+			s.AWS.Heal("")
 			s.wants(3, 1, 0, "Draft Uploaded 5")
 		})
 	}
@@ -618,7 +592,7 @@ func TestWatchOvertaken(t *testing.T) {
 	s.baseline()
 	s.upload("wxaaaaaaaaaaaaaaaa", "1")
 	other := s.Start(wire)
-	s.AWS.Fail("ssm:PutParameter", awstest.Before(func() {
+	s.AWS.Fail(write, awstest.Before(func() {
 		s.upload("wxbbbbbbbbbbbbbbbb", "1")
 		s.WeChat.RemoveDraft(4)
 		if result, err := watchOn(t, other); err != nil || result.Uploaded != 2 || result.Removed != 1 {
@@ -633,78 +607,83 @@ func TestWatchOvertaken(t *testing.T) {
 	s.wants(2, 0, 1, "Draft Removed 6")
 }
 
-// Another run, which listed the box earlier, writes between this one's read and write.
-func TestWatchMakesItsChangesToWhatAnotherWrote(t *testing.T) {
+// Another run records a draft that came after this one listed the box: it isn't gone.
+func TestWatchOvertakenWhileItLists(t *testing.T) {
 	t.Parallel()
-	const name = "/wechat/draftbox/drafts-seen/0"
+	s := newWatchScene(t)
+	s.baseline()
+	other := s.Start(wire)
+	s.WeChat.Fail(wechattest.PathDraftList, wechattest.Rewrite(func(body []byte) []byte {
+		s.upload("wxaaaaaaaaaaaaaaaa", "1")
+		if result, err := watchOn(t, other); err != nil || result.Uploaded != 1 {
+			t.Errorf("the other run: %+v, %v", result, err)
+		}
+		return body
+	}))
+	s.wants(2, 0, 0, "Draft Uploaded 5")
+	s.quiet(3)
+}
+
+// Two runs publish that a draft was replaced, and the later of the two has nothing to change.
+func TestWatchOverlaps(t *testing.T) {
+	t.Parallel()
+	s := newWatchScene(t)
+	s.upload("wxaaaaaaaaaaaaaaaa", "1")
+	s.baseline()
+	s.Clock.Forward(time.Minute)
+	s.upload("wxaaaaaaaaaaaaaaaa", "2")
+	other := s.Start(wire)
+	var written []map[string]any
+	s.AWS.Fail(write, awstest.Before(func() {
+		if result, err := watchOn(t, other); err != nil || result.Uploaded != 1 {
+			t.Errorf("the other run: %+v, %v", result, err)
+		}
+		written = s.state()
+		s.Clock.Forward(time.Minute)
+	}))
+	events := s.wants(3, 1, 0, "Draft Uploaded 6 for 5", "Draft Uploaded 6 for 5")
+	if events[0].ID != events[1].ID {
+		t.Errorf("one draft, two ids: %v", events)
+	}
+	if diff := cmp.Diff(written, s.state()); diff != "" {
+		t.Errorf("the state (-of the first run +of the second):\n%s", diff)
+	}
+	s.quiet(3)
+}
+
+// A write that meets another's on an item is repeated; a run in which it always does starts over, and gives up.
+func TestWatchMeetsAnotherWrite(t *testing.T) {
+	t.Parallel()
 	s := newWatchScene(t)
 	s.baseline()
 	s.upload("wxaaaaaaaaaaaaaaaa", "1")
-	s.WeChat.RemoveDraft(4)
-	unseen := record{DraftID: 3, CreateTime: 1500000000, SourceMiniprogramAppID: "wxbbbbbbbbbbbbbbbb"}
-	s.AWS.Fail("ssm:PutParameter", awstest.Before(func() {
-		s.AWS.SetParameter(name, seenPage(t, s).with([]record{unseen}).encode())
-	}))
-	s.wants(2, 1, 1, "Draft Uploaded 5", "Draft Removed 4")
-	var ids []int64
-	for _, r := range seenPage(t, s).Drafts {
-		ids = append(ids, r.DraftID)
+	conflict := awstest.Refuse("TransactionConflictException", 400)
+	s.AWS.Fail(write, conflict, conflict)
+	s.wants(3, 1, 0, "Draft Uploaded 5")
+	s.WeChat.RemoveDraft(5)
+	s.AWS.Fail(write, conflict.Sticky())
+	if text, events := s.fail(); len(events) != 3 || !strings.Contains(text, "TransactionConflictException") {
+		t.Errorf("%q after %d events", text, len(events))
 	}
-	if diff := cmp.Diff([]int64{0, 3, 5}, ids); diff != "" {
-		t.Errorf("drafts that are remembered (-want +got):\n%s", diff)
-	}
-	if seenPage(t, s).Keyless {
-		t.Error("the last answer had a draft_list")
-	}
-	s.wants(2, 0, 1, "Draft Removed 3")
+	s.AWS.Heal("")
+	s.wants(2, 0, 1, "Draft Removed 5")
 }
 
-// seenPage is the first page of what is remembered.
-func seenPage(t *testing.T, s *watchScene) pageContent {
-	t.Helper()
-	name := "/wechat/draftbox/drafts-seen/0"
-	text, version, _ := s.AWS.Parameter(name)
-	content, err := decodePage(parameter.Value{Name: name, Text: secret.New(text), Version: version})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
-
-func TestCut(t *testing.T) {
+// A draft that somebody deleted from the table is published as far as it is known.
+func TestWatchLacksAWholeDraft(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{
-		"plain": strings.Repeat("a", 50), "Chinese": strings.Repeat("长", 20), "quotes": strings.Repeat(`"\`, 20),
-		"white space": strings.Repeat("\n\t\r\b\f", 9), "controls": strings.Repeat("\x00\x1f\x7f", 9),
-		"separators": strings.Repeat("\u2028\u2029", 5), "emoji": strings.Repeat("\U0001f600", 9), "web": strings.Repeat("<&>", 12),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			size := func(text string) int {
-				encoded, err := plainjson.Marshal(text)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return len(encoded) - len(`""`)
-			}
-			for limit := range size(text) + 2 {
-				got := cut(text, limit)
-				if !strings.HasPrefix(text, got) || !utf8.ValidString(got) || size(got) > limit {
-					t.Fatalf("at %d: %q takes %d", limit, got, size(got))
-				}
-				_, next := utf8.DecodeRuneInString(text[len(got):])
-				if longer := text[:len(got)+next]; longer != got && size(longer) <= limit {
-					t.Fatalf("at %d: %q, but %q fits", limit, got, longer)
-				}
-			}
-		})
-	}
-	if got := cut("a", -1); got != "" {
-		t.Errorf("where there is no room at all: %q", got)
+	s := newWatchScene(t)
+	s.upload("wxaaaaaaaaaaaaaaaa", "1")
+	s.baseline()
+	s.AWS.DeleteItem(functiontest.StateTable, "draft", sortKey(s.WeChat.Drafts(), 5))
+	s.WeChat.RemoveDraft(5)
+	events := s.wants(2, 0, 1, "Draft Removed 5")
+	if got := events[0].Draft; got["source_miniprogram_appid"] != "wxaaaaaaaaaaaaaaaa" || got["create_time"] == nil || got["truncated"] == nil {
+		t.Errorf("draft %v", got)
 	}
 }
 
-// Two first runs: what came between them has to be told.
+// Two first runs: what came between them has to be published.
 func TestWatchOvertakenInTheBaseline(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
@@ -717,6 +696,69 @@ func TestWatchOvertakenInTheBaseline(t *testing.T) {
 		s.upload("wxaaaaaaaaaaaaaaaa", "1")
 	}))
 	s.wants(3, 1, 0, "Draft Uploaded 5")
+}
+
+// A first run died. Of two that come after it, the one that sees less doesn't forget what the other one recorded.
+func TestWatchOvertakenInASecondBaseline(t *testing.T) {
+	t.Parallel()
+	s := newWatchScene(t)
+	s.AWS.Fail("dynamodb:UpdateItem", awstest.Deny())
+	s.fail()
+	other := s.Start(wire)
+	s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(`{"draft_list":[{"draft_id":0,"create_time":1488965944}]}`))
+	s.AWS.Fail(write, awstest.Before(func() {
+		if result, err := watchOn(t, other); err != nil || !result.Baseline || result.Drafts != 2 {
+			t.Errorf("the other run: %+v, %v", result, err)
+		}
+	}))
+	s.quiet(2)
+	s.quiet(2)
+}
+
+// A promotion may see a draft before any watch.
+func TestWatchOfPromotedDrafts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		meanwhile func(s *watchScene)
+		drafts    int
+		want      []string
+	}{
+		"in the box": {func(*watchScene) {}, 3, []string{"Draft Uploaded 5"}},
+		"gone":       {func(s *watchScene) { s.WeChat.RemoveDraft(5) }, 2, nil}, // nobody was told of it
+		"replaced": {func(s *watchScene) {
+			s.Clock.Forward(time.Minute)
+			s.upload("wxaaaaaaaaaaaaaaaa", "2")
+		}, 3, []string{"Draft Uploaded 6 for 5"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newWatchScene(t)
+			s.baseline()
+			s.upload("wxaaaaaaaaaaaaaaaa", "1")
+			key := sortKey(s.WeChat.Drafts(), 5)
+			promoted := draftOf(t, s.drafts, 5)
+			s.Start(func(parts bootstrap.Parts) trigger.Triggers {
+				table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), functiontest.StateTable, parts.Now)
+				if err := table.Drafts(0).AddTemplate(t.Context(), promoted, 7); err != nil {
+					t.Error(err)
+				}
+				return wire(parts)
+			})
+			c.meanwhile(s)
+			s.wants(c.drafts, len(c.want), 0, c.want...)
+			s.quiet(c.drafts)
+			record, _ := s.AWS.Item(functiontest.StateTable, "draft", key)
+			if gone := record["gone_at"] != nil; gone != (name != "in the box") || !cmp.Equal(record["template_ids"], []any{json.Number("7")}) {
+				t.Errorf("record %v", record)
+			}
+		})
+	}
+}
+
+func draftOf(t *testing.T, drafts *functiontest.Function, id int64) (d wechat.Draft) {
+	t.Helper()
+	drafts.HTTP(t.Context(), "GET", fmt.Sprint("/drafts/", id), "").Decode(t, &d)
+	return d
 }
 
 func TestWatchManyAtOnce(t *testing.T) {
@@ -744,7 +786,7 @@ func TestWatchManyAtOnce(t *testing.T) {
 		s.quiet(2 + min(round+1, 7)*3)
 	}
 	got := make(map[string]bool)
-	s.told = 0
+	s.seen = 0
 	for _, e := range s.events() {
 		if e.Kind != eventbus.DraftUploaded {
 			t.Errorf("nothing was removed, but %s", e)
@@ -761,40 +803,49 @@ func TestWatchManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestWatchCutsWhatIsTooLarge(t *testing.T) {
+// An event holds the draft and the one before as far as they fit; the history has more.
+func TestWatchTruncates(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("长\n", 70_000) // 280 KB, and more as JSON
+	text := func(size int) string { return strings.Repeat("长\n", size/len("长\n ")) }
 	for name, c := range map[string]struct {
-		draft     wechattest.Draft
-		truncated []any
+		previous, draft            int   // bytes of the descriptions
+		truncated, truncatedBefore []any // keys
 	}{
-		"description": {wechattest.Draft{UserVersion: "1.0", UserDesc: long}, []any{"user_desc"}},
-		"both":        {wechattest.Draft{UserVersion: long, UserDesc: long}, []any{"user_desc", "user_version"}},
-		"all": {wechattest.Draft{UserVersion: long, UserDesc: long, SourceMiniProgram: long, Developer: long},
-			[]any{"user_desc", "user_version", "source_miniprogram", "developer"}},
-		"a key of tomorrow": {wechattest.Draft{UserVersion: "1.0", Extra: map[string]any{"new": long}}, []any{"*"}},
+		"none":                  {100 << 10, 100 << 10, nil, nil},
+		"a large one alone":     {1 << 10, 240 << 10, nil, nil},
+		"a large one before":    {240 << 10, 1 << 10, nil, nil},
+		"too large":             {1 << 10, 300 << 10, []any{"user_desc"}, nil},
+		"too large before":      {300 << 10, 1 << 10, nil, []any{"user_desc"}},
+		"both":                  {300 << 10, 300 << 10, []any{"user_desc"}, []any{"user_desc"}},
+		"larger than an item":   {500 << 10, 500 << 10, []any{"user_desc"}, []any{"user_desc"}},
+		"too large, both whole": {150 << 10, 150 << 10, []any{"user_desc"}, []any{"user_desc"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newWatchScene(t)
+			source := "wxaaaaaaaaaaaaaaaa"
+			s.WeChat.UploadDraft(wechattest.Draft{UserVersion: "1.0", UserDesc: text(c.previous), SourceMiniProgramAppID: source})
 			s.baseline()
-			c.draft.SourceMiniProgramAppID = "wxaaaaaaaaaaaaaaaa"
-			s.WeChat.UploadDraft(c.draft)
+			s.Clock.Forward(time.Minute)
+			s.WeChat.UploadDraft(wechattest.Draft{UserVersion: "1.1", UserDesc: text(c.draft), SourceMiniProgramAppID: source})
 			s.upload("wxbbbbbbbbbbbbbbbb", "not held up")
-			events := s.wants(4, 2, 0, "Draft Uploaded 5", "Draft Uploaded 6")
-			got := events[0].Draft
-			if diff := cmp.Diff(c.truncated, got["truncated"]); diff != "" {
-				t.Errorf("truncated (-want +got):\n%s", diff)
-			}
-			if events[1].Draft["truncated"] != nil || got["draft_id"] != 5.0 || got["create_time"] == nil ||
-				got["source_miniprogram_appid"] != "wxaaaaaaaaaaaaaaaa" {
-				t.Errorf("draft: %.200v", got)
-			}
-			if version, _ := got["user_version"].(string); !strings.HasPrefix(c.draft.UserVersion, version) || len(c.draft.UserVersion) < 9 && version != "1.0" {
-				t.Errorf("version %.100q", version)
+			events := s.wants(4, 2, 0, "Draft Uploaded 6 for 5", "Draft Uploaded 7")
+			for _, part := range []struct {
+				draft     map[string]any
+				truncated []any
+				version   string
+				sent      string
+			}{{events[0].Draft, c.truncated, "1.1", text(c.draft)}, {events[0].Previous, c.truncatedBefore, "1.0", text(c.previous)}} {
+				desc, _ := part.draft["user_desc"].(string)
+				if diff := cmp.Diff(part.truncated, part.draft["truncated"], cmpopts.EquateEmpty()); diff != "" && (part.truncated != nil || part.draft["truncated"] != nil) {
+					t.Errorf("truncated of %s (-want +got):\n%s", part.version, diff)
+				}
+				if part.draft["user_version"] != part.version || !strings.HasPrefix(part.sent, desc) || part.truncated == nil && desc != part.sent {
+					t.Errorf("%s: %d of %d bytes", part.version, len(desc), len(part.sent))
+				}
 			}
 			detail := s.AWS.Events()[0].Detail
-			if len(detail) > eventbus.MaxDetail || name != "a key of tomorrow" && len(detail) < eventbus.MaxDetail*9/10 {
+			if len(detail) > eventbus.MaxDetail || (c.truncated != nil || c.truncatedBefore != nil) && len(detail) < eventbus.MaxDetail*9/10 {
 				t.Errorf("the detail has %d bytes", len(detail))
 			}
 		})
@@ -804,11 +855,11 @@ func TestWatchCutsWhatIsTooLarge(t *testing.T) {
 func TestWatchHeedsTheDeadline(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
-	s.AWS.Fail("ssm:GetParametersByPath", awstest.Hang().Sticky())
+	s.AWS.Fail("dynamodb:Query", awstest.Hang().Sticky())
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := s.drafts.Invoke(ctx, map[string]string{"task": watchTask})
-	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "ssm:GetParametersByPath") {
+	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "dynamodb:Query") {
 		t.Errorf("before the invocation ended (%v) the watch said: %v", ctx.Err(), err)
 	}
 }

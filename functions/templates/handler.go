@@ -29,12 +29,18 @@ type handler struct {
 	now        func() time.Time
 }
 
-// newHandler makes a handler that waits for lookAgain before it looks at the library a second time.
-func newHandler(parts bootstrap.Parts, lookAgain time.Duration) handler {
-	library := library{parts.WeChat, parts.Tokens(parts.Secrets), lookAgain, parts.Log}
+// timing is how long things take. Tests are quicker.
+type timing struct {
+	pollInterval time.Duration // of the library after a write
+	additionTime time.Duration // that has to be left for an addition and the polls that follow
+	noteTimeout  time.Duration // for the history to take a promotion, which holds up the answer
+}
+
+func newHandler(parts bootstrap.Parts, timing timing) handler {
+	library := library{parts.WeChat, parts.Tokens(parts.Secrets), timing.pollInterval, parts.Log}
 	table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), parts.Settings.StateTable, parts.Now)
 	history := table.Drafts(parts.Settings.HistoryRetention)
-	return handler{lib: library, promotions: newPromotions(library, history), log: parts.Log, now: parts.Now}
+	return handler{lib: library, promotions: newPromotions(library, history, timing), log: parts.Log, now: parts.Now}
 }
 
 func (h handler) triggers() trigger.Triggers {
@@ -80,12 +86,12 @@ func (h handler) promoteLatest(ctx context.Context, r *api.Request) (*api.Answer
 	return h.promote(ctx, r, newest(appID, version))
 }
 
-func (h handler) promote(ctx context.Context, r *api.Request, choose choice) (*api.Answer, error) {
+func (h handler) promote(ctx context.Context, r *api.Request, selected selector) (*api.Answer, error) {
 	templateType, err := wantedType(r)
 	if err != nil {
 		return nil, err
 	}
-	template, isNew, err := h.promotions.promote(ctx, choose, templateType)
+	template, isNew, err := h.promotions.promote(ctx, selected, templateType)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +197,7 @@ func (h handler) remove(ctx context.Context, id int64) error {
 	isGone := func(left []wechat.Template) bool {
 		return !slices.ContainsFunc(left, func(t wechat.Template) bool { return t.TemplateID == id })
 	}
-	if h.lib.look(ctx, isGone) {
+	if h.lib.poll(ctx, isGone) {
 		return nil
 	}
 	return &api.Problem{Slug: "wechat-timeout",

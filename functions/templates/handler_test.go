@@ -28,10 +28,10 @@ func start(t *testing.T, options ...wechattest.Option) (*functiontest.World, *fu
 	return world, world.Start(quick)
 }
 
-// quick wires the function as it is, but for the waits.
-func quick(parts bootstrap.Parts) trigger.Triggers {
-	return newHandler(parts, time.Millisecond).triggers()
-}
+var quickly = timing{pollInterval: time.Millisecond, additionTime: 500 * time.Millisecond, noteTimeout: 2 * time.Second}
+
+// quick wires the function as it is, but for its timing.
+func quick(parts bootstrap.Parts) trigger.Triggers { return newHandler(parts, quickly).triggers() }
 
 // wantProblem checks an answer's status and slug, and returns its body.
 func wantProblem(t *testing.T, got functiontest.Response, status int, slug string) map[string]any {

@@ -11,16 +11,16 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// looks is how often the library is looked at for what a write did to it. WeChat doesn't say that its list shows a
+// maxPolls is how often the library is read to see what a write did to it. WeChat doesn't say that its list shows a
 // write at once.
-const looks = 3
+const maxPolls = 3
 
 // library is the platform's template library, with the draft box that fills it.
 type library struct {
-	client    *wechat.Client
-	tokens    *token.Reader
-	lookAgain time.Duration // the wait before the second look; it grows with each
-	log       logging.Log
+	client       *wechat.Client
+	tokens       *token.Reader
+	pollInterval time.Duration // before the second poll; it grows with each
+	log          logging.Log
 }
 
 // drafts are what the draft box holds now.
@@ -55,19 +55,19 @@ func (l library) write(ctx context.Context, call func(context.Context, secret.Va
 	return err
 }
 
-// look reads the library, a few times at most, until it shows what a write was to do. A failure is logged: all that
-// can be said then is that it doesn't show.
-func (l library) look(ctx context.Context, shows func([]wechat.Template) bool) bool {
-	for look := 1; ; look++ {
+// poll reads the library, a few times at most, until it shows what a write was to do. A failure is logged, and counts as
+// not shown.
+func (l library) poll(ctx context.Context, shows func([]wechat.Template) bool) bool {
+	for polls := 1; ; polls++ {
 		templates, err := l.templates(ctx)
 		if err != nil {
-			l.log.WarnContext(ctx, "the look at the library after a write failed", "error", err.Error())
+			l.log.WarnContext(ctx, "could not read the library after a write", "error", err.Error())
 			return false
 		}
 		if shows(templates) {
 			return true
 		}
-		if look == looks || !retry.Sleep(ctx, time.Duration(look)*l.lookAgain) {
+		if polls == maxPolls || !retry.Sleep(ctx, time.Duration(polls)*l.pollInterval) {
 			return false
 		}
 	}

@@ -11,5 +11,7 @@ import (
 func main() { bootstrap.Run(wire) }
 
 func wire(parts bootstrap.Parts) trigger.Triggers {
-	return newHandler(parts, 300*time.Millisecond).triggers()
+	return newHandler(parts, timing{
+		pollInterval: 300 * time.Millisecond, additionTime: 5 * time.Second, noteTimeout: 2 * time.Second,
+	}).triggers()
 }

@@ -7,12 +7,12 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// likeness says how sure it is that a template was made of a draft.
-type likeness int
+// matchConfidence says how sure it is that a template was made of a draft.
+type matchConfidence int
 
 const (
-	different likeness = iota
-	possible           // nothing speaks against it, but WeChat sent too little to be sure
+	different matchConfidence = iota
+	possible                  // nothing speaks against it, but WeChat sent too little to be sure
 	certain
 )
 
@@ -21,7 +21,7 @@ const (
 // WeChat doesn't say whether a template's create_time is that of the upload or that of the adding. Not to be older
 // than the draft is right for both: an earlier upload of the mini program was uploaded before the draft, and could be
 // added only until the draft took its place. The template's type doesn't count: one draft is one copy.
-func compare(t wechat.Template, d wechat.Draft) likeness {
+func compare(t wechat.Template, d wechat.Draft) matchConfidence {
 	sameDraft := t.DraftID != nil && *t.DraftID == d.DraftID
 	bothNamed := t.SourceMiniprogramAppID != "" && d.SourceMiniprogramAppID != ""
 	bothDated := t.CreateTime != 0 && d.CreateTime != 0
@@ -38,8 +38,8 @@ func compare(t wechat.Template, d wechat.Draft) likeness {
 	return possible
 }
 
-// madeOf returns the templates that are at least so sure to be made of the draft, the lowest id first.
-func madeOf(d wechat.Draft, templates []wechat.Template, least likeness) []wechat.Template {
+// matching returns the templates that are at least so sure to be made of the draft, the lowest id first.
+func matching(d wechat.Draft, templates []wechat.Template, least matchConfidence) []wechat.Template {
 	var made []wechat.Template
 	for _, t := range templates {
 		if compare(t, d) >= least {
@@ -50,9 +50,9 @@ func madeOf(d wechat.Draft, templates []wechat.Template, least likeness) []wecha
 	return made
 }
 
-// standing is the template that the library holds of the draft.
-func standing(d wechat.Draft, templates []wechat.Template) (wechat.Template, bool) {
-	if made := madeOf(d, templates, certain); len(made) > 0 {
+// existing is the template that the library holds of the draft.
+func existing(d wechat.Draft, templates []wechat.Template) (wechat.Template, bool) {
+	if made := matching(d, templates, certain); len(made) > 0 {
 		return made[0], true
 	}
 	return wechat.Template{}, false
@@ -66,10 +66,10 @@ func added(d wechat.Draft, before, after []wechat.Template) (wechat.Template, bo
 		known[t.TemplateID] = true
 	}
 	newer := slices.DeleteFunc(slices.Clone(after), func(t wechat.Template) bool { return known[t.TemplateID] })
-	if t, ok := standing(d, newer); ok {
+	if t, ok := existing(d, newer); ok {
 		return t, true
 	}
-	if made := madeOf(d, newer, possible); len(made) == 1 {
+	if made := matching(d, newer, possible); len(made) == 1 {
 		return made[0], true
 	}
 	return wechat.Template{}, false

@@ -13,7 +13,7 @@ func TestCompare(t *testing.T) {
 	id := func(n int64) *int64 { return &n }
 	for name, c := range map[string]struct {
 		change func(*wechat.Template, *wechat.Draft)
-		want   likeness
+		want   matchConfidence
 	}{
 		"dated as the upload":            {func(*wechat.Template, *wechat.Draft) {}, certain},
 		"dated as an adding later":       {func(t *wechat.Template, _ *wechat.Draft) { t.CreateTime = 1060 }, certain},

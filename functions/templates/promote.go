@@ -11,30 +11,28 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// enough is how much time has to be left for an addition and the look that follows.
-const enough = 5 * time.Second
-
 // promotions put drafts into the library, one after the other: the second of two at once has to see what the first
 // one made.
 type promotions struct {
 	lib     library
 	history state.Drafts
-	turn    chan struct{} // a mutex whose waiting ends with the context
+	timing  timing
+	lock    chan struct{} // a mutex whose waiting ends with the context
 }
 
-func newPromotions(l library, history state.Drafts) *promotions {
-	return &promotions{l, history, make(chan struct{}, 1)}
+func newPromotions(l library, history state.Drafts, timing timing) *promotions {
+	return &promotions{l, history, timing, make(chan struct{}, 1)}
 }
 
-// choice chooses a draft from the box. Its error is a [*api.Problem].
-type choice func(box []wechat.Draft) (wechat.Draft, error)
+// selector selects a draft from the box. Its error is a [*api.Problem].
+type selector func(box []wechat.Draft) (wechat.Draft, error)
 
-// promote puts the chosen draft into the library, unless it stands there, and returns its template. It sends at most
+// promote puts the selected draft into the library, unless it is there already, and returns its template. It sends at most
 // one addition that WeChat could act on.
-func (p *promotions) promote(ctx context.Context, choose choice, templateType int64) (t wechat.Template, isNew bool, err error) {
+func (p *promotions) promote(ctx context.Context, selected selector, templateType int64) (t wechat.Template, isNew bool, err error) {
 	select {
-	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
+	case p.lock <- struct{}{}:
+		defer func() { <-p.lock }()
 	case <-ctx.Done():
 		return t, false, nothingSent()
 	}
@@ -44,7 +42,7 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 	if err != nil {
 		return t, false, err
 	}
-	draft, err := choose(box)
+	draft, err := selected(box)
 	if err != nil {
 		return t, false, err
 	}
@@ -52,10 +50,10 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 	if err != nil {
 		return t, false, err
 	}
-	if t, ok := standing(draft, before); ok {
+	if t, ok := existing(draft, before); ok {
 		return t, false, nil
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < enough {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < p.timing.additionTime {
 		return t, false, nothingSent()
 	}
 
@@ -64,14 +62,14 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 	if err != nil && !lost {
 		return t, false, p.refused(ctx, err, draft, len(before))
 	}
-	if p.lib.look(ctx, func(after []wechat.Template) (ok bool) {
+	if p.lib.poll(ctx, func(after []wechat.Template) (ok bool) {
 		t, ok = added(draft, before, after)
 		return ok
 	}) {
 		p.note(ctx, draft, t)
 		return t, true, nil
 	}
-	// An addition that was accepted and doesn't show is told like a lost one: only the library can name the template.
+	// An accepted addition that doesn't show is reported like a lost one: only the library names the template.
 	became := "WeChat accepted the draft"
 	if lost {
 		became = "the answer to the addition was lost"
@@ -81,12 +79,9 @@ func (p *promotions) promote(ctx context.Context, choose choice, templateType in
 		Action: "List the templates in a minute; if it still isn't there, promote the draft again."}
 }
 
-// noteTimeout is how long noting a promotion may hold up its answer.
-const noteTimeout = 2 * time.Second
-
 // note records the promotion in the history. A failure is logged: the template is there whatever the history says.
 func (p *promotions) note(ctx context.Context, draft wechat.Draft, t wechat.Template) {
-	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.timing.noteTimeout)
 	defer cancel()
 	if err := p.history.AddTemplate(ctx, draft, t.TemplateID); err != nil {
 		p.lib.log.WarnContext(ctx, "could not note a promotion in the history", "draft_id", draft.DraftID,
@@ -123,8 +118,8 @@ func explained(err error, detail string) *api.Problem {
 	return problem
 }
 
-// byID chooses the draft with this id.
-func byID(id int64) choice {
+// byID selects the draft with this id.
+func byID(id int64) selector {
 	return func(box []wechat.Draft) (wechat.Draft, error) {
 		for _, d := range box {
 			if d.DraftID == id {
@@ -139,8 +134,8 @@ func noSuchDraft(id int64) string {
 	return fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id)
 }
 
-// newest chooses the newest draft of a mini program, of one version only where version isn't nil.
-func newest(appID string, version *string) choice {
+// newest selects the newest draft of a mini program, of one version only where version isn't nil.
+func newest(appID string, version *string) selector {
 	return func(box []wechat.Draft) (wechat.Draft, error) {
 		var found *wechat.Draft
 		for i, d := range box {

@@ -67,7 +67,7 @@ func lostAnswers() map[string]wechattest.Fault {
 }
 
 // shortest is a deadline that leaves enough time for an addition even on a busy machine, and not much more.
-const shortest = enough + 2500*time.Millisecond
+var shortest = quickly.additionTime + 1500*time.Millisecond
 
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
@@ -270,7 +270,7 @@ func TestPromoteInTwoInstances(t *testing.T) {
 	}
 }
 
-// TestPromoteBesideAnother has another program add another draft between the addition and the look.
+// TestPromoteBesideAnother has another program add another draft between the addition and the poll.
 func TestPromoteBesideAnother(t *testing.T) {
 	t.Parallel()
 	world, function := start(t)
@@ -452,12 +452,12 @@ func TestPromoteLostAnswer(t *testing.T) {
 	}
 }
 
-// TestPromoteLostLeavesTime: however long an addition hangs, there is time for a slow look at the library.
+// TestPromoteLostLeavesTime: however long an addition hangs, there is time for a slow poll of the library.
 func TestPromoteLostLeavesTime(t *testing.T) {
 	t.Parallel()
 	world, function := start(t)
 	world.WeChat.Fail(wechattest.PathAddToTemplate, wechattest.Hang().After())
-	world.WeChat.Fail(wechattest.PathTemplateList, wechattest.Pass(), wechattest.Pass().Delayed(500*time.Millisecond).Times(3))
+	world.WeChat.Fail(wechattest.PathTemplateList, wechattest.Pass(), wechattest.Pass().Delayed(100*time.Millisecond).Times(3))
 	wantTemplate(t, function.HTTP(within(t, shortest), "POST", "/drafts/4/template", ""), 201)
 }
 
@@ -469,7 +469,7 @@ func TestPromoteUnseen(t *testing.T) {
 		faults []wechattest.Fault
 		status int
 	}{
-		"at the third look": {[]wechattest.Fault{none, none, none}, 201},
+		"at the third poll": {[]wechattest.Fault{none, none, none}, 201},
 		"never":             {[]wechattest.Fault{none.Always()}, 504},
 		"no list to see":    {[]wechattest.Fault{none, wechattest.Refuse(45009).Always()}, 504},
 	} {
@@ -494,8 +494,9 @@ func TestPromoteUnseen(t *testing.T) {
 
 func TestPromoteTooLate(t *testing.T) {
 	t.Parallel()
-	world, function := start(t)
-	soon := within(t, enough-time.Second)
+	world, _ := start(t)
+	function := world.Start(wire)
+	soon := within(t, 4*time.Second) // an addition needs five
 	problem := wantProblem(t, function.HTTP(soon, "POST", "/drafts/4/template", ""), 504, "wechat-timeout")
 	wantDetail(t, problem, "nothing was sent")
 	if n := world.WeChat.Calls(wechattest.PathAddToTemplate); n != 0 {
@@ -524,7 +525,7 @@ func TestPromoteWaits(t *testing.T) {
 	}
 	cancel()
 	wantProblem(t, <-first, 504, "wechat-timeout")
-	wantTemplate(t, function.HTTP(t.Context(), "POST", "/drafts/0/template", ""), 201) // the turn is free again
+	wantTemplate(t, function.HTTP(t.Context(), "POST", "/drafts/0/template", ""), 201) // nobody holds it up
 }
 
 func TestPromoteRefusedToken(t *testing.T) {

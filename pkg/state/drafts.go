@@ -170,7 +170,7 @@ const (
 
 const (
 	// transactAttempts is how often a transaction is tried that was throttled or met another one. The SDK repeats neither.
-	transactAttempts   = 8
+	transactAttempts   = 6
 	transactBackoff    = 50 * time.Millisecond
 	transactMaxBackoff = 500 * time.Millisecond
 )

@@ -56,6 +56,18 @@ func TestLease(t *testing.T) {
 	wantHeld(t, "acquired after a release", true, first.Acquire)
 }
 
+// A holder that was frozen past the end doesn't release what another one has meanwhile.
+func TestLeaseOfAnotherIsNotReleased(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	first := f.TokenLease(time.Minute)
+	wantHeld(t, "acquired", true, first.Acquire)
+	f.clock.forward(time.Minute)
+	wantHeld(t, "acquired by another", true, f.TokenLease(time.Minute).Acquire)
+	must(t, first.Release(t.Context()))
+	wantHeld(t, "acquired by a third", false, f.TokenLease(time.Minute).Acquire)
+}
+
 // A holder that was frozen past the end has it again where nobody else took it.
 func TestLeaseAfterAFreeze(t *testing.T) {
 	t.Parallel()

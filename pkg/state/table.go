@@ -5,7 +5,7 @@
 //	pk       sk                      what
 //	account  the appid               an account: [Accounts]
 //	box      create_time#draft_id    a draft that the last watch saw in the box: [Drafts]
-//	box      watch                   the baseline was recorded
+//	box      watch                   whether the baseline was recorded, and whether the last answer had a list
 //	draft    create_time#draft_id    a draft that was ever seen, whole: [Drafts.History]
 //	lease    tokens                  the run that renews tokens: [Lease]
 //	opening  the appid               an opening under way: [Lease]
