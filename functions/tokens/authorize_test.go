@@ -61,9 +61,9 @@ func TestAuthorization(t *testing.T) {
 	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
 		s := newScene(t)
 		s.give(component)
-		// It is told once the tokens are stored, and the account's parameter says so.
+		// It is told once the tokens are stored, and the account's item says so.
 		s.AWS.OnEvent(func(awstest.Event) {
-			if text, _ := s.text(newcomer); text == "" || s.record(newcomer)["status"] != "authorized" {
+			if text, _ := s.text(newcomer); text == "" || s.Account(newcomer)["status"] != "authorized" {
 				t.Error("the event came first")
 			}
 		})
@@ -72,9 +72,10 @@ func TestAuthorization(t *testing.T) {
 			t.Errorf("again: %v", again)
 		}
 		s.alive(newcomer)
-		want := map[string]any{"appid": newcomer, "status": "authorized", "status_at": float64(at), "draft_switch": "unknown"}
-		if diff := cmp.Diff(want, s.record(newcomer)); diff != "" {
-			t.Errorf("parameter (-want +got):\n%s", diff)
+		want := map[string]any{"appid": newcomer, "kind": "official-account", "name": newcomer, "status": "authorized",
+			"status_at": json.Number(fmt.Sprint(at)), "draft_switch": "unknown"}
+		if diff := cmp.Diff(want, s.Account(newcomer)); diff != "" {
+			t.Errorf("item (-want +got):\n%s", diff)
 		}
 		s.wantsEvents("Account Authorized " + newcomer + " 0")
 		s.refreshes(0, 2, 0)
@@ -107,13 +108,12 @@ func TestAuthorizationAfterItEnded(t *testing.T) {
 		a, _ := s.WeChat.Account(closed)
 		a.Authorized, a.RefreshToken = false, ""
 		s.WeChat.AddAccount(a)
-		s.AWS.SetParameter("/wechat/draftbox/accounts/"+closed,
-			fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":%d,"draft_switch":"open","errcode":61003,"team":"shop"}`, closed, s.now()))
+		s.recordAccount(closed, "status", "unauthorized", "status_at", s.now(), "draft_switch", "open", "errcode", 61003, "team", "shop")
 		s.Clock.Forward(time.Minute)
 		s.authorize(authorization(closed, s.WeChat.NewCode(closed), s.now()))
 		s.alive(closed)
-		if r := s.record(closed); r["status"] != "authorized" || r["draft_switch"] != "open" || r["team"] != "shop" {
-			t.Errorf("parameter %v", r)
+		if r := s.Account(closed); r["status"] != "authorized" || r["draft_switch"] != "open" || r["team"] != "shop" {
+			t.Errorf("item %v", r)
 		}
 		s.nearEnd(15 * time.Minute)
 		s.refreshes(3, 1, 0)
@@ -183,7 +183,7 @@ func TestCodeThatWasUsedAlready(t *testing.T) {
 				if len(events) == 1 && !strings.Contains(events[0].Action, "authorise the platform again") {
 					t.Errorf("action %q", events[0].Action)
 				}
-				if text, _ := s.text(nobodys); text != "" || s.record(nobodys) != nil {
+				if text, _ := s.text(nobodys); text != "" || s.Account(nobodys) != nil {
 					t.Error("something was stored for an account without tokens")
 				}
 			})
@@ -195,12 +195,12 @@ func TestAuthorizationThatIsOutdated(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "secretsmanager")
 	s.give(component)
-	s.AWS.SetParameter("/wechat/draftbox/accounts/"+newcomer, fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":%d}`, newcomer, s.now()))
-	before := s.record(newcomer)
+	s.recordAccount(newcomer, "status", "unauthorized", "status_at", s.now())
+	before := s.Account(newcomer)
 	if again := s.authorize(authorization(newcomer, s.WeChat.NewCode(newcomer), s.now()-1)); again != nil {
 		t.Errorf("again: %v", again)
 	}
-	if text, _ := s.text(newcomer); text != "" || !cmp.Equal(before, s.record(newcomer)) || s.WeChat.Calls("") > 0 {
+	if text, _ := s.text(newcomer); text != "" || !cmp.Equal(before, s.Account(newcomer)) || s.WeChat.Calls("") > 0 {
 		t.Error("an outdated push was acted on")
 	}
 	s.wantsEvents()
@@ -212,10 +212,10 @@ func TestAuthorizationThatIsOverBeforeItIsStored(t *testing.T) {
 	s := newScene(t, "secretsmanager")
 	s.give(component)
 	s.AWS.Fail("secretsmanager:CreateSecret", awstest.Before(func() {
-		s.AWS.SetParameter("/wechat/draftbox/accounts/"+newcomer, fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":%d}`, newcomer, s.now()+1))
+		s.recordAccount(newcomer, "status", "unauthorized", "status_at", s.now()+1)
 	}))
 	s.authorize(authorization(newcomer, s.WeChat.NewCode(newcomer), s.now()))
-	if got := s.record(newcomer)["status"]; got != "unauthorized" {
+	if got := s.Account(newcomer)["status"]; got != "unauthorized" {
 		t.Errorf("status %v", got)
 	}
 	s.wantsEvents()
@@ -229,7 +229,7 @@ func TestCodeOfAnotherAccount(t *testing.T) {
 		t.Errorf("again: %v", again)
 	}
 	s.wantsEvents("Token Refresh Failed " + newcomer + " 0")
-	if text, _ := s.text(newcomer); text != "" || s.record(newcomer) != nil {
+	if text, _ := s.text(newcomer); text != "" || s.Account(newcomer) != nil {
 		t.Error("another account's tokens were stored")
 	}
 }
@@ -255,7 +255,8 @@ func TestAuthorizationsWorthARepeat(t *testing.T) {
 		{"cut off", func(s *scene) { s.WeChat.Fail("", wechattest.Reset().Always()) }, 30 * time.Second},
 		{"no JSON", func(s *scene) { s.WeChat.Fail("", wechattest.Raw("<html>").Always()) }, 30 * time.Second},
 		{"AWS denies the write", func(s *scene) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Deny().Sticky()) }, 30 * time.Second},
-		{"AWS denies the parameter", func(s *scene) { s.AWS.Fail("ssm:PutParameter", awstest.Deny().Sticky()) }, 30 * time.Second},
+		{"the account can't be read", func(s *scene) { s.AWS.Fail("dynamodb:GetItem", awstest.Deny().Sticky().On(accountAt(newcomer))) }, 30 * time.Second},
+		{"the account can't be written", func(s *scene) { s.AWS.Fail("dynamodb:UpdateItem", awstest.Deny().Sticky().On(accountAt(newcomer))) }, 30 * time.Second},
 		{"AWS takes no event", func(s *scene) { s.AWS.Fail("events:PutEvents", awstest.Deny().Sticky()) }, 30 * time.Second},
 		{"platform's secret is malformed", func(s *scene) { s.platform("component_appid", "") }, 30 * time.Second},
 		{"the account did not grant it", refuse(48001), 0},
@@ -273,7 +274,7 @@ func TestAuthorizationsWorthARepeat(t *testing.T) {
 			test.prepare(s)
 			receipt := s.receive(url, body)
 			good := map[string]string{"eventSource": "aws:sqs", "messageId": "good", "body": authorization(own, "x", 1)}
-			s.AWS.SetParameter("/wechat/draftbox/accounts/"+own, fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":9}`, own))
+			s.recordAccount(own, "status", "unauthorized", "status_at", 9)
 			raw, err := s.tokens.Invoke(t.Context(), map[string]any{"Records": []any{
 				map[string]string{"eventSource": "aws:sqs", "messageId": "m", "receiptHandle": receipt, "body": body}, good}})
 			if err != nil {

@@ -42,7 +42,7 @@ func TestDoctorOfAHealthyBundle(t *testing.T) {
 	s.giveAll()
 	writes := s.writes()
 	d := s.ask()
-	if !d.OK || d.Task != "doctor" || len(d.Checks) != 7 {
+	if !d.OK || d.Task != "doctor" || len(d.Checks) != 9 {
 		t.Errorf("got %+v", d)
 	}
 	for _, c := range d.Checks {
@@ -53,7 +53,7 @@ func TestDoctorOfAHealthyBundle(t *testing.T) {
 	if quota := d.check(t, checkQuota).Detail; !strings.Contains(quota, "0 used") {
 		t.Errorf("quota: %s", quota)
 	}
-	if accounts := d.check(t, checkAccounts).Detail; !strings.HasPrefix(accounts, "3 accounts have tokens: 3 well") {
+	if accounts := d.check(t, checkAccounts).Detail; !strings.HasPrefix(accounts, "3 accounts have tokens: 3 in order") {
 		t.Errorf("accounts: %s", accounts)
 	}
 	if s.writes() != writes || len(s.AWS.Events()) > 0 || s.WeChat.Calls(wechattest.PathQuota) != 1 || s.WeChat.Calls("") != 1 {
@@ -96,8 +96,16 @@ func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
 		{"WeChat unreachable", func(s *scene) { s.WeChat.Fail(wechattest.PathQuota, wechattest.Drop().Always()) },
 			checkAccepted, "the connection broke", "operator: check the functions' way to the internet"},
 		{"an account's token expired", func(s *scene) { s.give(closed, "expires_at", "2020-01-01T00:00:00Z") },
-			checkAccounts, "1 not well (" + closed + ": expired", "operator: run the task refresh-tokens"},
+			checkAccounts, "1 with faults (" + closed + ": expired", "operator: run the task refresh-tokens"},
 		{"an account's secret malformed", func(s *scene) { s.put(closed, `{"`) }, checkAccounts, closed, "operator: correct"},
+		{"state table missing", func(s *scene) { s.Env["STATE_TABLE"] = "missing"; s.tokens = s.Start(wire) },
+			checkStateTable, "missing", "operator"},
+		{"state table missing, so the accounts' states are", func(s *scene) { s.Env["STATE_TABLE"] = "missing"; s.tokens = s.Start(wire) },
+			checkAccounts, "ResourceNotFoundException", ""},
+		{"token table missing", func(s *scene) { s.Env["TOKEN_TABLE"] = "missing"; s.tokens = s.Start(wire) },
+			checkTokenTable, "missing", "operator"},
+		{"tables may not be described", func(s *scene) { s.AWS.Fail("dynamodb:DescribeTable", awstest.Deny().Sticky()) },
+			checkTokenTable, "AccessDenied", "operator: let the function's role use"},
 		{"nothing to renew an account with", func(s *scene) { s.give(closed, "refresh_token", "") },
 			checkAccounts, "nothing is stored to renew it with", "operator: run the task import-accounts"},
 	} {
@@ -120,13 +128,13 @@ func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
 
 func TestDoctorNamesTenAccountsAtMost(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "ssm")
+	s := newScene(t, "dynamodb")
 	s.giveAll()
 	for i := range 15 {
 		s.put(fmt.Sprintf("wx00000000000001%02d", i), `{"refresh_token": "r"}`)
 	}
 	c := s.ask().check(t, checkAccounts)
-	if c.OK || strings.Count(c.Detail, "no access token was fetched yet") != 10 || !strings.HasPrefix(c.Detail, "18 accounts have tokens: 3 well, 0 not authorised any more, 15 not well") {
+	if c.OK || strings.Count(c.Detail, "no access token was fetched yet") != 10 || !strings.HasPrefix(c.Detail, "18 accounts have tokens: 3 in order, 0 not authorized any more, 15 with faults") {
 		t.Errorf("got %+v", c)
 	}
 }

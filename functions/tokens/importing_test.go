@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -30,46 +31,82 @@ func TestImportSetsUpWhatIsMissing(t *testing.T) {
 		s := newScene(t)
 		s.alone("")
 		s.give(component)
-		s.WeChat.AddAccount(wechattest.Account{AppID: game, RefreshToken: "refreshtoken@@@game", Authorized: true, MiniProgram: true})
+		s.WeChat.AddAccount(wechattest.Account{AppID: game, Name: "Game", RefreshToken: "refreshtoken@@@game", Authorized: true, MiniProgram: true})
 		s.WeChat.AddAccount(wechattest.Account{AppID: unexchanged, Authorized: true})
 		var accounts []string
 		for i := range 20 {
 			appID := fmt.Sprintf("wx%016d", 100+i)
-			s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
+			s.WeChat.AddAccount(wechattest.Account{AppID: appID, Name: "Account", RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
 			accounts = append(accounts, appID)
 		}
 		s.put(accounts[0], `{"access_token":"a token server's","expires_at":1,"note":"stays"}`) // no refresh token
-		s.give(accounts[1])                                                                     // no parameter
+		s.give(accounts[1])
+		s.AWS.DeleteItem(functiontest.StateTable, "account", accounts[1]) // no item
 		s.give(accounts[2])
-		left := fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":5}`, accounts[2])
-		s.AWS.SetParameter("/wechat/draftbox/accounts/"+accounts[2], left)
+		s.recordAccount(accounts[2], "status", "unauthorized", "status_at", 5)
+		left := s.Account(accounts[2])
 
-		s.imports(21, 17, 2, 1)
-		if text, _ := s.text(game); text != "" || s.record(game) != nil {
-			t.Error("a mini program was imported")
+		s.imports(22, 18, 2, 1)
+		want := map[string]any{"appid": game, "kind": "mini-program", "name": "Game", "status": "authorized", "draft_switch": "unknown"}
+		if diff := cmp.Diff(want, s.Account(game)); diff != "" {
+			t.Errorf("item of the mini program (-want +got):\n%s", diff)
 		}
-		if text, _ := s.text(unexchanged); text != "" || s.record(unexchanged) != nil {
-			t.Error("an account without refresh token was imported")
+		if text, _ := s.text(unexchanged); text != "" {
+			t.Error("a record without a token was stored")
 		}
 		if keys := s.stored(accounts[0]); keys["note"] != "stays" || keys["access_token"] != "a token server's" || keys["refresh_token"] == nil {
 			t.Errorf("filled in: %v", keys)
 		}
-		if diff := cmp.Diff(map[string]any{"appid": accounts[9], "status": "authorized", "draft_switch": "unknown"}, s.record(accounts[9])); diff != "" {
-			t.Errorf("parameter (-want +got):\n%s", diff)
+		want = map[string]any{"appid": accounts[9], "kind": "official-account", "name": "Account", "status": "authorized", "draft_switch": "unknown"}
+		if diff := cmp.Diff(want, s.Account(accounts[9])); diff != "" {
+			t.Errorf("item (-want +got):\n%s", diff)
 		}
-		if text, _, _ := s.AWS.Parameter("/wechat/draftbox/accounts/" + accounts[2]); text != left {
-			t.Errorf("a parameter that was there was changed to %s", text)
+		if diff := cmp.Diff(left, s.Account(accounts[2])); diff != "" {
+			t.Errorf("an item that was there (-before +after):\n%s", diff)
 		}
 
-		writes := s.writes()
-		s.imports(21, 0, 0, 1)
-		if n := s.writes() - writes; n > 0 {
-			t.Errorf("%d writes the second time", n)
+		writes, infos := s.writes(), s.WeChat.Calls(wechattest.PathAuthorizerInfo)
+		s.imports(22, 0, 0, 1)
+		if writes, infos := s.writes()-writes, s.WeChat.Calls(wechattest.PathAuthorizerInfo)-infos; writes > 0 || infos > 0 {
+			t.Errorf("the second time: %d writes, %d kinds asked for", writes, infos)
 		}
-		s.refreshes(18, 3, 0)
-		s.alive(accounts[0], accounts[1], accounts[9], accounts[19])
-		s.imports(21, 0, 0, 1)
+		s.refreshes(19, 2, 0)
+		s.alive(game, accounts[0], accounts[1], accounts[9], accounts[19])
 	})
+}
+
+// With MINI_PROGRAMS=ignore no token of a mini program is imported or refreshed.
+func TestIgnoredMiniPrograms(t *testing.T) {
+	t.Parallel()
+	const known, unknown = "wx00000000000game1", "wx00000000000game2"
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, store)
+			s.Env["MINI_PROGRAMS"] = "ignore"
+			s.tokens = s.Start(wire)
+			s.alone(closed)
+			s.give(component)
+			s.give(closed)
+			for _, appID := range []string{known, unknown} {
+				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true, MiniProgram: true})
+			}
+			s.recordAccount(known, "kind", "mini-program")
+			s.imports(1, 0, 0, 0)
+			for _, appID := range []string{known, unknown} {
+				if text, _ := s.text(appID); text != "" || s.Account(appID)["kind"] != "mini-program" {
+					t.Errorf("token stored %v, item %v", text != "", s.Account(appID))
+				}
+			}
+			// Tokens that are there are left alone, also where the kind has yet to be learnt.
+			s.give(known)
+			s.give(unknown)
+			s.AWS.DeleteItem(functiontest.StateTable, "account", unknown)
+			s.nearEnd(time.Minute)
+			s.refreshes(2, 0, 0)
+			s.alive(component, closed)
+		})
+	}
 }
 
 func TestImportGoesOnAfterFailures(t *testing.T) {
@@ -80,6 +117,9 @@ func TestImportGoesOnAfterFailures(t *testing.T) {
 	s.AWS.Fail("secretsmanager:CreateSecret", awstest.Deny().On("wechat/draftbox/accounts/"+closed))
 	s.WeChat.Fail(wechattest.PathAuthorizerInfo, wechattest.Refuse(45009).Always()) // then it counts as an Official Account
 	s.imports(3, 1, 0, 2)
+	if n := s.WeChat.Calls(wechattest.PathAuthorizerInfo); n > 3 {
+		t.Errorf("%d kinds were asked for after a refusal of all", n)
+	}
 	s.put(open, `{"access_token": "bare"}`)
 	s.imports(3, 1, 1, 0)
 
@@ -141,27 +181,27 @@ func TestMoveCopiesBothWays(t *testing.T) {
 			for i := range 45 {
 				appID := fmt.Sprintf("wx%016d", 100+i)
 				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
-				s.give(appID, "note", "stays")
+				s.give(appID)
 				accounts = append(accounts, appID)
 			}
 			later, earlier, broken := accounts[0], accounts[1], accounts[2]
 			there.give(later, "expires_at", s.Clock.Now().Add(3*time.Hour).Format(time.RFC3339))
 			s.give(earlier)
-			there.put(earlier, `{"access_token":"old","expires_at":1}`)
+			there.put(earlier, `{"access_token":"old","expires_at":1,"note":"stays"}`)
 			s.put(broken, `{"access_token": "cut sho`)
 			before, _ := there.text(later)
 
 			s.moves(to, 43, 1, 1)
 			for _, appID := range accounts[3:] {
-				if original, _ := s.text(appID); !sameText(there, appID, original) {
-					t.Errorf("%s was not copied as it stood", appID)
+				if diff := cmp.Diff(s.stored(appID), there.stored(appID)); diff != "" {
+					t.Errorf("the copy of %s differs", appID)
 				}
 			}
-			if !sameText(there, later, before) {
+			if after, _ := there.text(later); after != before {
 				t.Error("a later token was overwritten")
 			}
-			if original, _ := s.text(earlier); !sameText(there, earlier, original) {
-				t.Error("an earlier token was not overwritten")
+			if keys := there.stored(earlier); keys["access_token"] != s.stored(earlier)["access_token"] || keys["note"] != "stays" {
+				t.Error("an earlier token was not overwritten, or a key of somebody else was")
 			}
 			writes := s.writes()
 			s.moves(to, 0, 44, 1)
@@ -181,21 +221,16 @@ func TestMoveCopiesBothWays(t *testing.T) {
 	}
 }
 
-func sameText(s *scene, holder, want string) bool {
-	got, _ := s.text(holder)
-	return got == want
-}
-
 func TestMoveNeedsToKnowWhere(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "ssm")
-	for _, event := range []string{`{"task":"move-account-tokens"}`, `{"task":"move-account-tokens","to":"dynamodb"}`, `{"task":"move-account-tokens","to":1}`} {
-		if _, err := s.tokens.Invoke(t.Context(), json.RawMessage(event)); err == nil || !strings.Contains(err.Error(), `"ssm" or "secretsmanager"`) {
+	s := newScene(t, "secretsmanager")
+	for _, event := range []string{`{"task":"move-account-tokens"}`, `{"task":"move-account-tokens","to":"ssm"}`, `{"task":"move-account-tokens","to":1}`} {
+		if _, err := s.tokens.Invoke(t.Context(), json.RawMessage(event)); err == nil || !strings.Contains(err.Error(), `"dynamodb" or "secretsmanager"`) {
 			t.Errorf("%s: %v", event, err)
 		}
 	}
 	s.AWS.Fail("secretsmanager:BatchGetSecretValue", awstest.Deny())
-	if _, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "move-account-tokens", "to": "ssm"}); err == nil {
+	if _, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "move-account-tokens", "to": "dynamodb"}); err == nil {
 		t.Error("tokens that could not be listed count as moved")
 	}
 }

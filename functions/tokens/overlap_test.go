@@ -14,6 +14,7 @@ import (
 
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/settings"
@@ -99,9 +100,8 @@ var (
 	}}
 )
 
-// Every way in which the requests of two of the bundle's writers can fall that don't get their turn, as far as one of
-// them goes on from where it was to its end while the other stands still: the last token that was fetched is the one
-// that is stored.
+// Two writers without the lease, of which one stops before any of its requests, then the other one, and then both go on to
+// their end: the token that was fetched last is stored.
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -122,9 +122,7 @@ func TestInterleavings(t *testing.T) {
 				t.Parallel()
 				s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
 				s.alone(test.holder)
-				for _, op := range []string{"ssm:GetParameter", "ssm:PutParameter"} {
-					s.AWS.Fail(op, awstest.Deny().Sticky().On(turnAt))
-				}
+				s.AWS.Fail("dynamodb:UpdateItem", awstest.Deny().Sticky().On(leaseAt))
 				a, b := s.lane(), s.lane()
 				for k, held := 1, true; held; k++ {
 					for m, both := 1+k%3, true; both; m += 3 { // every third one, for the sake of time
@@ -255,8 +253,8 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// A run dies after it fetched a token, while another one stands at any of its requests: that one fetches its own in its
-// own turn, before or after, so that it stores nothing that the dead one superseded.
+// A run dies after it fetched a token, while another one stops before any of its requests. The lease has them fetch one
+// after the other, so that nothing is stored that the dead one superseded.
 func TestCrashesAmongOthers(t *testing.T) {
 	t.Parallel()
 	for _, holder := range []string{component, own, closed} {
@@ -296,8 +294,8 @@ func TestCrashesAmongOthers(t *testing.T) {
 							t.Fatalf("it stood before its request %d", k)
 						}
 					}
-					if fetched < 3 || waited < 3 {
-						t.Errorf("%d runs died after they fetched a token, %d waited for their turn", fetched, waited)
+					if fetched == 0 || waited < 3 {
+						t.Errorf("%d runs died after they fetched a token, %d waited for the lease", fetched, waited)
 					}
 				})
 			}
@@ -305,52 +303,66 @@ func TestCrashesAmongOthers(t *testing.T) {
 	}
 }
 
-// crashAfterFetch runs an event until WeChat issued another token to holder, or until it seems to wait for its turn. It
+// crashAfterFetch runs an event until WeChat issued another token to holder, until it waits for the lease, or to its end. It
 // reports whether a token was issued.
 func (s *scene) crashAfterFetch(l *lane, event any, holder string) (fetched bool) {
-	ctx, cancel := context.WithCancel(s.t.Context())
-	defer cancel()
-	defer time.AfterFunc(300*time.Millisecond, cancel).Stop()
-	var one sync.Mutex
-	l.run(ctx, event, func(_ int, serve func()) {
-		one.Lock()
-		defer one.Unlock()
-		if fetched || ctx.Err() != nil {
-			panic(http.ErrAbortHandler)
-		}
+	held, attempts := s.leaseIsHeld(), s.AWS.Calls("dynamodb:UpdateItem")
+	s.runUntil(l, event, func(_ int, serve func()) (dies bool) {
 		before := s.WeChat.LiveToken(holder)
-		if serve(); s.WeChat.LiveToken(holder) != before {
-			fetched = true
-			cancel()
-		}
+		serve()
+		fetched = s.WeChat.LiveToken(holder) != before
+		return fetched || held && s.AWS.Calls("dynamodb:UpdateItem") > attempts
 	})
-	one.Lock()
-	defer one.Unlock()
 	return fetched
+}
+
+func (s *scene) leaseIsHeld() bool {
+	_, there := s.AWS.Item(functiontest.StateTable, "lease", "tokens")
+	return there
 }
 
 // crash runs an event until its request k, which is served or not, and none after it. It reports whether the run got as
 // far as that.
 func (s *scene) crash(l *lane, event any, k int, served bool) (died bool) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
-	defer cancel()
-	var one sync.Mutex // a run gives signs of life beside its work
-	l.run(ctx, event, func(n int, serve func()) {
-		one.Lock()
-		defer one.Unlock()
-		if n < k && !died {
-			serve()
-			return
-		}
-		if n == k && served {
+	return s.runUntil(l, event, func(n int, serve func()) bool {
+		if n < k || served {
 			serve()
 		}
-		died = true
-		cancel()
-		panic(http.ErrAbortHandler)
+		return n >= k
 	})
-	one.Lock()
-	defer one.Unlock()
+}
+
+// runUntil runs an event, one request at a time, until step says of one that the run dies with it. It reports whether it
+// died. What a dead run does after that, in a goroutine that the end of the test waits for, arrives nowhere.
+func (s *scene) runUntil(l *lane, event any, step func(n int, serve func()) (dies bool)) (died bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	dead, ended := make(chan struct{}), make(chan struct{})
+	s.t.Cleanup(func() { <-ended })
+	var mu sync.Mutex // some requests come at once
+	go func() {
+		defer close(ended)
+		defer cancel()
+		l.run(ctx, event, func(n int, serve func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !died && !step(n, serve) {
+				return
+			}
+			if !died {
+				died = true
+				cancel()
+				close(dead)
+			}
+			panic(http.ErrAbortHandler)
+		})
+	}()
+	select {
+	case <-dead:
+	case <-ended:
+	}
+	mu.Lock()
+	defer mu.Unlock()
 	return died
 }
 

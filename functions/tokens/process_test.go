@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/runtimeapi"
 	"wechat-draftbox/pkg/wechattest"
 )
@@ -81,14 +82,15 @@ func TestProcesses(t *testing.T) {
 						t.Fatal("the process lives")
 					}
 					s.Clock.Forward(later)
-					if k != 8 { // else, where it fetches, it is waited for
-						s.AWS.SetParameter(turnAt, `{"taken_until":"2020-01-01T00:00:00Z"}`)
+					waits := k == 8 && !served && store == stores[0] // once, for the sake of time
+					if !waits {
+						s.AWS.DeleteItem(functiontest.StateTable, "lease", "tokens")
 					}
 					began := time.Now()
 					if _, err := p.refresh(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					if took := time.Since(began); took > time.Minute/2 || k == 8 && took < time.Second {
+					if took := time.Since(began); took > time.Minute/2 || waits && took < time.Second {
 						t.Errorf("the dead run held up the next one for %v", took)
 					}
 					s.alive(holders...)

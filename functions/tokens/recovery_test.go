@@ -47,6 +47,7 @@ func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
 		s := newScene(t)
 		s.WeChat.AddAccount(wechattest.Account{AppID: nobodys, Authorized: true}) // its code was never exchanged
+		s.recordAccount(nobodys)
 		s.put(nobodys, `{"access_token":"x","expires_at":1,"refresh_token":"somebody-elses"}`)
 		s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61023).When(about(closed)).Always())
 		s.give(component)
@@ -104,9 +105,9 @@ func TestAuthorisationThatEnded(t *testing.T) {
 		if events[0].ID == "" {
 			t.Error("the event has no id")
 		}
-		record := s.record(closed)
-		if record["status"] != "unauthorized" || record["status_at"] != nil {
-			t.Errorf("the account's parameter is %v", record)
+		account := s.Account(closed)
+		if account["status"] != "unauthorized" || account["status_at"] != nil {
+			t.Errorf("the account's item is %v", account)
 		}
 		calls := s.WeChat.Calls(wechattest.PathAuthorizerToken)
 		s.refreshes(0, 3, 0)
@@ -123,13 +124,11 @@ func TestAuthorisationThatCameAfterTheRefusal(t *testing.T) {
 	s := newScene(t, "secretsmanager")
 	s.give(component)
 	s.give(closed, "expires_at", "1")
-	name := "/wechat/draftbox/accounts/" + closed
-	record := fmt.Sprintf(`{"appid":%q,"status":"authorized","status_at":%d,"draft_switch":"closed"}`, closed, s.Clock.Now().Unix()+10)
 	s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61003))
-	s.AWS.Fail("ssm:GetParameter", awstest.Before(func() {}).On(name), awstest.Before(func() { s.AWS.SetParameter(name, record) }).On(name))
+	s.AWS.Fail("dynamodb:GetItem", awstest.Before(func() { s.recordAccount(closed, "status_at", s.now()+10) }).On(accountAt(closed)))
 	s.refreshes(0, 1, 1)
 	s.wantsEvents("Token Refresh Failed " + closed + " 61003")
-	if got := s.record(closed)["status"]; got != "authorized" {
+	if got := s.Account(closed)["status"]; got != "authorized" {
 		t.Errorf("status %v", got)
 	}
 	s.refreshes(1, 1, 0)
@@ -229,7 +228,7 @@ func TestTokenRejectedThatNothingIsDoneAbout(t *testing.T) {
 	s := newScene(t, "secretsmanager")
 	s.give(component)
 	s.give(closed)
-	s.AWS.SetParameter("/wechat/draftbox/accounts/"+closed, `{"appid":"`+closed+`","status":"unauthorized"}`)
+	s.recordAccount(closed, "status", "unauthorized")
 	s.Clock.Forward(time.Hour)
 	writes := s.writes()
 	s.invoke(s.rejected(closed))                    // it left

@@ -181,9 +181,9 @@ func (r *refreshRun) readAccounts(ctx context.Context, owners []string) map[stri
 }
 
 // complete writes the item that is missing, and learns the account's kind. An own account never authorised the platform,
-// so WeChat needn't be asked: it is an Official Account.
+// so WeChat needn't be asked: it is an Official Account. Nor did a bare token of the operator's, as far as is known.
 func (r *refreshRun) complete(ctx context.Context, account state.Account, record token.Record) state.Account {
-	if !record.IsOwnAccount() && !r.breaker.isOpen() {
+	if !record.IsOwnAccount() && !record.Refresh.IsZero() && !r.breaker.isOpen() {
 		account = r.learner.Learn(ctx, account)
 	}
 	_, after, err := r.renewer.Accounts.Write(ctx, account, func(a *state.Account) {

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,12 +23,12 @@ const (
 	open      = wechattest.ExampleOpen
 	own       = wechattest.ExampleOwn
 	ticketAt  = "/wechat/draftbox/component-verify-ticket"
-	turnAt    = "/wechat/draftbox/renewal-turn"
-	lapse     = 5 * time.Second // until a dead run's turn is another one's
+	leaseAt   = functiontest.StateTable + "/lease/tokens"
+	lapse     = 10 * time.Second // until the lease of a dead run ends
 )
 
 // stores are the values of ACCOUNT_TOKEN_STORE.
-var stores = []string{"secretsmanager", "ssm"}
+var stores = []string{"secretsmanager", "dynamodb"}
 
 // scene is a world with a platform, a ticket, and a function that keeps tokens.
 type scene struct {
@@ -67,37 +67,58 @@ func (s *scene) ticket() {
 	s.AWS.SetSecureParameter(ticketAt, fmt.Sprintf(`{"ticket":%q,"create_time":%d}`, s.WeChat.NewTicket(), s.Clock.Now().Unix()))
 }
 
-// place is where a holder's token stands, and whether that is a secret.
+// place is the name of what holds an owner's token, as calls of AWS name it, and whether that is a secret.
 func (s *scene) place(holder string) (name string, secret bool) {
 	switch {
 	case holder == component:
 		return "wechat/draftbox/component-token", true
-	case s.store == "ssm":
-		return "/wechat/draftbox/account-tokens/" + holder, false
+	case s.store == "dynamodb":
+		return functiontest.TokenTable + "/" + holder, false
 	}
 	return "wechat/draftbox/accounts/" + holder, true
 }
 
+// put stores a record: a JSON object, a bare token, or an object that is cut short, which stands for a malformed record. In
+// the table it has version and updated_at, as if the bundle had written it.
 func (s *scene) put(holder, text string) {
-	if name, secret := s.place(holder); secret {
+	name, secret := s.place(holder)
+	if secret {
 		s.AWS.SetSecret(name, text)
-	} else {
-		s.AWS.SetSecureParameter(name, text)
+		return
 	}
+	former, _ := s.AWS.Item(functiontest.TokenTable, holder, "")
+	number, _ := former["version"].(json.Number)
+	version, _ := number.Int64()
+	item := make(map[string]any)
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	switch err := decoder.Decode(&item); {
+	case !strings.HasPrefix(text, "{"):
+		item = map[string]any{"access_token": text}
+	case err != nil:
+		item = map[string]any{"access_token": []any{text}}
+	}
+	item["appid"], item["version"], item["updated_at"] = holder, version+1, s.Clock.Now().UTC().Format(time.RFC3339Nano)
+	s.AWS.SetItem(functiontest.TokenTable, item)
 }
 
-// text is what stands for a holder, and the version of that; empty where nothing does.
+// text is an owner's record as JSON, and its version; empty where there is none.
 func (s *scene) text(holder string) (text, version string) {
 	name, secret := s.place(holder)
 	if secret {
 		text, version, _ = s.AWS.Secret(name)
 		return text, version
 	}
-	text, number, there := s.AWS.Parameter(name)
+	item, there := s.AWS.Item(functiontest.TokenTable, holder, "")
 	if !there {
 		return "", ""
 	}
-	return text, strconv.FormatInt(number, 10)
+	version = fmt.Sprint(item["version"])
+	for _, name := range []string{"appid", "version", "updated_at"} {
+		delete(item, name)
+	}
+	encoded, _ := json.Marshal(item)
+	return string(encoded), version
 }
 
 // stored is what stands for a holder, read.
@@ -111,7 +132,7 @@ func (s *scene) stored(holder string) map[string]any {
 	return keys
 }
 
-// give has WeChat issue a token to each holder and stores it beside more, pairs of keys and texts.
+// give has WeChat issue a token to an owner and stores it beside more, pairs of keys and texts. The account has an item.
 func (s *scene) give(holder string, more ...string) {
 	s.t.Helper()
 	keys := map[string]string{"expires_at": s.Clock.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)}
@@ -129,6 +150,9 @@ func (s *scene) give(holder string, more ...string) {
 	maps.DeleteFunc(keys, func(_, v string) bool { return v == "" })
 	text, _ := json.Marshal(keys)
 	s.put(holder, string(text))
+	if holder != component && s.Account(holder) == nil {
+		s.recordAccount(holder)
+	}
 }
 
 // giveAll does that for the component, two authorizers and an own account.
@@ -256,13 +280,13 @@ func (s *scene) wantsEvents(want ...string) []told {
 	return got
 }
 
-// writes is how many writes of secrets and parameters arrived, but for those of the turn.
+// writes is how many writes of AWS arrived, but for those of the lease.
 func (s *scene) writes() int {
 	n := 0
 	for _, call := range s.AWS.Recorded() {
 		switch call.Operation {
-		case "secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage", "ssm:PutParameter", "ssm:DeleteParameter":
-			if call.Resource != turnAt {
+		case "secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "ssm:PutParameter", "dynamodb:UpdateItem", "dynamodb:PutItem":
+			if call.Resource != leaseAt {
 				n++
 			}
 		}
@@ -272,23 +296,30 @@ func (s *scene) writes() int {
 
 // putOp is the operation that writes an account's token over another one.
 func (s *scene) putOp() string {
-	if s.store == "ssm" {
-		return "ssm:PutParameter"
+	if s.store == "dynamodb" {
+		return "dynamodb:UpdateItem"
 	}
 	return "secretsmanager:PutSecretValue"
 }
 
-// record is an account's parameter.
-func (s *scene) record(appID string) (keys map[string]any) {
-	s.t.Helper()
-	text, _, ok := s.AWS.Parameter("/wechat/draftbox/accounts/" + appID)
-	if !ok {
-		return nil
+// listOp is the operation that reads the accounts' tokens.
+func (s *scene) listOp() string {
+	if s.store == "dynamodb" {
+		return "dynamodb:Scan"
 	}
-	if err := json.Unmarshal([]byte(text), &keys); err != nil {
-		s.t.Fatal(err)
+	return "secretsmanager:BatchGetSecretValue"
+}
+
+// accountAt is the resource of an account's item.
+func accountAt(appID string) string { return functiontest.StateTable + "/account/" + appID }
+
+// recordAccount stores an account's item: an authorized Official Account, but for what pairs of keys and values say.
+func (s *scene) recordAccount(appID string, more ...any) {
+	attributes := map[string]any{"status": "authorized", "draft_switch": "unknown", "kind": "official-account"}
+	for i := 0; i+1 < len(more); i += 2 {
+		attributes[more[i].(string)] = more[i+1]
 	}
-	return keys
+	s.SetAccount(appID, attributes)
 }
 
 // rejected is a Token Rejected event about what stands for a holder.

@@ -2,11 +2,17 @@ package platform_test
 
 import (
 	"errors"
+	"net/http/httptest"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/token"
 )
 
 const whole = `{"component_appid":" wxc0ffee0000000001\n","component_appsecret":"an app secret","message_token":"a token","encoding_aes_key":"a key","note":1}`
@@ -23,8 +29,34 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// FuzzParse: what the operator stored is a whole platform, or malformed, of which one of a few errors tells without a
-// word of it.
+func TestCache(t *testing.T) {
+	t.Parallel()
+	aws := awstest.New()
+	server := httptest.NewServer(aws)
+	t.Cleanup(server.Close)
+	secrets := token.NewSecretsStore(secretsmanager.NewFromConfig(aws.Config(server.URL)), "prefix", "")
+	cache := platform.NewCache(secrets, time.Minute, time.Now)
+	if _, err := cache.Get(t.Context()); !awserror.Is(err, awserror.NotFound) {
+		t.Errorf("without the secret: %v", err)
+	}
+	aws.SetSecret("prefix/platform", "84_hidden")
+	var malformed *awserror.Malformed
+	if _, err := cache.Get(t.Context()); !errors.As(err, &malformed) || err.Error() != "prefix/platform is malformed: it is no JSON object" {
+		t.Errorf("of a malformed secret: %v", err)
+	}
+	version := aws.SetSecret("prefix/platform", whole)
+	reads := aws.Calls("")
+	for range 2 {
+		if got, err := cache.Get(t.Context()); err != nil || got.AppID != "wxc0ffee0000000001" || got.Version != version {
+			t.Errorf("got %q, version %q (%v)", got.AppID, got.Version, err)
+		}
+	}
+	if n := aws.Calls("") - reads; n != 1 {
+		t.Errorf("%d reads", n)
+	}
+}
+
+// FuzzParse: any text is a whole platform, or malformed with one of a few errors that quote nothing of it.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		whole, `{"component_appid":"wx1","component_appsecret":"s","message_token":"t","encoding_aes_key":"k"}`,

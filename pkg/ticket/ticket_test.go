@@ -1,6 +1,8 @@
 package ticket_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -8,100 +10,112 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/google/go-cmp/cmp"
 
+	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/awstest"
-	"wechat-draftbox/pkg/parameter"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/ticket"
 )
 
 const name = "/p/component-verify-ticket"
 
-func newest(t *testing.T) (*awstest.Server, ticket.Newest) {
+func newStore(t *testing.T) (*awstest.Server, ticket.Store) {
 	t.Helper()
 	aws := awstest.New()
 	server := httptest.NewServer(aws)
 	t.Cleanup(server.Close)
-	return aws, ticket.In(parameter.New(ssm.NewFromConfig(aws.Config(server.URL)), "/p"))
+	return aws, ticket.NewStore(ssm.NewFromConfig(aws.Config(server.URL)), "/p", "")
 }
 
-func made(at int64) ticket.Ticket {
+func madeAt(at int64) ticket.Ticket {
 	return ticket.Ticket{Text: secret.New(fmt.Sprint("ticket@@@", at)), CreateTime: at}
 }
 
-func put(aws *awstest.Server, at int64) {
-	aws.SetSecureParameter(name, fmt.Sprintf(`{"ticket":"ticket@@@%d","create_time":%d}`, at, at))
-}
-
-// Whatever comes between the read and the write, or between a write whose answer was lost and its repeat, the newest
-// ticket stays.
-func TestNewestStaysWhateverComesBetween(t *testing.T) {
+func TestStore(t *testing.T) {
 	t.Parallel()
+	const stored = `{"ticket":"ticket@@@%d","create_time":%[1]d}`
 	for _, test := range []struct {
-		before  int64 // 0: nothing was there
-		between []int64
-		want    int64
+		name, before, after string // what the parameter holds; empty: there is none
 	}{
-		{2, nil, 5}, {2, []int64{1}, 5}, {2, []int64{9}, 9}, {2, []int64{1, 9}, 9}, {2, []int64{8, 9}, 9},
-		{0, nil, 5}, {0, []int64{1}, 5}, {0, []int64{9}, 9}, {0, []int64{1, 9}, 9},
-		{5, nil, 5}, {7, nil, 7},
+		{"the first", "", fmt.Sprintf(stored, 5)},
+		{"over an older one", fmt.Sprintf(stored, 2), fmt.Sprintf(stored, 5)},
+		{"the same again", fmt.Sprintf(stored, 5), fmt.Sprintf(stored, 5)},
+		{"another one of the same second", `{"ticket":"other","create_time":5}`, `{"ticket":"other","create_time":5}`},
+		{"over a newer one", fmt.Sprintf(stored, 7), fmt.Sprintf(stored, 7)},
+		{"over nonsense", "nonsense", fmt.Sprintf(stored, 5)},
+		{"over no ticket", `{"note":1}`, fmt.Sprintf(stored, 5)},
+		{"keys of others", `{"ticket":"ticket@@@2","create_time":2,"note":"<ours>"}`, `{"create_time":5,"note":"<ours>","ticket":"ticket@@@5"}`},
 	} {
-		for _, lost := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%+v, lost %v", test, lost), func(t *testing.T) {
-				t.Parallel()
-				aws, tickets := newest(t)
-				if test.before > 0 {
-					put(aws, test.before)
-				}
-				if lost {
-					aws.Fail("ssm:PutParameter", awstest.DropAfter())
-				}
-				aws.Fail("ssm:PutParameter", awstest.Before(func() {
-					for _, at := range test.between {
-						put(aws, at)
-					}
-				}))
-				if err := tickets.Store(t.Context(), made(5)); err != nil {
-					t.Fatal(err)
-				}
-				if got, err := tickets.Load(t.Context()); err != nil || got.CreateTime != test.want {
-					t.Errorf("the ticket of %d stays (%v)", got.CreateTime, err)
-				}
-			})
-		}
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			aws, store := newStore(t)
+			if test.before != "" {
+				aws.SetSecureParameter(name, test.before)
+			}
+			aws.Fail("ssm:PutParameter", awstest.DropAfter()) // a lost answer changes nothing
+			if err := store.Store(t.Context(), madeAt(5)); err != nil {
+				t.Fatal(err)
+			}
+			got, _, _ := aws.Parameter(name)
+			if diff := cmp.Diff(decoded(test.after), decoded(got)); diff != "" {
+				t.Errorf("stored (-want +got):\n%s", diff)
+			}
+			if unchanged, writes := test.before == test.after, aws.Calls("ssm:PutParameter"); unchanged && writes > 0 {
+				t.Errorf("%d writes", writes)
+			}
+		})
 	}
 }
 
-func TestKeysOfOthersSurvive(t *testing.T) {
-	t.Parallel()
-	aws, tickets := newest(t)
-	aws.SetSecureParameter(name, `{"ticket":"ticket@@@2","create_time":2,"note":"<ours>"}`)
-	if err := tickets.Store(t.Context(), made(5)); err != nil {
-		t.Fatal(err)
+// decoded is the text as JSON, where it is some, whatever the order of its keys.
+func decoded(text string) any {
+	var value any
+	if json.Unmarshal([]byte(text), &value) != nil {
+		return text
 	}
-	if got, _, _ := aws.Parameter(name); got != `{"create_time":5,"note":"<ours>","ticket":"ticket@@@5"}` {
-		t.Errorf("stored: %s", got)
-	}
+	return value
 }
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	aws, tickets := newest(t)
-	if _, err := tickets.Load(t.Context()); err != ticket.ErrNone {
+	aws, store := newStore(t)
+	if _, err := store.Load(t.Context()); err != ticket.ErrNone {
 		t.Errorf("without a ticket: %v", err)
 	}
-	put(aws, 7)
-	got, err := tickets.Load(t.Context())
+	aws.SetSecureParameter(name, `{"ticket":"ticket@@@7","create_time":7}`)
+	got, err := store.Load(t.Context())
 	if err != nil || got.Text.Reveal() != "ticket@@@7" || got.CreateTime != 7 {
 		t.Errorf("ticket of %d (%v)", got.CreateTime, err)
 	}
 	if age := got.Age(time.Unix(67, 0)); age != time.Minute {
 		t.Errorf("age %v", age)
 	}
-	for _, bad := range []string{"x", "{}", `{"ticket":""}`, `{"ticket":1}`} {
+	for _, bad := range []string{"x", "{}", `{"ticket":""}`, `{"ticket":1}`, `{"ticket":"84_hidden","create_time":"x"}`} {
 		aws.SetSecureParameter(name, bad)
-		if _, err := tickets.Load(t.Context()); err == nil || !strings.Contains(err.Error(), name+" is malformed") {
+		var malformed *awserror.Malformed
+		if _, err := store.Load(t.Context()); !errors.As(err, &malformed) || err.Error() != name+" is malformed: it holds no ticket" {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for op, kinds := range map[string]map[awserror.Kind]awstest.Fault{
+		"ssm:GetParameter": {awserror.Denied: awstest.Deny(), awserror.Unavailable: awstest.Throttle().Sticky()},
+		"ssm:PutParameter": {awserror.Denied: awstest.Deny(), awserror.Unavailable: awstest.Refuse("InternalServerError", 500).Sticky()},
+	} {
+		for kind, fault := range kinds {
+			aws, store := newStore(t)
+			aws.SetSecureParameter(name, `{"ticket":"84_hidden","create_time":1}`)
+			aws.Fail(op, fault)
+			if err := store.Store(t.Context(), madeAt(5)); !awserror.Is(err, kind) || strings.Contains(err.Error(), "ticket@@@") {
+				t.Errorf("%s: %v", op, err)
+			}
+			if got, _, _ := aws.Parameter(name); !strings.Contains(got, "84_hidden") {
+				t.Errorf("%s: the ticket was replaced by %s", op, got)
+			}
 		}
 	}
 }
