@@ -58,7 +58,7 @@ func TestReadsTheBundle(t *testing.T) {
 	if diff := cmp.Diff([]string{
 		"callback open POST /wechat/callback",
 		"drafts guarded GET /drafts",
-		"drafts guarded GET /drafts/{draft_id}",
+		"drafts guarded GET /drafts/history", "drafts guarded GET /drafts/{draft_id}",
 		"switch guarded GET /accounts",
 		"switch guarded GET /accounts/{appid}/draft-switch",
 		"switch guarded POST /accounts/{appid}/draft-switch",
