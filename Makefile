@@ -8,7 +8,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BUILD_ENV := CGO_ENABLED=0 GOFLAGS="-trimpath -tags=lambda.norpc -ldflags=-s"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint bench load invoke sam-e2e sam-build deploy secrets doctor clean
+.PHONY: help run test build lint bench load invoke sam-e2e sam-build deploy secrets doctor notify-test clean
 
 help: ## show this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -57,11 +57,14 @@ deploy: sam-build ## sam deploy, guided the first time (ENV=default, dev or prod
 	@if [ -z "$(ENV)" ] && ! sed -n '/^\[default\.deploy\./,/^\[/p' samconfig.toml | grep -q '^parameter_overrides'; then sam deploy --guided; \
 	else sam deploy --config-env $(or $(ENV),default); fi
 
-secrets: ## store the platform's secret, from prompts or FILE=platform.json (PREFIX=wechat/draftbox, KEY=ARN)
-	@go run ./pkg/operator secrets $(if $(PREFIX),-prefix "$(PREFIX)") $(if $(KEY),-key "$(KEY)") $(if $(FILE),-file "$(FILE)")
+secrets: ## store the platform's secret, from prompts or FILE=platform.json (PREFIX=wechat/draftbox, KEY=ARN); the robots', with NOTIFY=1 FILE=robots.json
+	@go run ./pkg/operator secrets $(if $(NOTIFY),-notify) $(if $(PREFIX),-prefix "$(PREFIX)") $(if $(KEY),-key "$(KEY)") $(if $(FILE),-file "$(FILE)")
 
 doctor: ## what is well and what isn't, in STACK=name or in the local run (PORT=3000)
 	@go run ./pkg/operator doctor $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))
+
+notify-test: ## send one message to each chat robot of STACK=name or of the local run (PORT=3000)
+	@go run ./pkg/operator notify-test $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))
 
 clean: ## remove what was built
 	rm -rf .build .aws-sam

@@ -2,10 +2,10 @@ package main
 
 import (
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
+	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -28,7 +28,7 @@ func FuzzCallback(f *testing.F) {
 	}
 	f.Add(false, "msg_signature=%zz&timestamp=1&nonce=2&timestamp=3", []byte("<xml><Encrypt>AAAA</Encrypt></xml>"))
 	f.Fuzz(func(t *testing.T, sealed bool, query string, body []byte) {
-		s := newScene(t, true)
+		s := newFixture(t, true)
 		if sealed {
 			var values url.Values
 			values, body = wechattest.EncryptPush(p, body, "1413192605", "1", make([]byte, 16))
@@ -38,7 +38,7 @@ func FuzzCallback(f *testing.F) {
 		r := s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query, string(body))
 		switch r.Status {
 		case 200:
-			wantsSuccess(t, r)
+			checkSuccess(t, r)
 		case 400, 413:
 		case 403:
 			if sealed {
@@ -48,14 +48,19 @@ func FuzzCallback(f *testing.F) {
 			t.Errorf("answer %d %s", r.Status, r.Body)
 		}
 		if r.Status != 200 {
-			s.changesNothingSince(before)
+			s.checkUnchangedSince(before)
 		}
 		if len(s.WeChat.Requests("")) > 0 {
 			t.Error("WeChat was called")
 		}
 		for name := range s.AWS.Parameters("/") {
-			if name != ticketAt && !(strings.HasPrefix(name, records) && len(name) == len(records)+18) {
+			if name != ticketAt {
 				t.Errorf("parameter %q was written", name)
+			}
+		}
+		for _, item := range s.AWS.Items(functiontest.StateTable) {
+			if appID, _ := item["sk"].(string); item["pk"] != "account" || len(appID) != 18 {
+				t.Errorf("the item %v/%v was written", item["pk"], item["sk"])
 			}
 		}
 	})

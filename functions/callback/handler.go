@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/push"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/settings"
@@ -28,19 +28,17 @@ type handler struct {
 	queue   *authorizations // nil: codes are exchanged before WeChat is answered
 }
 
-func (h *handler) triggers() trigger.Triggers {
+func (h *handler) router() trigger.Router {
 	routes := api.Routes{{Method: "POST", Path: "/wechat/callback", Handle: h.receive}}
-	return trigger.Triggers{
-		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
-			return routes.Serve(ctx, h.renewer.Log, event)
-		},
+	return trigger.Router{
+		HTTP: func(ctx context.Context, event []byte) []byte { return routes.Serve(ctx, h.renewer.Log, event) },
 	}
 }
 
 // receive answers POST /wechat/callback.
-func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Response, error) {
 	if len(r.Body) > largestBody {
-		return nil, &api.Problem{Slug: "too-large", Detail: "a push has at most 64 KiB"}
+		return nil, fault.New(fault.TooLarge, "a push has at most 64 KiB")
 	}
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
@@ -55,14 +53,14 @@ func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Answer, err
 	pushed, err := receiver.Open(r.Query, r.Body)
 	switch {
 	case errors.Is(err, push.ErrSignature):
-		return nil, &api.Problem{Slug: "bad-signature", Detail: err.Error()}
+		return nil, fault.New(fault.BadSignature, err.Error())
 	case err != nil:
-		return nil, api.InvalidRequest(err.Error())
+		return nil, fault.Invalid(err.Error())
 	}
 	if err := h.take(ctx, pushed); err != nil {
 		return nil, err
 	}
-	return &api.Answer{Body: "success"}, nil
+	return &api.Response{Body: api.Text("success")}, nil
 }
 
 // take does what a push asks for, in the time that there is. An error says that it isn't stored, so that WeChat sends it again.
@@ -73,7 +71,7 @@ func (h *handler) take(ctx context.Context, p push.Push) error {
 		err = h.renewer.Tickets.Store(ctx, ticket.Ticket{Text: p.Ticket, CreateTime: p.CreateTime})
 	case push.Authorized, push.UpdateAuthorized, push.Unauthorized:
 		if !settings.IsAppID(p.AuthorizerAppID) {
-			return api.InvalidRequest("AuthorizerAppid is not wx and 16 letters or digits")
+			return fault.Invalid("AuthorizerAppid is not wx and 16 letters or digits")
 		}
 		if p.InfoType == push.Unauthorized {
 			err = h.unauthorized(ctx, p)
@@ -84,8 +82,7 @@ func (h *handler) take(ctx context.Context, p push.Push) error {
 		h.renewer.Log.InfoContext(ctx, "a push of a kind that nothing is done about", "info_type", string(p.InfoType))
 	}
 	if err != nil {
-		return &api.Problem{Slug: "aws-unavailable", Detail: "the push could not be stored: " + err.Error(),
-			Action: "WeChat sends it again."}
+		return fault.New(fault.AWSUnavailable, "the push could not be stored: "+err.Error()).WithAction("WeChat sends it again.")
 	}
 	return nil
 }

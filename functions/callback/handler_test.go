@@ -26,20 +26,19 @@ const (
 	closed   = wechattest.ExampleClosed
 	newcomer = "wx00000000newcomer"
 	ticketAt = "/wechat/draftbox/component-verify-ticket"
-	records  = "/wechat/draftbox/accounts/"
 )
 
-// scene is a world with a platform and a function that receives its pushes.
-type scene struct {
+// fixture is a world with a platform and a function that receives its pushes.
+type fixture struct {
 	*functiontest.World
 	t        *testing.T
 	queue    string // empty: codes are exchanged before the answer
 	callback *functiontest.Function
 }
 
-func newScene(t *testing.T, queue bool, options ...wechattest.Option) *scene {
+func newFixture(t *testing.T, queue bool, options ...wechattest.Option) *fixture {
 	t.Helper()
-	s := &scene{World: functiontest.New(t, options...), t: t}
+	s := &fixture{World: functiontest.New(t, options...), t: t}
 	s.StorePlatform()
 	if queue {
 		s.queue = s.AWS.CreateQueue("authorizations")
@@ -51,41 +50,41 @@ func newScene(t *testing.T, queue bool, options ...wechattest.Option) *scene {
 	return s
 }
 
-// now is what pushes' times are told from, in whole seconds.
-func (s *scene) now() time.Time { return s.Clock.Now().Truncate(time.Second) }
+// now is the time of a push that is sent now, in whole seconds.
+func (s *fixture) now() time.Time { return s.Clock.Now().Truncate(time.Second) }
 
 // send sends a push, encrypted for a platform.
-func (s *scene) send(p wechattest.Platform, xml []byte) functiontest.Response {
+func (s *fixture) send(p wechattest.Platform, xml []byte) functiontest.Response {
 	s.t.Helper()
 	query, body := wechattest.EncryptPush(p, xml, "1413192605", "100000001", []byte("1234567890abcdef"))
 	return s.callback.HTTP(s.t.Context(), "POST", "/wechat/callback?"+query.Encode(), string(body))
 }
 
 // push sends a push as WeChat does, and returns its answer.
-func (s *scene) push(infoType string, at time.Time, more ...string) functiontest.Response {
+func (s *fixture) push(infoType string, at time.Time, more ...string) functiontest.Response {
 	s.t.Helper()
 	return s.send(s.WeChat.Platform(), wechattest.InfoXML(s.WeChat.Platform().AppID, infoType, at, more...))
 }
 
-func (s *scene) ticket(text string, at time.Time) functiontest.Response {
+func (s *fixture) ticket(text string, at time.Time) functiontest.Response {
 	s.t.Helper()
 	return s.push("component_verify_ticket", at, "ComponentVerifyTicket", text)
 }
 
-func (s *scene) authorized(infoType, appID, code string, at time.Time) functiontest.Response {
+func (s *fixture) authorized(infoType, appID, code string, at time.Time) functiontest.Response {
 	s.t.Helper()
 	return s.push(infoType, at, "AuthorizerAppid", appID, "AuthorizationCode", code, "AuthorizationCodeExpiredTime", "in a while", "PreAuthCode", "preauthcode@@@1")
 }
 
-// wantsSuccess checks that an answer is what WeChat wants.
-func wantsSuccess(t *testing.T, r functiontest.Response) {
+// checkSuccess checks that an answer is what WeChat wants.
+func checkSuccess(t *testing.T, r functiontest.Response) {
 	t.Helper()
 	if r.Status != 200 || r.Body != "success" || r.Header["Content-Type"] != "text/plain" {
 		t.Errorf("answer %d %q %q", r.Status, r.Header["Content-Type"], r.Body)
 	}
 }
 
-func wantsProblem(t *testing.T, r functiontest.Response, status int, slug string) {
+func checkProblem(t *testing.T, r functiontest.Response, status int, slug string) {
 	t.Helper()
 	if got, body := r.Problem(t); r.Status != status || got != slug {
 		t.Errorf("answer %d %s, want %d %s: %v", r.Status, got, status, slug, body)
@@ -93,8 +92,9 @@ func wantsProblem(t *testing.T, r functiontest.Response, status int, slug string
 }
 
 // state is all that AWS holds.
-func (s *scene) state() map[string]any {
-	state := map[string]any{"parameters": s.AWS.Parameters("/"), "events": len(s.AWS.Events())}
+func (s *fixture) state() map[string]any {
+	state := map[string]any{"parameters": s.AWS.Parameters("/"), "events": len(s.AWS.Events()),
+		"accounts": s.AWS.Items(functiontest.StateTable), "tokens": s.AWS.Items(functiontest.TokenTable)}
 	for _, name := range []string{"component-token", "platform", "accounts/" + closed, "accounts/" + newcomer} {
 		for _, v := range s.AWS.SecretVersions("wechat/draftbox/" + name) {
 			state[name+" "+v.ID] = v.Value
@@ -106,40 +106,40 @@ func (s *scene) state() map[string]any {
 	return state
 }
 
-// changesNothing checks that what f does leaves AWS as it is.
-func (s *scene) changesNothing(f func()) {
+// checkUnchanged checks that what f does leaves AWS as it is.
+func (s *fixture) checkUnchanged(f func()) {
 	s.t.Helper()
 	before := s.state()
 	f()
-	s.changesNothingSince(before)
+	s.checkUnchangedSince(before)
 }
 
-func (s *scene) changesNothingSince(before map[string]any) {
+func (s *fixture) checkUnchangedSince(before map[string]any) {
 	s.t.Helper()
 	if diff := cmp.Diff(before, s.state()); diff != "" {
 		s.t.Errorf("something was changed (-before +after):\n%s", diff)
 	}
 }
 
-func (s *scene) wantsTicket(text string, at time.Time) {
+func (s *fixture) checkTicket(text string, at time.Time) {
 	s.t.Helper()
 	got, _, _ := s.AWS.Parameter(ticketAt)
-	if want := fmt.Sprintf(`{"ticket":%q,"create_time":%d}`, text, at.Unix()); got != want {
+	if want := fmt.Sprintf(`{"create_time":%d,"ticket":%q}`, at.Unix(), text); got != want {
 		s.t.Errorf("the ticket is %s, want %s", got, want)
 	}
 }
 
-func (s *scene) record(appID string) (keys map[string]any) {
-	s.t.Helper()
-	text, _, ok := s.AWS.Parameter(records + appID)
-	if ok && json.Unmarshal([]byte(text), &keys) != nil {
-		s.t.Fatalf("parameter %s", text)
+// recordAccount stores an account's item.
+func (s *fixture) recordAccount(appID, status string, at time.Time, more ...any) {
+	attributes := map[string]any{"status": status, "status_at": at.Unix()}
+	for i := 0; i+1 < len(more); i += 2 {
+		attributes[more[i].(string)] = more[i+1]
 	}
-	return keys
+	s.SetAccount(appID, attributes)
 }
 
 // events are the detail-types and appids of those that were published.
-func (s *scene) events() (all []string) {
+func (s *fixture) events() (all []string) {
 	for _, e := range s.AWS.Events() {
 		var detail struct{ ID, AppID string }
 		if json.Unmarshal(e.Detail, &detail) != nil || detail.ID == "" && e.DetailType != "Token Refresh Failed" {
@@ -150,7 +150,7 @@ func (s *scene) events() (all []string) {
 	return all
 }
 
-func (s *scene) wantsEvents(want ...string) {
+func (s *fixture) checkEvents(want ...string) {
 	s.t.Helper()
 	if diff := cmp.Diff(want, s.events()); diff != "" {
 		s.t.Errorf("events (-want +got):\n%s", diff)
@@ -159,84 +159,77 @@ func (s *scene) wantsEvents(want ...string) {
 
 func TestTicketIsStoredUnlessANewerOneIsThere(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, true)
+	s := newFixture(t, true)
 	at := s.now()
-	wantsSuccess(t, s.ticket("ticket@@@1", at))
-	s.wantsTicket("ticket@@@1", at)
-	wantsSuccess(t, s.ticket("ticket@@@2", at.Add(time.Second)))
-	s.wantsTicket("ticket@@@2", at.Add(time.Second))
-	s.changesNothing(func() {
-		wantsSuccess(t, s.ticket("ticket@@@older", at))
-		wantsSuccess(t, s.ticket("ticket@@@other", at.Add(time.Second)))
-		wantsSuccess(t, s.ticket("ticket@@@2", at.Add(time.Second)))
+	checkSuccess(t, s.ticket("ticket@@@1", at))
+	s.checkTicket("ticket@@@1", at)
+	checkSuccess(t, s.ticket("ticket@@@2", at.Add(time.Second)))
+	s.checkTicket("ticket@@@2", at.Add(time.Second))
+	s.checkUnchanged(func() {
+		checkSuccess(t, s.ticket("ticket@@@older", at))
+		checkSuccess(t, s.ticket("ticket@@@other", at.Add(time.Second)))
+		checkSuccess(t, s.ticket("ticket@@@2", at.Add(time.Second)))
 	})
 	began := time.Now()
 	for i := range 10 {
-		wantsSuccess(t, s.ticket(fmt.Sprint("ticket@@@", i), at.Add(time.Minute+time.Duration(i)*time.Second)))
+		checkSuccess(t, s.ticket(fmt.Sprint("ticket@@@", i), at.Add(time.Minute+time.Duration(i)*time.Second)))
 	}
 	if took := time.Since(began) / 10; took > time.Second {
 		t.Errorf("a push took %v", took)
 	}
 	// One that can't be read gives way.
 	s.AWS.SetSecureParameter(ticketAt, "nonsense")
-	wantsSuccess(t, s.ticket("ticket@@@1", at))
-	s.wantsTicket("ticket@@@1", at)
-	s.wantsEvents()
+	checkSuccess(t, s.ticket("ticket@@@1", at))
+	s.checkTicket("ticket@@@1", at)
+	s.checkEvents()
 }
 
-// Pushes come out of order and at once, to several instances, and answers of AWS are lost: the newest ticket stays.
+// Pushes come out of order, to several instances, and answers of AWS are lost: the newest ticket stays.
 func TestNewestTicketWins(t *testing.T) {
 	t.Parallel()
-	for range 20 {
-		s := newScene(t, true)
-		instances := []*functiontest.Function{s.callback, s.Start(wire), s.Start(wire)}
-		s.AWS.Fail("ssm:PutParameter", awstest.DropAfter(), awstest.Delay(3*time.Millisecond), awstest.DropAfter())
-		at := s.now()
-		var pushes sync.WaitGroup
-		const n = 12
-		for i, age := range rand.Perm(n) {
-			pushes.Go(func() {
-				created := at.Add(-time.Duration(age) * time.Second)
-				query, body := wechattest.EncryptPush(s.WeChat.Platform(), wechattest.InfoXML(s.WeChat.Platform().AppID, "component_verify_ticket", created,
-					"ComponentVerifyTicket", fmt.Sprint("ticket@@@", age)), "1", "1", make([]byte, 16))
-				r := instances[i%3].HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), string(body))
-				wantsSuccess(t, r)
-			})
+	s := newFixture(t, true)
+	instances := []*functiontest.Function{s.callback, s.Start(wire), s.Start(wire)}
+	for round := range 20 {
+		s.AWS.Fail("ssm:PutParameter", awstest.DropAfter())
+		at := s.now().Add(time.Duration(round) * time.Minute)
+		for i, age := range rand.Perm(12) {
+			s.callback = instances[i%len(instances)]
+			checkSuccess(t, s.ticket(fmt.Sprint("ticket@@@", age), at.Add(-time.Duration(age)*time.Second)))
 		}
-		pushes.Wait()
-		s.wantsTicket("ticket@@@0", at)
-		if t.Failed() {
-			return
-		}
+		s.checkTicket("ticket@@@0", at)
 	}
 }
 
 func TestAuthorizationGoesToTheQueue(t *testing.T) {
 	t.Parallel()
 	for _, infoType := range []string{"authorized", "updateauthorized"} {
-		s := newScene(t, true)
+		s := newFixture(t, true)
 		code, at := s.WeChat.NewCode(closed), s.now()
-		wantsSuccess(t, s.authorized(infoType, closed, code, at))
+		checkSuccess(t, s.authorized(infoType, closed, code, at))
 		messages := s.AWS.Messages(s.queue)
 		want := fmt.Sprintf(`{"task":"authorize","appid":%q,"authorization_code":%q,"create_time":%d}`, closed, code, at.Unix())
 		if len(messages) != 1 || messages[0].Body != want {
 			t.Errorf("messages %v, want one: %s", messages, want)
 		}
-		if len(s.AWS.Parameters("/")) > 0 || s.WeChat.Calls("") > 0 {
+		if len(s.AWS.Items(functiontest.StateTable)) > 0 || s.WeChat.Calls("") > 0 {
 			t.Error("more was done than to hand the code on")
 		}
-		s.wantsEvents()
+		s.checkEvents()
 
 		// A push that is older than what is known, and one whose code was exchanged already.
-		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"authorized","status_at":%d}`, closed, at.Unix()))
-		s.changesNothing(func() {
-			wantsSuccess(t, s.authorized(infoType, closed, code, at))
-			wantsSuccess(t, s.authorized(infoType, closed, code, at.Add(-time.Second)))
+		s.recordAccount(closed, "authorized", at)
+		s.checkUnchanged(func() {
+			checkSuccess(t, s.authorized(infoType, closed, code, at))
+			checkSuccess(t, s.authorized(infoType, closed, code, at.Add(-time.Second)))
 		})
-		// But one that came in the second in which the account left.
-		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"unauthorized","status_at":%d}`, closed, at.Unix()))
-		wantsSuccess(t, s.authorized(infoType, closed, code, at))
-		if n := len(s.AWS.Messages(s.queue)); n != 2 {
+		// Of two pushes of the same second, unauthorized wins.
+		s.recordAccount(closed, "unauthorized", at)
+		s.checkUnchanged(func() { checkSuccess(t, s.authorized(infoType, closed, code, at)) })
+		checkSuccess(t, s.authorized(infoType, closed, code, at.Add(time.Second)))
+		// An account that can't be read is no reason to lose a code.
+		s.AWS.Fail("dynamodb:GetItem", awstest.Deny())
+		checkSuccess(t, s.authorized(infoType, closed, code, at))
+		if n := len(s.AWS.Messages(s.queue)); n != 3 {
 			t.Errorf("%d messages", n)
 		}
 	}
@@ -244,34 +237,35 @@ func TestAuthorizationGoesToTheQueue(t *testing.T) {
 
 func TestAuthorizationIsExchangedWithoutQueue(t *testing.T) {
 	t.Parallel()
-	for _, store := range []string{"secretsmanager", "ssm"} {
-		s := newScene(t, false)
+	for _, store := range []string{"secretsmanager", "dynamodb"} {
+		s := newFixture(t, false)
 		s.Env["ACCOUNT_TOKEN_STORE"] = store
 		s.callback = s.Start(wire)
 		code, at := s.WeChat.NewCode(newcomer), s.now()
-		wantsSuccess(t, s.authorized("authorized", newcomer, code, at))
+		checkSuccess(t, s.authorized("authorized", newcomer, code, at))
 		text, _, _ := s.AWS.Secret("wechat/draftbox/accounts/" + newcomer)
-		if store == "ssm" {
-			text, _, _ = s.AWS.Parameter("/wechat/draftbox/account-tokens/" + newcomer)
+		if store == "dynamodb" {
+			item, _ := s.AWS.Item(functiontest.TokenTable, newcomer, "")
+			text = fmt.Sprint(item)
 		}
 		a, _ := s.WeChat.Account(newcomer)
 		if !strings.Contains(text, s.WeChat.LiveToken(newcomer)) || !strings.Contains(text, a.RefreshToken) {
 			t.Errorf("stored in %s: %s", store, text)
 		}
-		if s.record(newcomer)["status"] != "authorized" {
-			t.Errorf("parameter %v", s.record(newcomer))
+		want := map[string]any{"appid": newcomer, "kind": "official-account", "name": newcomer, "status": "authorized",
+			"status_at": json.Number(fmt.Sprint(at.Unix())), "draft_switch": "unknown"}
+		if diff := cmp.Diff(want, s.Account(newcomer)); diff != "" {
+			t.Errorf("item (-want +got):\n%s", diff)
 		}
-		s.wantsEvents("Account Authorized " + newcomer)
+		s.checkEvents("Account Authorized " + newcomer)
 		// WeChat pushes it twice: the tokens stay.
 		token := s.WeChat.LiveToken(newcomer)
-		wantsSuccess(t, s.authorized("authorized", newcomer, code, at))
+		checkSuccess(t, s.authorized("authorized", newcomer, code, at))
 		if s.WeChat.LiveToken(newcomer) != token {
 			t.Error("the token was fetched again")
 		}
-		for name, value := range s.AWS.Parameters("/") {
-			if strings.Contains(value, code) {
-				t.Errorf("the code stands in %s", name)
-			}
+		if strings.Contains(fmt.Sprint(s.state()), code) {
+			t.Error("the code was stored")
 		}
 	}
 }
@@ -280,13 +274,14 @@ func TestAuthorizationIsExchangedWithoutQueue(t *testing.T) {
 func TestExchangeThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	var waits sync.WaitGroup // all at once: tests that run in parallel are as many as there are cores
-	for name, prepare := range map[string]func(*scene){
-		"WeChat hangs":                func(s *scene) { s.WeChat.Fail("", wechattest.Hang().Always()) },
-		"WeChat answers into nowhere": func(s *scene) { s.WeChat.Fail("", wechattest.Hang().After().Always()) },
-		"AWS hangs":                   func(s *scene) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Hang().Sticky()) },
-		"EventBridge hangs":           func(s *scene) { s.AWS.Fail("events:PutEvents", awstest.Hang().Sticky()) },
+	for name, prepare := range map[string]func(*fixture){
+		"WeChat hangs":                func(s *fixture) { s.WeChat.Fail("", wechattest.Hang().Always()) },
+		"WeChat answers into nowhere": func(s *fixture) { s.WeChat.Fail("", wechattest.Hang().After().Always()) },
+		"Secrets Manager hangs":       func(s *fixture) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Hang().Sticky()) },
+		"DynamoDB hangs":              func(s *fixture) { s.AWS.Fail("dynamodb:UpdateItem", awstest.Hang().Sticky()) },
+		"EventBridge hangs":           func(s *fixture) { s.AWS.Fail("events:PutEvents", awstest.Hang().Sticky()) },
 	} {
-		s := newScene(t, false)
+		s := newFixture(t, false)
 		code, at := s.WeChat.NewCode(newcomer), s.now()
 		prepare(s)
 		waits.Go(func() {
@@ -295,17 +290,17 @@ func TestExchangeThatTakesTooLong(t *testing.T) {
 			if took := time.Since(began); took < 3500*time.Millisecond || took > 4800*time.Millisecond {
 				t.Errorf("%s: it took %v", name, took)
 			}
-			wantsProblem(t, r, 503, "aws-unavailable")
-			s.wantsEvents()
+			checkProblem(t, r, 503, "aws-unavailable")
+			s.checkEvents()
 			s.WeChat.Heal("")
 			s.AWS.Heal("")
-			wantsSuccess(t, s.authorized("authorized", newcomer, code, at))
+			checkSuccess(t, s.authorized("authorized", newcomer, code, at))
 			text, _, _ := s.AWS.Secret("wechat/draftbox/accounts/" + newcomer)
 			a, _ := s.WeChat.Account(newcomer)
 			if !strings.Contains(text, s.WeChat.LiveToken(newcomer)) || a.RefreshToken == "" || !strings.Contains(text, a.RefreshToken) {
 				t.Errorf("%s: the account has no working tokens", name)
 			}
-			s.wantsEvents("Account Authorized " + newcomer)
+			s.checkEvents("Account Authorized " + newcomer)
 		})
 	}
 	waits.Wait()
@@ -314,18 +309,18 @@ func TestExchangeThatTakesTooLong(t *testing.T) {
 func TestExchangeThatIsRefused(t *testing.T) {
 	t.Parallel()
 	for errcode, final := range map[int]bool{-1: false, 61004: false, 45009: false, 61009: true, 48001: true} {
-		s := newScene(t, false)
+		s := newFixture(t, false)
 		s.WeChat.Fail(wechattest.PathQueryAuth, wechattest.Refuse(errcode).Always())
 		s.WeChat.AddAccount(wechattest.Account{AppID: newcomer, Authorized: true})
 		r := s.authorized("authorized", newcomer, s.WeChat.NewCode(newcomer), s.now())
 		if final { // another push of it would not help
-			wantsSuccess(t, r)
-			s.wantsEvents("Token Refresh Failed " + newcomer)
+			checkSuccess(t, r)
+			s.checkEvents("Token Refresh Failed " + newcomer)
 		} else {
-			wantsProblem(t, r, 503, "aws-unavailable")
-			s.wantsEvents()
+			checkProblem(t, r, 503, "aws-unavailable")
+			s.checkEvents()
 		}
-		if s.record(newcomer) != nil {
+		if s.Account(newcomer) != nil {
 			t.Error("an account without tokens counts as authorised")
 		}
 	}
@@ -334,31 +329,32 @@ func TestExchangeThatIsRefused(t *testing.T) {
 func TestUnauthorized(t *testing.T) {
 	t.Parallel()
 	for _, queue := range []bool{true, false} {
-		s := newScene(t, queue)
+		s := newFixture(t, queue)
 		at := s.now()
 		s.AWS.OnEvent(func(awstest.Event) {
-			if s.record(closed)["status"] != "unauthorized" {
+			if s.Account(closed)["status"] != "unauthorized" {
 				t.Error("the event came before the account was marked")
 			}
 		})
-		s.AWS.SetParameter(records+closed, fmt.Sprintf(`{"appid":%q,"status":"authorized","status_at":%d,"draft_switch":"open"}`, closed, at.Unix()-60))
-		wantsSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
-		want := map[string]any{"appid": closed, "status": "unauthorized", "status_at": float64(at.Unix()), "draft_switch": "open"}
-		if diff := cmp.Diff(want, s.record(closed)); diff != "" {
-			t.Errorf("parameter (-want +got):\n%s", diff)
+		s.recordAccount(closed, "authorized", at.Add(-time.Minute), "draft_switch", "open", "kind", "official-account", "team", "shop")
+		checkSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
+		want := map[string]any{"appid": closed, "kind": "official-account", "status": "unauthorized",
+			"status_at": json.Number(fmt.Sprint(at.Unix())), "draft_switch": "open", "team": "shop"}
+		if diff := cmp.Diff(want, s.Account(closed)); diff != "" {
+			t.Errorf("item (-want +got):\n%s", diff)
 		}
-		s.wantsEvents("Account Unauthorized " + closed)
-		s.changesNothing(func() {
-			wantsSuccess(t, s.push("unauthorized", at.Add(-time.Second), "AuthorizerAppid", closed))
-			wantsSuccess(t, s.authorized("authorized", closed, s.WeChat.NewCode(closed), at.Add(-time.Second)))
+		s.checkEvents("Account Unauthorized " + closed)
+		s.checkUnchanged(func() {
+			checkSuccess(t, s.push("unauthorized", at.Add(-time.Second), "AuthorizerAppid", closed))
+			checkSuccess(t, s.authorized("authorized", closed, s.WeChat.NewCode(closed), at.Add(-time.Second)))
 		})
-		// The same push again is told again, under the same id.
-		wantsSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
+		// The same push again is published again, under the same id.
+		checkSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
 		if events := s.AWS.Events(); len(events) != 2 || !bytes.Equal(events[0].Detail, events[1].Detail) {
 			t.Errorf("events %v", s.events())
 		}
-		wantsSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", newcomer))
-		if s.record(newcomer)["status"] != "unauthorized" {
+		checkSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", newcomer))
+		if s.Account(newcomer)["status"] != "unauthorized" {
 			t.Error("an account that nothing was known of is not marked")
 		}
 	}
@@ -366,12 +362,13 @@ func TestUnauthorized(t *testing.T) {
 
 func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 	t.Parallel()
-	for _, op := range []string{"secretsmanager:GetSecretValue", "ssm:GetParameter", "ssm:PutParameter", "sqs:SendMessage", "events:PutEvents"} {
+	for _, op := range []string{"secretsmanager:GetSecretValue", "ssm:GetParameter", "ssm:PutParameter",
+		"dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessage", "events:PutEvents"} {
 		for name, fault := range map[string]awstest.Fault{"throttled": awstest.Throttle(), "failing": awstest.Refuse("InternalServerError", 500),
 			"cut off": awstest.Drop(), "denied": awstest.Deny()} {
 			t.Run(op+" "+name, func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, true)
+				s := newFixture(t, true)
 				at := s.now()
 				pushes := map[string]func() functiontest.Response{
 					"ticket":       func() functiontest.Response { return s.ticket("ticket@@@1", at) },
@@ -379,7 +376,8 @@ func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 					"unauthorized": func() functiontest.Response { return s.push("unauthorized", at, "AuthorizerAppid", newcomer) },
 				}
 				meets := map[string][]string{"secretsmanager:GetSecretValue": {"ticket", "authorized", "unauthorized"},
-					"ssm:GetParameter": {"ticket", "unauthorized"}, "ssm:PutParameter": {"ticket", "unauthorized"},
+					"ssm:GetParameter": {"ticket"}, "ssm:PutParameter": {"ticket"},
+					"dynamodb:GetItem": {"unauthorized"}, "dynamodb:UpdateItem": {"unauthorized"},
 					"sqs:SendMessage": {"authorized"}, "events:PutEvents": {"unauthorized"}}[op]
 				s.AWS.Fail(op, fault.Sticky())
 				for _, kind := range meets {
@@ -394,7 +392,7 @@ func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 				}
 				s.AWS.Heal("")
 				for _, kind := range meets {
-					wantsSuccess(t, pushes[kind]())
+					checkSuccess(t, pushes[kind]())
 				}
 			})
 		}
@@ -403,10 +401,10 @@ func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 
 func TestOtherPushes(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, true)
-	s.changesNothing(func() {
-		wantsSuccess(t, s.push("notify_third_fasteregister", s.now(), "appid", newcomer, "status", "0"))
-		wantsSuccess(t, s.push("", s.now()))
+	s := newFixture(t, true)
+	s.checkUnchanged(func() {
+		checkSuccess(t, s.push("notify_third_fasteregister", s.now(), "appid", newcomer, "status", "0"))
+		checkSuccess(t, s.push("", s.now()))
 	})
 	if len(s.Log.Lines("notify_third_fasteregister")) != 1 {
 		t.Error("the name of an unknown push is not in the log")
@@ -415,7 +413,7 @@ func TestOtherPushes(t *testing.T) {
 
 func TestBodyInBase64AndPayloadFormat1(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, true)
+	s := newFixture(t, true)
 	p := s.WeChat.Platform()
 	for i, version := range []string{"2.0", "1.0"} {
 		for j, encoded := range []bool{false, true} {
@@ -442,7 +440,7 @@ func TestBodyInBase64AndPayloadFormat1(t *testing.T) {
 			if err != nil || !strings.Contains(string(answer), `"body":"success"`) {
 				t.Errorf("format %s, base64 %v: %s (%v)", version, encoded, answer, err)
 			}
-			s.wantsTicket(text, at)
+			s.checkTicket(text, at)
 		}
 	}
 }
@@ -461,7 +459,7 @@ func TestVectors(t *testing.T) {
 		for _, former := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, former key %v", v.name, former), func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, true)
+				s := newFixture(t, true)
 				platform := map[string]string{"component_appid": v.appID, "component_appsecret": "s", "message_token": v.token, "encoding_aes_key": v.key}
 				if former {
 					platform["encoding_aes_key"], platform["previous_encoding_aes_key"] = s.WeChat.Platform().EncodingAESKey, v.key
@@ -476,25 +474,25 @@ func TestVectors(t *testing.T) {
 					query := url.Values{"timestamp": {v.timestamp}, "nonce": {v.nonce}, "msg_signature": {signature}, "encrypt_type": {"aes"}}
 					return s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), "<xml>"+v.addressee+"<Encrypt><![CDATA["+encrypt+"]]></Encrypt></xml>")
 				}
-				s.changesNothing(func() {
+				s.checkUnchanged(func() {
 					if former { // signatures know nothing of keys
 						return
 					}
 					for i := range v.signature { // every byte
 						forged := []byte(v.signature)
 						forged[i] ^= 1
-						wantsProblem(t, send(string(forged), string(encrypt)), 403, "bad-signature")
+						checkProblem(t, send(string(forged), string(encrypt)), 403, "bad-signature")
 					}
 					for i := 0; i < len(encrypt); i += 7 {
 						forged := slices.Clone(encrypt)
 						if forged[i] ^= 1; forged[i] != '\n' {
-							wantsProblem(t, send(v.signature, string(forged)), 403, "bad-signature")
+							checkProblem(t, send(v.signature, string(forged)), 403, "bad-signature")
 						}
 					}
 				})
-				wantsSuccess(t, send(v.signature, string(encrypt)))
+				checkSuccess(t, send(v.signature, string(encrypt)))
 				if v.name == "ticket" {
-					s.wantsTicket("some_verify_ticket", time.Unix(1413192605, 0))
+					s.checkTicket("some_verify_ticket", time.Unix(1413192605, 0))
 				} else if len(s.AWS.Parameters("/")) > 0 {
 					t.Error("something was stored")
 				}
@@ -506,23 +504,23 @@ func TestVectors(t *testing.T) {
 func TestForgedMixedUpAndMalformedPushesChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, queue := range []bool{true, false} {
-		s := newScene(t, queue)
+		s := newFixture(t, queue)
 		p := s.WeChat.Platform()
 		at := s.now()
-		wantsSuccess(t, s.ticket("ticket@@@good", at.Add(-time.Hour)))
+		checkSuccess(t, s.ticket("ticket@@@good", at.Add(-time.Hour)))
 		info := func(infoType string, more ...string) []byte {
 			return wechattest.InfoXML(p.AppID, infoType, at, more...)
 		}
 		otherToken, otherKey, otherID := p, p, p
 		otherToken.MessageToken, otherKey.EncodingAESKey, otherID.AppID = "another", strings.Repeat("B", 43), "wx0123456789abcdef"
 		ticket := info("component_verify_ticket", "ComponentVerifyTicket", "ticket@@@new")
-		s.changesNothing(func() {
-			wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", ""), 403, "bad-signature")
-			wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", string(ticket)), 403, "bad-signature")
-			wantsProblem(t, s.send(otherToken, ticket), 403, "bad-signature")
-			wantsProblem(t, s.send(otherKey, ticket), 400, "invalid-request")
-			wantsProblem(t, s.send(otherID, ticket), 400, "invalid-request")
-			wantsProblem(t, s.send(p, wechattest.InfoXML(otherID.AppID, "component_verify_ticket", at, "ComponentVerifyTicket", "ticket@@@new")), 400, "invalid-request")
+		s.checkUnchanged(func() {
+			checkProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", ""), 403, "bad-signature")
+			checkProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", string(ticket)), 403, "bad-signature")
+			checkProblem(t, s.send(otherToken, ticket), 403, "bad-signature")
+			checkProblem(t, s.send(otherKey, ticket), 400, "invalid-request")
+			checkProblem(t, s.send(otherID, ticket), 400, "invalid-request")
+			checkProblem(t, s.send(p, wechattest.InfoXML(otherID.AppID, "component_verify_ticket", at, "ComponentVerifyTicket", "ticket@@@new")), 400, "invalid-request")
 			for _, xml := range [][]byte{ticket[1:], ticket[:len(ticket)-3], []byte("{}"), nil,
 				info("component_verify_ticket"), info("unauthorized"), info("authorized", "AuthorizerAppid", closed),
 				info("authorized", "AuthorizationCode", "queryauthcode@@@1"),
@@ -530,16 +528,16 @@ func TestForgedMixedUpAndMalformedPushesChangeNothing(t *testing.T) {
 				info("authorized", "AuthorizerAppid", "wx00000000newcome/", "AuthorizationCode", "queryauthcode@@@1"),
 				bytes.Replace(info("unauthorized", "AuthorizerAppid", closed), fmt.Append(nil, at.Unix()), []byte("soon"), 1),
 			} {
-				wantsProblem(t, s.send(p, xml), 400, "invalid-request")
+				checkProblem(t, s.send(p, xml), 400, "invalid-request")
 			}
 			for _, method := range []string{"GET", "PUT"} {
 				query, body := wechattest.EncryptPush(p, ticket, "1", "1", make([]byte, 16))
-				wantsProblem(t, s.callback.HTTP(t.Context(), method, "/wechat/callback?"+query.Encode(), string(body)), 405, "method-not-allowed")
+				checkProblem(t, s.callback.HTTP(t.Context(), method, "/wechat/callback?"+query.Encode(), string(body)), 405, "method-not-allowed")
 			}
 			// A replay of a push, in which only the outside is changed.
 			query, body := wechattest.EncryptPush(p, ticket, "1", "1", make([]byte, 16))
 			query.Set("timestamp", "2")
-			wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), string(body)), 403, "bad-signature")
+			checkProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), string(body)), 403, "bad-signature")
 		})
 		if s.WeChat.Calls("") > 0 {
 			t.Error("WeChat was called")
@@ -549,17 +547,17 @@ func TestForgedMixedUpAndMalformedPushesChangeNothing(t *testing.T) {
 
 func TestSizeLimit(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, true)
+	s := newFixture(t, true)
 	p := s.WeChat.Platform()
 	query, body := wechattest.EncryptPush(p, wechattest.InfoXML(p.AppID, "component_verify_ticket", s.now(), "ComponentVerifyTicket", "ticket@@@1"), "1", "1", make([]byte, 16))
 	pad := func(n int) string {
 		return strings.Replace(string(body), "</xml>", strings.Repeat(" ", n-len(body))+"</xml>", 1)
 	}
-	s.changesNothing(func() {
-		wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), pad(64<<10+1)), 413, "too-large")
-		wantsProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", strings.Repeat("<", 1<<17)), 413, "too-large")
+	s.checkUnchanged(func() {
+		checkProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), pad(64<<10+1)), 413, "too-large")
+		checkProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback", strings.Repeat("<", 1<<17)), 413, "too-large")
 	})
-	wantsSuccess(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), pad(64<<10)))
+	checkSuccess(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?"+query.Encode(), pad(64<<10)))
 }
 
 func TestPlatformThatIsNotSetUp(t *testing.T) {
@@ -588,7 +586,7 @@ func TestSampleEvents(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, true)
+			s := newFixture(t, true)
 			event, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -618,10 +616,10 @@ func TestSampleEvents(t *testing.T) {
 func TestTheTicketIsEncryptedWithTheOperatorsKey(t *testing.T) {
 	t.Parallel()
 	const key = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000001"
-	s := newScene(t, true)
+	s := newFixture(t, true)
 	s.Env["KMS_KEY_ARN"] = key
 	s.callback = s.Start(wire)
-	wantsSuccess(t, s.ticket("ticket@@@one", s.now()))
+	checkSuccess(t, s.ticket("ticket@@@one", s.now()))
 	if used := s.AWS.ParameterKey(ticketAt); used != key {
 		t.Errorf("the ticket is encrypted with %q", used)
 	}

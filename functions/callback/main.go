@@ -11,10 +11,10 @@ import (
 
 func main() { bootstrap.Run(wire) }
 
-func wire(parts bootstrap.Parts) trigger.Triggers {
-	h := &handler{renewer: renewal.New(parts)}
-	if url := parts.Settings.AuthorizationQueueURL; url != "" {
-		h.queue = &authorizations{sqs.NewFromConfig(parts.AWS), url}
+func wire(deps bootstrap.Deps) trigger.Router {
+	h := &handler{renewer: renewal.New(deps)}
+	if url := deps.Settings.AuthorizationQueueURL; url != "" {
+		h.queue = &authorizations{sqs.NewFromConfig(deps.AWS), url}
 	}
-	return h.triggers()
+	return h.router()
 }

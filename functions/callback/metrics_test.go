@@ -5,7 +5,7 @@ import "testing"
 // As the template sets it up, with a queue, it calls AWS alone, and AWS's own metrics tell how it is.
 func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, true)
+	s := newFixture(t, true)
 	s.ticket("ticket@@@one", s.now())
 	s.authorized("authorized", closed, s.WeChat.NewCode(closed), s.now())
 	s.WantWatched()

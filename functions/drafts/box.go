@@ -2,59 +2,157 @@ package main
 
 import (
 	"context"
+	"strconv"
+	"sync"
 	"time"
 
+	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/cache"
+	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
 
-// box is the platform's draft box, kept for a while: the call has a daily quota.
+// minListAge is how old the list has to be for a request that wants a fresh one: the call has a daily quota, and callers
+// can ask as often as they like.
+const minListAge = 3 * time.Second
+
+// box is the platform's draft box. Its list is cached.
 type box struct {
-	contents *cache.Value[content]
-	ttl      time.Duration
-	now      func() time.Time
-	metrics  *metrics.Recorder
+	lists   *cache.Value[*draftList]
+	ttl     time.Duration
+	fetch   func(context.Context) (wechat.DraftList, error)
+	now     func() time.Time
+	metrics *metrics.Recorder
+	log     logging.Log
+	quota   wechat.QuotaGate
 }
 
-// content is what the box held at a time.
-type content struct {
+// draftList is the list of the box at a time, with the answers that were made of it.
+type draftList struct {
 	wechat.DraftList
 	fetchedAt time.Time // on the wall clock
+
+	mu      sync.Mutex
+	answers map[string]*api.Body // by query
 }
 
-func newBox(parts bootstrap.Parts) *box {
-	tokens := parts.Tokens(parts.Secrets)
-	load := func(ctx context.Context) (content, error) {
-		drafts, err := token.Call(ctx, tokens, token.Component, func(ctx context.Context, t secret.Value) (wechat.DraftList, error) {
-			return parts.WeChat.DraftList(ctx, t)
+func newBox(deps bootstrap.Deps) *box {
+	tokens := deps.Tokens(deps.Secrets)
+	b := &box{ttl: deps.Settings.DraftCacheTTL, now: deps.Now, metrics: deps.Metrics, log: deps.Log}
+	b.fetch = func(ctx context.Context) (wechat.DraftList, error) {
+		return token.Call(ctx, tokens, token.Component, func(ctx context.Context, t secret.Value) (wechat.DraftList, error) {
+			return deps.WeChat.DraftList(ctx, t)
 		})
-		if err != nil {
-			return content{}, err
-		}
-		parts.Metrics.Put(metrics.Drafts, float64(len(drafts.Drafts)))
-		return content{drafts, parts.Now().Round(0)}, nil
 	}
-	ttl := parts.Settings.DraftCacheTTL
-	return &box{cache.New(ttl, parts.Now, load), ttl, parts.Now, parts.Metrics}
+	b.lists = cache.New(b.ttl, deps.Now, b.load)
+	return b
 }
 
-// list is the content of the box, at most ttl old; wasKept tells whether it was fetched before.
-func (b *box) list(ctx context.Context) (c content, wasKept bool, err error) {
-	if c, ok := b.contents.Cached(); ok {
+// load asks WeChat for the list, unless the day's quota is known to be used up.
+func (b *box) load(ctx context.Context) (*draftList, error) {
+	if err := b.quota.Err(b.now()); err != nil {
+		return nil, err
+	}
+	list, err := b.fetch(ctx)
+	if err != nil {
+		b.quota.Note(err, b.now())
+		return nil, err
+	}
+	b.metrics.Put(metrics.Drafts, float64(len(list.Drafts)))
+	for _, u := range list.Unreadable {
+		b.log.WarnContext(ctx, "a part of the draft list can't be read", "what", u.String())
+	}
+	return &draftList{DraftList: list, fetchedAt: b.now().Round(0), answers: make(map[string]*api.Body)}, nil
+}
+
+// cached is the list for a plain request.
+func (b *box) cached(ctx context.Context) (list *draftList, maxAge time.Duration, err error) {
+	if list, ok := b.lists.Cached(); ok {
 		b.metrics.Count(metrics.CacheHits)
-		return c, true, nil
+		return list, b.maxAge(list), nil
 	}
 	b.metrics.Count(metrics.CacheMisses)
-	c, err = b.contents.Get(ctx)
-	return c, false, err
+	list, err = b.lists.Get(ctx)
+	list, err = b.orLast(list, err)
+	return list, b.maxAge(list), err
 }
 
-// listFresh is the content of the box now.
-func (b *box) listFresh(ctx context.Context) (content, error) { return b.contents.Fresh(ctx) }
+// recent is the list for a request that wants a fresh one.
+func (b *box) recent(ctx context.Context) (*draftList, error) {
+	return b.orLast(b.lists.GetWithin(ctx, minListAge))
+}
 
-// left is for how long a content may still be used.
-func (b *box) left(c content) time.Duration { return b.ttl - b.now().Round(0).Sub(c.fetchedAt) }
+// watch is the list as it is now.
+func (b *box) watch(ctx context.Context) (*draftList, error) { return b.lists.Fresh(ctx) }
+
+// orLast answers with the last list while the day's quota is used up.
+func (b *box) orLast(list *draftList, err error) (*draftList, error) {
+	if err != nil && b.quota.Err(b.now()) != nil {
+		if last, ok := b.lists.Last(); ok {
+			return last, nil
+		}
+	}
+	return list, err
+}
+
+// maxAge is for how long the list may still be used; 0 where it is older than that, since WeChat's quota is used up.
+func (b *box) maxAge(list *draftList) time.Duration {
+	if list == nil {
+		return 0
+	}
+	return max(0, b.ttl-b.age(list))
+}
+
+func (b *box) age(list *draftList) time.Duration { return b.now().Round(0).Sub(list.fetchedAt) }
+
+// maxAnswers is how many answers of one list are cached. Queries are the callers', and could be without number.
+const maxAnswers = 32
+
+// answer is the cached body for a query; create makes it, where there is none.
+func (l *draftList) answer(query string, create func() *api.Body) *api.Body {
+	l.mu.Lock()
+	body, ok := l.answers[query]
+	l.mu.Unlock()
+	if ok {
+		return body
+	}
+	body = create()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.answers) < maxAnswers {
+		l.answers[query] = body
+	}
+	return body
+}
+
+// encode writes drafts as the body of a list. content is the part of it that doesn't change with each fetch.
+func (l *draftList) encode(drafts []wechat.Draft) (body, content []byte) {
+	const start = `{"drafts":[`
+	body = make([]byte, 0, len(start)+64+512*len(drafts))
+	body = append(body, start...)
+	for i, d := range drafts {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = d.AppendJSON(body)
+	}
+	body = append(body, `],"count":`...)
+	body = strconv.AppendInt(body, int64(len(drafts)), 10)
+	content = body[len(start):len(body):len(body)]
+	body = append(body, `,"fetched_at":`...)
+	body = l.fetchedAt.UTC().AppendFormat(body, `"`+time.RFC3339+`"`)
+	return append(body, '}'), content
+}
+
+func (l *draftList) draft(id int64) (wechat.Draft, bool) {
+	for _, d := range l.Drafts {
+		if d.DraftID == id {
+			return d, true
+		}
+	}
+	return wechat.Draft{}, false
+}

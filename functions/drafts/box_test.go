@@ -52,7 +52,7 @@ func TestAFreezeEndsTheListsTime(t *testing.T) {
 	world := functiontest.New(t)
 	world.StoreComponentToken()
 	now := time.Now()
-	drafts := world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+	drafts := world.Start(func(parts bootstrap.Deps) trigger.Router {
 		parts.Now = func() time.Time { return now }
 		return wire(parts)
 	})
@@ -135,8 +135,9 @@ func TestARequestThatWaitsGivesUpOnItsOwnDeadline(t *testing.T) {
 	first.Wait()
 }
 
-// TestADraftThatTheKeptListLacks: whoever was told of a draft a moment ago finds it.
-func TestADraftThatTheKeptListLacks(t *testing.T) {
+// TestADraftThatTheCachedListLacks: whoever was told of a draft a moment ago finds it, but the list is asked for every
+// three seconds at most.
+func TestADraftThatTheCachedListLacks(t *testing.T) {
 	t.Parallel()
 	world, drafts := start(t)
 	get := func(path string, status, calls int) {
@@ -148,12 +149,48 @@ func TestADraftThatTheKeptListLacks(t *testing.T) {
 			t.Errorf("%s: %d calls of WeChat, want %d", path, n, calls)
 		}
 	}
-	get("/drafts/7", 404, 1) // a new list is not asked for twice
+	get("/drafts/7", 404, 1)
 	world.WeChat.UploadDraft(wechattest.Draft{DraftID: 7, SourceMiniProgramAppID: "wx7"})
+	get("/drafts/7", 404, 1)
+	world.Clock.Forward(minListAge)
 	get("/drafts/7", 200, 2)
-	get("/drafts/7", 200, 2)
-	get("/drafts/8", 404, 3)
-	world.WeChat.Fail("", wechattest.Refuse(45009).Always())
-	get("/drafts/8", 429, 4) // not known is not the same as not there
-	get("/drafts/7", 200, 4)
+	for range 50 {
+		get("/drafts/999", 404, 2)
+		get("/drafts?fresh=true", 200, 2)
+	}
+	world.Clock.Forward(minListAge)
+	get("/drafts/999", 404, 3)
+}
+
+// TestUsedUpQuota: after 45009 nothing asks before midnight in Beijing, and the last list is answered meanwhile.
+func TestUsedUpQuota(t *testing.T) {
+	t.Parallel()
+	world, drafts := start(t)
+	world.WeChat.Fail("", wechattest.Refuse(45009))
+	if r := drafts.HTTP(t.Context(), "GET", "/drafts", ""); r.Status != 429 || r.Header["Retry-After"] == "" {
+		t.Errorf("without a list: %d %v", r.Status, r.Header)
+	}
+	if r := drafts.HTTP(t.Context(), "GET", "/drafts", ""); r.Status != 429 || world.WeChat.Calls("") != 1 {
+		t.Errorf("%d, %d calls", r.Status, world.WeChat.Calls(""))
+	}
+	world.Clock.Forward(24 * time.Hour)
+	world.StoreComponentToken()
+	ids(t, drafts.HTTP(t.Context(), "GET", "/drafts", ""))
+
+	world.WeChat.Fail("", wechattest.Refuse(45009))
+	world.Clock.Forward(time.Minute)
+	for _, path := range []string{"/drafts", "/drafts?fresh=true", "/drafts/4", "/drafts?limit=1"} {
+		r := drafts.HTTP(t.Context(), "GET", path, "")
+		if r.Status != 200 || r.Header["Cache-Control"] != "private, no-cache" || r.Header["Age"] != "60" || world.WeChat.Calls("") != 3 {
+			t.Errorf("%s: %d %v, %d calls", path, r.Status, r.Header, world.WeChat.Calls(""))
+		}
+	}
+	if _, err := drafts.Invoke(t.Context(), map[string]string{"task": watchTask}); err == nil || world.WeChat.Calls("") != 3 {
+		t.Errorf("a watch: %v, %d calls", err, world.WeChat.Calls(""))
+	}
+	world.Clock.Forward(24 * time.Hour)
+	world.StoreComponentToken()
+	if r := drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", ""); r.Status != 200 || world.WeChat.Calls("") != 4 {
+		t.Errorf("the next day: %d, %d calls", r.Status, world.WeChat.Calls(""))
+	}
 }

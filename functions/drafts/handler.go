@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/listing"
 	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -20,88 +19,67 @@ type handler struct {
 	log   logging.Log
 }
 
-func (h *handler) triggers() trigger.Triggers {
+func (h *handler) router() trigger.Router {
 	routes := api.Routes{
 		{Method: "GET", Path: "/drafts", Handle: h.list},
 		{Method: "GET", Path: "/drafts/history", Handle: h.history},
 		{Method: "GET", Path: "/drafts/{draft_id}", Handle: h.get},
 	}
-	return trigger.Triggers{
-		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
-			return routes.Serve(ctx, h.log.Logger, event)
-		},
+	return trigger.Router{
+		HTTP:      func(ctx context.Context, event []byte) []byte { return routes.Serve(ctx, h.log.Logger, event) },
 		Tasks:     map[string]trigger.Task{watchTask: h.watch.run},
 		Scheduled: watchTask,
 	}
 }
 
 // list answers GET /drafts.
-func (h *handler) list(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h *handler) list(ctx context.Context, r *api.Request) (*api.Response, error) {
 	query, err := listing.Parse(r.Query, nil)
 	if err != nil {
 		return nil, err
 	}
-	var content content
+	var list *draftList
+	var maxAge time.Duration // 0 for a fresh one: whoever asks again must not be answered by a cache on the way
 	if query.Fresh {
-		content, err = h.box.listFresh(ctx)
+		list, err = h.box.recent(ctx)
 	} else {
-		content, _, err = h.box.list(ctx)
+		list, maxAge, err = h.box.cached(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
-	drafts := listing.Select(query, content.Drafts, func(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID })
-	encoded, err := plainjson.Marshal(drafts)
-	if err != nil {
-		return nil, fmt.Errorf("encode the drafts: %w", err)
-	}
-	maxAge := h.box.left(content)
-	if query.Fresh { // whoever asks again must not be answered by a cache on the way
-		maxAge = 0
-	}
-	return &api.Answer{
-		Body: struct {
-			Drafts    json.RawMessage `json:"drafts"`
-			Count     int             `json:"count"`
-			FetchedAt time.Time       `json:"fetched_at"`
-		}{encoded, len(drafts), content.fetchedAt.UTC().Truncate(time.Second)},
-		Cache: &api.Cache{MaxAge: maxAge, Content: encoded},
-	}, nil
+	body := list.answer(r.Query.Encode(), func() *api.Body {
+		drafts := listing.Select(query, list.Drafts, func(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID })
+		body, content := list.encode(drafts)
+		return api.Tagged(r, body, content)
+	})
+	return &api.Response{Body: body, Cache: h.caching(list, maxAge)}, nil
+}
+
+func (h *handler) caching(list *draftList, maxAge time.Duration) *api.Cache {
+	return &api.Cache{MaxAge: maxAge, Age: h.box.age(list), HasAge: true}
 }
 
 // get answers GET /drafts/{draft_id}.
-func (h *handler) get(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h *handler) get(ctx context.Context, r *api.Request) (*api.Response, error) {
 	id, err := r.Number("draft_id")
 	if err != nil {
 		return nil, err
 	}
-	content, wasKept, err := h.box.list(ctx)
-	draft, found := content.draft(id)
-	if err == nil && !found && wasKept { // whoever was told of a draft a moment ago must find it
-		content, err = h.box.listFresh(ctx)
-		draft, found = content.draft(id)
-	}
+	list, maxAge, err := h.box.cached(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !found {
-		return nil, api.NotFound(fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id))
-	}
-	encoded, err := plainjson.Marshal(draft)
-	if err != nil {
-		return nil, fmt.Errorf("encode the draft: %w", err)
-	}
-	return &api.Answer{
-		Body:  json.RawMessage(encoded),
-		Cache: &api.Cache{MaxAge: h.box.left(content), Content: encoded},
-	}, nil
-}
-
-func (c content) draft(id int64) (wechat.Draft, bool) {
-	for _, d := range c.Drafts {
-		if d.DraftID == id {
-			return d, true
+	draft, found := list.draft(id)
+	if !found { // whoever was told of a draft a moment ago must find it
+		if list, err = h.box.recent(ctx); err != nil {
+			return nil, err
 		}
+		if draft, found = list.draft(id); !found {
+			return nil, fault.New(fault.NotFound, fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id))
+		}
+		maxAge = h.box.maxAge(list)
 	}
-	return wechat.Draft{}, false
+	encoded := draft.AppendJSON(nil)
+	return &api.Response{Body: api.Tagged(r, encoded, encoded), Cache: h.caching(list, maxAge)}, nil
 }

@@ -121,11 +121,13 @@ func TestWhatWeChatAddsOrLeavesOut(t *testing.T) {
 	world.WeChat.RemoveDraft(4)
 	for _, body := range []string{`{"errcode":0,"errmsg":"ok"}`, `{"errcode":0,"draft_list":null}`, `{"draft_list":[]}`} {
 		world.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(body))
+		world.Clock.Forward(minListAge)
 		if got := ids(t, drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")); len(got) != 0 {
 			t.Errorf("%s: drafts %v", body, got)
 		}
 	}
 	world.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw("\ufeff"+`{"draft_list":[{"draft_id":"7","user_desc":"a`+"\n"+`b","user_version":3,"new_key":{"n":[12345678901234567890]}}]}`))
+	world.Clock.Forward(minListAge)
 	r := drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")
 	if !strings.Contains(r.Body, `[{"draft_id":7,"user_version":"3","user_desc":"a\nb","new_key":{"n":[12345678901234567890]}}]`) {
 		t.Errorf("got %s", r.Body)
@@ -216,6 +218,7 @@ func TestATokenThatWeChatRefuses(t *testing.T) {
 			ids(t, drafts.HTTP(t.Context(), "GET", "/drafts", ""))
 			world.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(code))
 			world.StoreComponentToken()
+			world.Clock.Forward(minListAge)
 			if got := ids(t, drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")); len(got) != 2 {
 				t.Errorf("drafts %v", got)
 			}
@@ -224,6 +227,7 @@ func TestATokenThatWeChatRefuses(t *testing.T) {
 			}
 
 			world.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(code).Always())
+			world.Clock.Forward(minListAge)
 			before := world.WeChat.Calls("")
 			r := drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")
 			if slug, _ := r.Problem(t); slug != "token-rejected" || r.Status != 502 {

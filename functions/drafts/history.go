@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"math"
 	"time"
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/listing"
-	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -34,7 +31,7 @@ func timeOrNull(at time.Time) *time.Time {
 }
 
 // history answers GET /drafts/history.
-func (h *handler) history(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h *handler) history(ctx context.Context, r *api.Request) (*api.Response, error) {
 	query, err := readHistoryQuery(r)
 	if err != nil {
 		return nil, err
@@ -49,14 +46,14 @@ func (h *handler) history(ctx context.Context, r *api.Request) (*api.Answer, err
 			record.Draft, record.SeenAt.UTC(), timeOrNull(record.GoneAt), record.ReplacedBy, record.TemplateIDs,
 		})
 	}
-	body, err := plainjson.Marshal(struct {
+	body, err := api.Encode(struct {
 		Drafts []historyEntry `json:"drafts"`
 		Next   string         `json:"next,omitempty"`
 	}{page, api.WriteCursor(next)})
 	if err != nil {
-		return nil, fmt.Errorf("encode the history: %w", err)
+		return nil, err
 	}
-	return &api.Answer{Body: json.RawMessage(body), Cache: &api.Cache{Content: body}}, nil
+	return &api.Response{Body: api.Tagged(r, body, body), Cache: &api.Cache{}}, nil
 }
 
 func readHistoryQuery(r *api.Request) (state.HistoryQuery, error) {

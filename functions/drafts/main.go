@@ -11,9 +11,9 @@ import (
 
 func main() { bootstrap.Run(wire) }
 
-func wire(parts bootstrap.Parts) trigger.Triggers {
-	box := newBox(parts)
-	table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), parts.Settings.StateTable, parts.Now)
-	watch := watcher{box, table.Drafts(parts.Settings.HistoryRetention), parts.Bus, parts.Log.Logger}
-	return (&handler{box, watch, parts.Log}).triggers()
+func wire(deps bootstrap.Deps) trigger.Router {
+	box := newBox(deps)
+	table := state.NewTable(dynamodb.NewFromConfig(deps.AWS), deps.Settings.StateTable, deps.Now)
+	watch := watcher{box, table.Drafts(deps.Settings.HistoryRetention), deps.Bus, deps.Log.Logger}
+	return (&handler{box, watch, deps.Log}).router()
 }

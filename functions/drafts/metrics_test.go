@@ -14,6 +14,7 @@ func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 	}
 	world.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(61004), wechattest.Refuse(45009))
 	for range 2 {
+		world.Clock.Forward(minListAge)
 		drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")
 	}
 	world.WantWatched()

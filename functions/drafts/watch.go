@@ -69,7 +69,7 @@ func (w watcher) watch(ctx context.Context) (watchResult, error) {
 	if err != nil {
 		return watchResult{}, err
 	}
-	listed, err := w.box.listFresh(ctx)
+	listed, err := w.box.watch(ctx)
 	if err != nil {
 		return watchResult{}, err
 	}
@@ -79,6 +79,9 @@ func (w watcher) watch(ctx context.Context) (watchResult, error) {
 		return watchResult{Task: watchTask, Drafts: len(known.Drafts)}, w.known.SetListMissing(ctx, true)
 	}
 	d := diff(known, listed.Drafts)
+	if listed.HasLeftOut() { // a draft that seems gone may be the one that can't be read
+		d.gone = nil
+	}
 	result := watchResult{Task: watchTask, Drafts: d.current, Baseline: !known.Watched}
 	if known.Watched {
 		if err := w.publish(ctx, d); err != nil {

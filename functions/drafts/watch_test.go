@@ -516,7 +516,7 @@ func TestWatchAnswerWithoutDraftList(t *testing.T) {
 		t.Parallel()
 		s := newWatchScene(t)
 		s.baseline()
-		s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(keyless), wechattest.Refuse(45009), wechattest.Raw(keyless))
+		s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(keyless), wechattest.Refuse(61004), wechattest.Raw(keyless))
 		s.quiet(2)
 		s.fail()
 		s.wants(0, 0, 2, "Draft Removed 0", "Draft Removed 4")
@@ -560,7 +560,7 @@ func TestWatchFailuresChangeNothing(t *testing.T) {
 		"the table can't be read":  {func(s *watchScene) { s.AWS.Fail("dynamodb:Query", awstest.Deny()) }, "dynamodb:Query wechat-draftbox-state/box: AccessDeniedException"},
 		"the table is missing":     {func(s *watchScene) { s.AWS.Fail("dynamodb:Query", awstest.Refuse("ResourceNotFoundException", 400)) }, "ResourceNotFoundException"},
 		"the table can't be asked": {func(s *watchScene) { s.AWS.Fail("dynamodb:Query", awstest.Throttle().Sticky()) }, "ThrottlingException"},
-		"WeChat refuses":           {func(s *watchScene) { s.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(45009)) }, "45009"},
+		"WeChat refuses":           {func(s *watchScene) { s.WeChat.Fail(wechattest.PathDraftList, wechattest.Refuse(61004)) }, "61004"},
 		"an entry without id": {func(s *watchScene) {
 			s.WeChat.Fail(wechattest.PathDraftList, wechattest.Raw(`{"draft_list":[{"create_time":1}]}`))
 		}, "no id"},
@@ -736,8 +736,9 @@ func TestWatchOfPromotedDrafts(t *testing.T) {
 			s.baseline()
 			s.upload("wxaaaaaaaaaaaaaaaa", "1")
 			key := sortKey(s.WeChat.Drafts(), 5)
+			s.Clock.Forward(minListAge)
 			promoted := draftOf(t, s.drafts, 5)
-			s.Start(func(parts bootstrap.Parts) trigger.Triggers {
+			s.Start(func(parts bootstrap.Deps) trigger.Router {
 				table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), functiontest.StateTable, parts.Now)
 				if err := table.Drafts(0).AddTemplate(t.Context(), promoted, 7); err != nil {
 					t.Error(err)

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"wechat-draftbox/pkg/api"
-	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
@@ -23,7 +20,7 @@ const (
 // accountEntry is an account as the API shows it; null stands for what isn't known.
 type accountEntry struct {
 	AppID       string              `json:"appid"`
-	Kind        *state.Kind         `json:"kind"`
+	Kind        *wechat.AccountKind `json:"kind"`
 	Name        *string             `json:"name"`
 	Status      state.Status        `json:"status"`
 	DraftSwitch *wechat.SwitchState `json:"draft_switch"` // null: a mini program has none
@@ -53,7 +50,7 @@ func newAccountEntry(a state.Account) accountEntry {
 
 // accountsQuery is the query of GET /accounts; an empty filter matches all.
 type accountsQuery struct {
-	kind        state.Kind
+	kind        wechat.AccountKind
 	draftSwitch wechat.SwitchState
 	status      state.Status
 	limit       int
@@ -66,7 +63,7 @@ func (q accountsQuery) isFiltered() bool {
 
 // matches: an account counts as an Official Account until its kind is known, and a mini program has no draft switch.
 func (q accountsQuery) matches(a state.Account) bool {
-	return (q.kind == "" || q.kind == state.MiniProgram == a.IsMiniProgram()) &&
+	return (q.kind == "" || q.kind == wechat.MiniProgram == a.IsMiniProgram()) &&
 		(q.draftSwitch == "" || q.draftSwitch == a.DraftSwitch && !a.IsMiniProgram()) &&
 		(q.status == "" || q.status == a.Status)
 }
@@ -75,8 +72,8 @@ func readAccountsQuery(r *api.Request) (accountsQuery, error) {
 	q := accountsQuery{limit: defaultAccountsLimit}
 	err := api.ReadQuery(r.Query, map[string]func(string) error{
 		"kind": func(v string) error {
-			q.kind = state.Kind(v)
-			return api.OneOf(v, string(state.OfficialAccount), string(state.MiniProgram))
+			q.kind = wechat.AccountKind(v)
+			return api.OneOf(v, string(wechat.OfficialAccount), string(wechat.MiniProgram))
 		},
 		"draft_switch": func(v string) error {
 			q.draftSwitch = wechat.SwitchState(v)
@@ -93,7 +90,7 @@ func readAccountsQuery(r *api.Request) (accountsQuery, error) {
 }
 
 // listAccounts answers GET /accounts.
-func (h handler) listAccounts(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h handler) listAccounts(ctx context.Context, r *api.Request) (*api.Response, error) {
 	query, err := readAccountsQuery(r)
 	if err != nil {
 		return nil, err
@@ -102,14 +99,14 @@ func (h handler) listAccounts(ctx context.Context, r *api.Request) (*api.Answer,
 	if err != nil {
 		return nil, err
 	}
-	body, err := plainjson.Marshal(struct {
+	body, err := api.Encode(struct {
 		Accounts []accountEntry `json:"accounts"`
 		Next     string         `json:"next,omitempty"`
 	}{page, api.WriteCursor(next)})
 	if err != nil {
-		return nil, fmt.Errorf("encode the accounts: %w", err)
+		return nil, err
 	}
-	return &api.Answer{Body: json.RawMessage(body), Cache: &api.Cache{Content: body}}, nil
+	return &api.Response{Body: api.Tagged(r, body, body), Cache: &api.Cache{}}, nil
 }
 
 // accountsPage reads accounts until there are enough that match. Without a filter that takes one read.

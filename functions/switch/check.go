@@ -9,24 +9,47 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// checker asks for the state of accounts' draft switches. It has nothing to open one with.
+// switchClient asks WeChat for draft switches. It has nothing to open one with.
+type switchClient interface {
+	CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error)
+	DraftCount(ctx context.Context, account secret.Value) (int, error)
+}
+
+// checker asks for the state of accounts' draft switches.
 type checker struct {
-	wechat interface {
-		CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error)
-	}
+	wechat switchClient
 	tokens *token.Reader
 	now    func() time.Time
 }
 
+// stateSource says which call of WeChat a state follows from.
+type stateSource string
+
+const (
+	byDraftSwitch stateSource = "draft-switch"
+	byDraftCount  stateSource = "draft-count"
+)
+
 // checked is the state of a switch at a time.
 type checked struct {
 	state wechat.SwitchState
+	by    stateSource
 	at    time.Time
 }
 
+// check asks for the state of an account's switch. Where WeChat has retired the switch, an account whose drafts WeChat counts
+// can use them: its switch is open.
 func (c checker) check(ctx context.Context, appID string) (checked, error) {
-	state, err := token.Call(ctx, c.tokens, appID, c.wechat.CheckDraftSwitch)
-	return checked{state, c.now().UTC().Truncate(time.Second)}, err
+	found := checked{by: byDraftSwitch}
+	var err error
+	found.state, err = token.Call(ctx, c.tokens, appID, c.wechat.CheckDraftSwitch)
+	if wechat.IsRetired(err) {
+		if _, err = token.Call(ctx, c.tokens, appID, c.wechat.DraftCount); err == nil {
+			found.state, found.by = wechat.SwitchOpen, byDraftCount
+		}
+	}
+	found.at = c.now().UTC().Truncate(time.Second)
+	return found, err
 }
 
 // isOpen is the state as the API tells it: null where WeChat didn't say.

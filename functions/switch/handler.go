@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/queue"
@@ -30,10 +30,11 @@ type handler struct {
 	opening  opening
 	survey   survey
 	accounts state.Accounts
+	articles *articleDrafts
 }
 
 // newHandler wires the function. What answers requests gives up on AWS soon; the survey doesn't.
-func newHandler(deps bootstrap.Parts) handler {
+func newHandler(deps bootstrap.Deps) handler {
 	s, batches := deps.Settings, bootstrap.ForBatches(deps.AWS)
 	database, batchDatabase := dynamodb.NewFromConfig(deps.AWS), dynamodb.NewFromConfig(batches)
 	table, batchTable := state.NewTable(database, s.StateTable, deps.Now), state.NewTable(batchDatabase, s.StateTable, deps.Now)
@@ -45,12 +46,13 @@ func newHandler(deps bootstrap.Parts) handler {
 	}
 	check := checker{deps.WeChat, deps.Tokens(tokens), deps.Now}
 	record := recorder{
-		check:    checker{limitedChecker{deps.WeChat, make(chan struct{}, maxInFlight)}, deps.Tokens(batchTokens), deps.Now},
+		check:    checker{limitedClient{deps.WeChat, make(chan struct{}, maxInFlight)}, deps.Tokens(batchTokens), deps.Now},
 		accounts: batchTable.Accounts(), bus: deps.Bus, log: deps.Log.Logger,
 	}
 	queueClient := sqs.NewFromConfig(batches)
 	return handler{
 		log: deps.Log, check: check, accounts: table.Accounts(),
+		articles: newArticleDrafts(deps.WeChat, check.tokens, deps.Now, deps.Log),
 		opening: opening{
 			check: check, opener: wechat.NewSwitchOpener(deps.WeChat), allowlist: s.Openable,
 			table: table, bus: deps.Bus, log: deps.Log.Logger,
@@ -69,16 +71,15 @@ func newHandler(deps bootstrap.Parts) handler {
 	}
 }
 
-func (h handler) triggers() trigger.Triggers {
+func (h handler) router() trigger.Router {
 	routes := api.Routes{
 		{Method: "GET", Path: "/accounts/{appid}/draft-switch", Handle: h.get},
 		{Method: "POST", Path: "/accounts/{appid}/draft-switch", Handle: h.post},
+		{Method: "GET", Path: "/accounts/{appid}/drafts", Handle: h.articles.list},
 		{Method: "GET", Path: "/accounts", Handle: h.listAccounts},
 	}
-	return trigger.Triggers{
-		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
-			return routes.Serve(ctx, h.log.Logger, event)
-		},
+	return trigger.Router{
+		HTTP:      func(ctx context.Context, event []byte) []byte { return routes.Serve(ctx, h.log.Logger, event) },
 		Tasks:     map[string]trigger.Task{surveyTask: h.survey.run},
 		Scheduled: surveyTask,
 		Messages:  h.survey.queue.receive,
@@ -90,6 +91,7 @@ type answer struct {
 	AppID     string             `json:"appid"`
 	IsOpen    *bool              `json:"is_open"`
 	State     wechat.SwitchState `json:"state"`
+	By        stateSource        `json:"by,omitempty"`
 	Changed   *bool              `json:"changed,omitempty"`
 	CheckedAt time.Time          `json:"checked_at"`
 }
@@ -97,13 +99,13 @@ type answer struct {
 func appID(r *api.Request) (string, error) {
 	id := r.Params["appid"]
 	if !settings.IsAppID(id) {
-		return "", api.InvalidRequest("an appid is wx and 16 letters or digits")
+		return "", fault.Invalid("an appid is wx and 16 letters or digits")
 	}
 	return id, nil
 }
 
 // get answers GET /accounts/{appid}/draft-switch.
-func (h handler) get(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h handler) get(ctx context.Context, r *api.Request) (*api.Response, error) {
 	id, err := appID(r)
 	if err != nil {
 		return nil, err
@@ -112,11 +114,16 @@ func (h handler) get(ctx context.Context, r *api.Request) (*api.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api.Answer{Body: answer{AppID: id, IsOpen: isOpen(found.state), State: found.state, CheckedAt: found.at}}, nil
+	return jsonResponse(0, answer{AppID: id, IsOpen: isOpen(found.state), State: found.state, By: found.by, CheckedAt: found.at})
+}
+
+func jsonResponse(status int, v any) (*api.Response, error) {
+	body, err := api.JSON(v)
+	return &api.Response{Status: status, Body: body}, err
 }
 
 // post answers POST /accounts/{appid}/draft-switch. Each attempt leaves one audit line.
-func (h handler) post(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h handler) post(ctx context.Context, r *api.Request) (*api.Response, error) {
 	id, err := appID(r)
 	if err != nil {
 		return nil, err
@@ -124,20 +131,20 @@ func (h handler) post(ctx context.Context, r *api.Request) (*api.Answer, error) 
 	var body map[string]any // a struct would take "CONFIRM" for "confirm"
 	var done result
 	if r.DecodeBody(&body) != nil || body["confirm"] != id {
-		err = &api.Problem{Slug: "confirmation-required",
-			Detail: "opening a draft switch can't be undone, so the body has to repeat the account's appid as confirm"}
+		err = fault.New(fault.ConfirmationRequired,
+			"opening a draft switch can't be undone, so the body has to repeat the account's appid as confirm")
 	} else {
 		done, err = h.opening.open(ctx, id)
 	}
 	outcome := done.outcome
 	if err != nil {
-		outcome = api.ProblemOf(err, done.at).Slug
+		outcome = string(fault.Of(err, done.at).Kind)
 	}
 	r.Audit(ctx, h.log, "draft-switch-open", outcome, slog.String("appid", id))
 	if err != nil {
 		return nil, err
 	}
-	return &api.Answer{Status: done.status, Body: answer{
+	return jsonResponse(done.status, answer{
 		AppID: id, IsOpen: isOpen(done.state), State: done.apiState(), Changed: &done.changed, CheckedAt: done.at,
-	}}, nil
+	})
 }

@@ -216,6 +216,14 @@ func holds(text func(*functiontest.World) string) func(*functiontest.World) {
 	}
 }
 
+// retired has WeChat take the switch away, and the count of drafts with it.
+func retired(how wechattest.Fault) func(*functiontest.World) {
+	return func(w *functiontest.World) {
+		w.WeChat.Fail(wechattest.PathSwitch, how.Always())
+		w.WeChat.Fail(wechattest.PathDraftCount, how.Always())
+	}
+}
+
 func troubles() []trouble {
 	live := func(before, after string) func(*functiontest.World) {
 		return holds(func(w *functiontest.World) string {
@@ -226,9 +234,9 @@ func troubles() []trouble {
 		{"not granted", wechattest.ExampleNotGranted, nil, "not-granted", 403},
 		{"authorisation ended", wechattest.ExampleRevoked, nil, "not-granted", 403},
 		{"not known", "wx0000000000000009", nil, "unknown-account", 404},
-		{"retired by 404", "", func(w *functiontest.World) { w.WeChat.RetireSwitch(404, 0) }, "interface-retired", 410},
-		{"retired by 410", "", func(w *functiontest.World) { w.WeChat.RetireSwitch(410, 0) }, "interface-retired", 410},
-		{"retired by errcode", "", func(w *functiontest.World) { w.WeChat.RetireSwitch(200, 48009) }, "interface-retired", 410},
+		{"retired by 404", "", retired(wechattest.Status(404, "")), "interface-retired", 410},
+		{"retired by 410", "", retired(wechattest.Status(410, "")), "interface-retired", 410},
+		{"retired by errcode", "", retired(wechattest.Refuse(48009)), "interface-retired", 410},
 		{"platform's address", "", func(w *functiontest.World) { w.WeChat.RefuseAddress("203.0.113.7") }, "egress-ip-not-whitelisted", 502},
 		{"own account's address", wechattest.ExampleOwn, func(w *functiontest.World) { w.WeChat.RefuseAddress("203.0.113.7") }, "egress-ip-not-whitelisted", 502},
 		{"the platform's token", "", holds(func(w *functiontest.World) string { return w.WeChat.IssueComponentToken() }), "misconfigured", 500},

@@ -9,6 +9,7 @@ import (
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
@@ -59,7 +60,7 @@ func (r result) apiState() wechat.SwitchState {
 // is claimed before the check, and released where its outcome is known.
 func (o opening) open(ctx context.Context, appID string) (result, error) {
 	if !o.allowlist.Allows(appID) {
-		return result{}, &api.Problem{Slug: "opening-not-allowed", Detail: "OPENABLE_ACCOUNTS does not name " + appID}
+		return result{}, fault.New(fault.OpeningNotAllowed, "OPENABLE_ACCOUNTS does not name "+appID)
 	}
 	claim := o.table.OpeningClaim(appID, claimDuration)
 	claimed, err := claim.Acquire(ctx)
@@ -67,14 +68,13 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 		return result{}, fmt.Errorf("claim the opening, of which nothing was sent: %w", err)
 	}
 	if !claimed {
-		return result{}, &api.Problem{Slug: "opening-under-way",
-			Detail:     "another request is opening this switch, so nothing was sent",
-			RetryAfter: claimDuration}
+		return result{}, &fault.Error{Meaning: fault.Fault{Kind: fault.OpeningUnderWay,
+			Detail: "another request is opening this switch, so nothing was sent", RetryAfter: claimDuration}}
 	}
 	done, err := o.openClaimed(ctx, appID)
 	status := done.status
 	if err != nil {
-		status = api.ProblemOf(err, o.check.now()).Status()
+		status = api.Status(fault.Of(err, o.check.now()).Kind)
 	}
 	if status != http.StatusAccepted && status != http.StatusGatewayTimeout { // WeChat may still act on those
 		o.release(ctx, appID, claim)
@@ -104,11 +104,11 @@ func (o opening) openClaimed(ctx context.Context, appID string) (result, error) 
 		o.recordOpen(ctx, known, first)
 		return result{checked: first, status: http.StatusOK, outcome: "already-open"}, nil
 	case first.state != wechat.SwitchClosed:
-		return result{}, &api.Problem{Slug: "bad-upstream-answer",
-			Detail: "WeChat did not say whether the switch is open, so nothing was sent to open it"}
+		return result{}, fault.New(fault.BadUpstreamAnswer,
+			"WeChat did not say whether the switch is open, so nothing was sent to open it")
 	case !hasLeft(ctx, openingTime):
-		return result{}, &api.Problem{Slug: "wechat-timeout",
-			Detail: "too little time is left to open the switch and check the outcome, so nothing was sent to open it"}
+		return result{}, fault.New(fault.WeChatTimeout,
+			"too little time is left to open the switch and check the outcome, so nothing was sent to open it")
 	}
 
 	err = token.Write(ctx, o.check.tokens, appID, o.opener.OpenDraftSwitch)
@@ -127,9 +127,9 @@ func (o opening) openClaimed(ctx context.Context, appID string) (result, error) 
 		o.recordOpen(ctx, known, after)
 		return result{checked: after, status: http.StatusOK, outcome: "opened", changed: true}, nil
 	case lost:
-		return result{}, &api.Problem{Slug: "wechat-timeout",
-			Detail: "the answer to the opening was lost and the switch does not show as open; the opening was not repeated",
-			Action: "Check the switch in a minute; if it is still closed, open it again."}
+		return result{}, fault.New(fault.WeChatTimeout,
+			"the answer to the opening was lost and the switch does not show as open; the opening was not repeated").
+			WithAction("Check the switch in a minute; if it is still closed, open it again.")
 	}
 	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, nil
 }

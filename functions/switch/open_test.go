@@ -212,7 +212,6 @@ func TestOpening(t *testing.T) {
 		later("done, and the check's token is refused", "opening <nil> true 202", secondCheck(wechattest.Refuse(40001))...),
 		later("done, and the check breaks", "opening <nil> true 202", secondCheck(wechattest.Reset())...),
 		later("done, and the check is no JSON", "opening <nil> true 202", secondCheck(wechattest.Raw("<html>"))...),
-		later("done, and the check is retired", "opening <nil> true 202", secondCheck(wechattest.Status(404, ""))...),
 	}
 	for _, c := range rows {
 		t.Run(c.name, func(t *testing.T) {
@@ -644,6 +643,14 @@ func TestTheEventComesBeforeTheRecord(t *testing.T) {
 	if changes := published(world, "Draft Switch Changed"); len(changes) != 2 || changes[0] != changes[1] {
 		t.Errorf("events %v", changes)
 	}
+
+	own := wechattest.ExampleOwn
+	world.AWS.Fail("events:PutEvents", awstest.Before(func() {
+		if account := world.Account(own); account["draft_switch"] == "open" {
+			t.Errorf("recorded before the event: %v", account)
+		}
+	}))
+	confirmed(t.Context(), f, own)
 }
 
 func TestWhatIsKnownOfTheAccountSurvives(t *testing.T) {

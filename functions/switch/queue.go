@@ -15,9 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/settings"
@@ -90,7 +89,7 @@ const sendAttempts = 5
 func (q checkQueue) send(ctx context.Context, appIDs []string) (sent int, err error) {
 	var entries []types.SendMessageBatchRequestEntry
 	for i, appID := range appIDs {
-		body, err := plainjson.Marshal(message{messageTask, appID})
+		body, err := json.Marshal(message{messageTask, appID})
 		if err != nil {
 			return 0, err
 		}
@@ -155,13 +154,13 @@ func (q checkQueue) checkOne(ctx context.Context, appID string) error {
 // an accident of the moment.
 func isRetryable(err error) bool {
 	var failure *wechat.Failure
-	return api.ProblemOf(err, time.Now()).Retryable() || errors.As(err, &failure) && !wechat.IsRetired(err)
+	return fault.Of(err, time.Now()).Kind.IsRetryable() || errors.As(err, &failure) && !wechat.IsRetired(err)
 }
 
 // delay is how long to leave a message alone: a minute the first time, longer each time it comes, and not before what
 // WeChat refused for is over.
 func (q checkQueue) delay(m events.SQSMessage, err error) time.Duration {
 	received, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
-	wait := max(time.Duration(max(received, 1))*time.Minute, api.ProblemOf(err, q.recorder.check.now()).RetryAfter)
+	wait := max(time.Duration(max(received, 1))*time.Minute, fault.Of(err, q.recorder.check.now()).RetryAfter)
 	return min(wait+rand.N(30*time.Second), maxDelay)
 }

@@ -39,9 +39,9 @@ type source struct {
 
 func newSource(world *functiontest.World, url string, f *functiontest.Function) source {
 	s := source{url: url, f: f}
-	world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+	world.Start(func(parts bootstrap.Deps) trigger.Router {
 		s.client = sqs.NewFromConfig(parts.AWS)
-		return trigger.Triggers{}
+		return trigger.Router{}
 	})
 	return s
 }
@@ -179,6 +179,22 @@ func TestSurveyByQueue(t *testing.T) {
 	}
 }
 
+func TestMiniProgramsAreNotQueued(t *testing.T) {
+	t.Parallel()
+	world := functiontest.New(t)
+	url := queueOf(world)
+	world.StorePlatform()
+	world.StoreComponentToken()
+	ids := appIDs(world, 3, false)
+	world.WeChat.AddAccount(wechattest.Account{AppID: ids[0], Name: "Tea", Authorized: true, MiniProgram: true})
+	if got := runSurvey(t, world.Start(wire)); got.Accounts != 2 || got.Queued != 2 || len(world.AWS.Messages(url)) != 2 {
+		t.Errorf("result %+v", got)
+	}
+	if got := world.Account(ids[0]); got["kind"] != "mini-program" || got["name"] != "Tea" || got["draft_switch"] != "unknown" {
+		t.Errorf("recorded %v", got)
+	}
+}
+
 func TestQueueTakesWhatItDidNotTakeAtFirst(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
@@ -235,6 +251,7 @@ func TestMessagesThatAskForNothing(t *testing.T) {
 	ids := appIDs(world, 3, false)
 	world.SetAccount(ids[0], fields{"status": "authorized", "draft_switch": "open"})
 	world.SetAccount(ids[1], fields{"status": "unauthorized", "draft_switch": "closed"})
+	world.SetAccount(ids[2], fields{"status": "authorized", "draft_switch": "unknown", "kind": "mini-program"})
 	var batch []events.SQSMessage
 	for i, body := range []string{
 		"", "null", "[]", "0", secret, `"` + secret + `"`, `{"task": "check-switch"`, `{"task": "check-switch", "appid": "` + secret + `"}`,
@@ -244,7 +261,7 @@ func TestMessagesThatAskForNothing(t *testing.T) {
 		batch = append(batch, events.SQSMessage{MessageId: fmt.Sprint("odd-", i), EventSource: "aws:sqs", Body: body})
 	}
 	malformed := len(batch)
-	batch = append(batch, asking("open", ids[0]), asking("left", ids[1]), asking("unheard-of", "wx0000000000000098"))
+	batch = append(batch, asking("open", ids[0]), asking("left", ids[1]), asking("mini program", ids[2]), asking("unheard-of", "wx0000000000000098"))
 	if again := deliver(t, world.Start(wire), batch...); again != nil {
 		t.Errorf("%q come again", again)
 	}
@@ -299,7 +316,7 @@ func TestWhatIsWorthARepeat(t *testing.T) {
 			if test.aws != "" {
 				world.AWS.Fail(test.aws, awstest.Throttle().Sticky())
 			} else {
-				world.WeChat.Fail(wechattest.PathSwitch, test.fault.Always())
+				world.WeChat.Fail("", test.fault.Always()) // of the count of drafts too
 			}
 			again := deliver(t, startWith(world, (&sleeper{}).sleep), asking("m", id))
 			if slices.Contains(again, "m") != test.again {

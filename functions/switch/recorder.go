@@ -5,8 +5,8 @@ import (
 	"errors"
 	"log/slog"
 
-	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
@@ -28,22 +28,31 @@ type recorder struct {
 	log      *slog.Logger
 }
 
-// limitedChecker lets as many checks go to WeChat at once as slots has room for.
-type limitedChecker struct {
-	wechat interface {
-		CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error)
-	}
-	slots chan struct{}
+// limitedClient lets as many requests go to WeChat at once as slots has room for.
+type limitedClient struct {
+	wechat switchClient
+	slots  chan struct{}
 }
 
 // CheckDraftSwitch waits for a slot, and checks.
-func (l limitedChecker) CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error) {
+func (l limitedClient) CheckDraftSwitch(ctx context.Context, account secret.Value) (state wechat.SwitchState, err error) {
+	err = l.limit(ctx, func() error { state, err = l.wechat.CheckDraftSwitch(ctx, account); return err })
+	return state, err
+}
+
+// DraftCount waits for a slot, and counts.
+func (l limitedClient) DraftCount(ctx context.Context, account secret.Value) (count int, err error) {
+	err = l.limit(ctx, func() error { count, err = l.wechat.DraftCount(ctx, account); return err })
+	return count, err
+}
+
+func (l limitedClient) limit(ctx context.Context, call func() error) error {
 	select {
 	case l.slots <- struct{}{}:
 		defer func() { <-l.slots }()
-		return l.wechat.CheckDraftSwitch(ctx, account)
+		return call()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return ctx.Err()
 	}
 }
 
@@ -72,7 +81,7 @@ func (r recorder) checkAndRecord(ctx context.Context, account state.Account) err
 		return err
 	}
 	if err == nil && found.state == wechat.SwitchUnknown {
-		return &api.Problem{Slug: "bad-upstream-answer", Detail: "WeChat did not say whether the switch is open"}
+		return fault.New(fault.BadUpstreamAnswer, "WeChat did not say whether the switch is open")
 	}
 	return err
 }
@@ -101,10 +110,10 @@ func (r recorder) record(ctx context.Context, account state.Account, change func
 
 // report logs why the state of an account's switch wasn't learnt.
 func (r recorder) report(ctx context.Context, appID string, err error) {
-	problem := api.ProblemOf(err, r.check.now())
+	kind := fault.Of(err, r.check.now()).Kind
 	level := slog.LevelWarn
-	if problem.Slug == "not-granted" || problem.Slug == "unknown-account" {
+	if kind == fault.NotGranted || kind == fault.UnknownAccount {
 		level = slog.LevelInfo
 	}
-	r.log.Log(ctx, level, "no state of a draft switch", "appid", appID, "problem", problem.Slug, "error", err.Error())
+	r.log.Log(ctx, level, "no state of a draft switch", "appid", appID, "problem", kind, "error", err.Error())
 }

@@ -14,9 +14,9 @@ import (
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/listing"
 	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/plainjson"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
@@ -36,41 +36,39 @@ type timing struct {
 	noteTimeout  time.Duration // for the history to take a promotion, which holds up the answer
 }
 
-func newHandler(parts bootstrap.Parts, timing timing) handler {
+func newHandler(parts bootstrap.Deps, timing timing) handler {
 	library := library{parts.WeChat, parts.Tokens(parts.Secrets), timing.pollInterval, parts.Log}
 	table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), parts.Settings.StateTable, parts.Now)
 	history := table.Drafts(parts.Settings.HistoryRetention)
 	return handler{lib: library, promotions: newPromotions(library, history, timing), log: parts.Log, now: parts.Now}
 }
 
-func (h handler) triggers() trigger.Triggers {
+func (h handler) router() trigger.Router {
 	routes := api.Routes{
 		{Method: "POST", Path: "/drafts/latest/template", Handle: h.promoteLatest},
 		{Method: "POST", Path: "/drafts/{draft_id}/template", Handle: h.promoteOne},
 		{Method: "GET", Path: "/templates", Handle: h.list},
 		{Method: "DELETE", Path: "/templates/{template_id}", Handle: h.delete},
 	}
-	return trigger.Triggers{
-		HTTP: func(ctx context.Context, event json.RawMessage) (any, error) {
-			return routes.Serve(ctx, h.log.Logger, event)
-		},
+	return trigger.Router{
+		HTTP: func(ctx context.Context, event []byte) []byte { return routes.Serve(ctx, h.log.Logger, event) },
 	}
 }
 
 // promoteOne answers POST /drafts/{draft_id}/template.
-func (h handler) promoteOne(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h handler) promoteOne(ctx context.Context, r *api.Request) (*api.Response, error) {
 	id, err := r.Number("draft_id")
 	if err != nil {
 		return nil, err
 	}
 	if len(r.Query) > 0 { // a template_type here would be overlooked
-		return nil, api.InvalidRequest("this route takes no query parameters; template_type stands in the body")
+		return nil, fault.Invalid("this route takes no query parameters; template_type stands in the body")
 	}
 	return h.promote(ctx, r, byID(id))
 }
 
 // promoteLatest answers POST /drafts/latest/template.
-func (h handler) promoteLatest(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h handler) promoteLatest(ctx context.Context, r *api.Request) (*api.Response, error) {
 	var appID string
 	var version *string
 	err := api.ReadQuery(r.Query, map[string]func(string) error{
@@ -81,12 +79,12 @@ func (h handler) promoteLatest(ctx context.Context, r *api.Request) (*api.Answer
 		return nil, err
 	}
 	if appID == "" {
-		return nil, api.InvalidRequest("the query parameter source_miniprogram_appid has to say whose newest draft it is to be; user_version may stand beside it")
+		return nil, fault.Invalid("the query parameter source_miniprogram_appid has to say whose newest draft it is to be; user_version may stand beside it")
 	}
 	return h.promote(ctx, r, newest(appID, version))
 }
 
-func (h handler) promote(ctx context.Context, r *api.Request, selected selector) (*api.Answer, error) {
+func (h handler) promote(ctx context.Context, r *api.Request, selected selector) (*api.Response, error) {
 	templateType, err := wantedType(r)
 	if err != nil {
 		return nil, err
@@ -95,13 +93,14 @@ func (h handler) promote(ctx context.Context, r *api.Request, selected selector)
 	if err != nil {
 		return nil, err
 	}
-	if !isNew {
-		return &api.Answer{Body: template}, nil
+	body, err := api.JSON(template)
+	if err != nil || !isNew {
+		return &api.Response{Body: body}, err
 	}
-	return &api.Answer{
+	return &api.Response{
 		Status: http.StatusCreated,
 		Header: map[string]string{"Location": fmt.Sprintf("/templates/%d", template.TemplateID)},
-		Body:   template,
+		Body:   body,
 	}, nil
 }
 
@@ -112,7 +111,7 @@ func wantedType(r *api.Request) (int64, error) {
 	err := r.DecodeBody(&body)
 	wanted, typeErr := readType(string(body[key]))
 	if err != nil || typeErr != nil || len(body) != 1 {
-		return 0, api.InvalidRequest(`the body can't be used: it may be empty, or {"template_type": 0} or {"template_type": 1}`)
+		return 0, fault.Invalid(`the body can't be used: it may be empty, or {"template_type": 0} or {"template_type": 1}`)
 	}
 	return wanted, nil
 }
@@ -126,7 +125,7 @@ func readType(v string) (int64, error) {
 }
 
 // list answers GET /templates.
-func (h handler) list(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h handler) list(ctx context.Context, r *api.Request) (*api.Response, error) {
 	var wanted *int64
 	query, err := listing.Parse(r.Query, map[string]func(string) error{
 		"template_type": func(v string) error {
@@ -151,24 +150,25 @@ func (h handler) list(ctx context.Context, r *api.Request) (*api.Answer, error) 
 		}
 	}
 	templates := listing.Select(query, ofType, func(t wechat.Template) (wechat.Upload, int64) { return t.Upload, t.TemplateID })
-	encoded, err := plainjson.Marshal(templates)
+	encoded, err := api.Encode(templates)
 	if err != nil {
-		return nil, fmt.Errorf("encode the templates: %w", err)
+		return nil, err
 	}
-	return &api.Answer{
-		Body: struct {
-			Templates json.RawMessage `json:"templates"`
-			Count     int             `json:"count"`
-			Size      int             `json:"size"`
-			Limit     int             `json:"limit"`
-			FetchedAt time.Time       `json:"fetched_at"`
-		}{encoded, len(templates), len(all), wechat.TemplateLimit, at.UTC().Truncate(time.Second)},
-		Cache: &api.Cache{Content: fmt.Appendf(nil, "%d\n%s", len(all), encoded)},
-	}, nil
+	body, err := api.Encode(struct {
+		Templates json.RawMessage `json:"templates"`
+		Count     int             `json:"count"`
+		Size      int             `json:"size"`
+		Limit     int             `json:"limit"`
+		FetchedAt time.Time       `json:"fetched_at"`
+	}{encoded, len(templates), len(all), wechat.TemplateLimit, at.UTC().Truncate(time.Second)})
+	if err != nil {
+		return nil, err
+	}
+	return &api.Response{Body: api.Tagged(r, body, fmt.Appendf(nil, "%d\n%s", len(all), encoded)), Cache: &api.Cache{}}, nil
 }
 
 // delete answers DELETE /templates/{template_id}. Each attempt leaves one audit line.
-func (h handler) delete(ctx context.Context, r *api.Request) (*api.Answer, error) {
+func (h handler) delete(ctx context.Context, r *api.Request) (*api.Response, error) {
 	id, err := r.Number("template_id")
 	if err != nil {
 		return nil, err
@@ -176,13 +176,13 @@ func (h handler) delete(ctx context.Context, r *api.Request) (*api.Answer, error
 	err = h.remove(ctx, id)
 	outcome := "deleted"
 	if err != nil {
-		outcome = api.ProblemOf(err, h.now()).Slug
+		outcome = string(fault.Of(err, h.now()).Kind)
 	}
 	r.Audit(ctx, h.log, "template-delete", outcome, slog.Int64("template_id", id))
 	if err != nil {
 		return nil, err
 	}
-	return &api.Answer{Status: http.StatusNoContent}, nil
+	return &api.Response{Status: http.StatusNoContent}, nil
 }
 
 // remove deletes a template. Where the answer was lost, the library says whether it is gone.
@@ -200,7 +200,7 @@ func (h handler) remove(ctx context.Context, id int64) error {
 	if h.lib.poll(ctx, isGone) {
 		return nil
 	}
-	return &api.Problem{Slug: "wechat-timeout",
-		Detail: "the answer to the deletion was lost, and the library could not be seen without the template; the deletion was not repeated",
-		Action: "List the templates in a minute; if it is still there, delete it again."}
+	return fault.New(fault.WeChatTimeout,
+		"the answer to the deletion was lost, and the library could not be seen without the template; the deletion was not repeated").
+		WithAction("List the templates in a minute; if it is still there, delete it again.")
 }

@@ -31,7 +31,7 @@ func start(t *testing.T, options ...wechattest.Option) (*functiontest.World, *fu
 var quickly = timing{pollInterval: time.Millisecond, additionTime: 500 * time.Millisecond, noteTimeout: 2 * time.Second}
 
 // quick wires the function as it is, but for its timing.
-func quick(parts bootstrap.Parts) trigger.Triggers { return newHandler(parts, quickly).triggers() }
+func quick(parts bootstrap.Deps) trigger.Router { return newHandler(parts, quickly).router() }
 
 // wantProblem checks an answer's status and slug, and returns its body.
 func wantProblem(t *testing.T, got functiontest.Response, status int, slug string) map[string]any {

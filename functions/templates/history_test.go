@@ -81,10 +81,10 @@ func TestPromotionsThatCannotBeNoted(t *testing.T) {
 			world := functiontest.New(t)
 			world.StoreComponentToken()
 			world.AWS.Fail(noteCall, fault.Sticky())
-			function := world.Start(func(parts bootstrap.Parts) trigger.Triggers {
+			function := world.Start(func(parts bootstrap.Deps) trigger.Router {
 				timing := quickly
 				timing.noteTimeout = 100 * time.Millisecond
-				return newHandler(parts, timing).triggers()
+				return newHandler(parts, timing).router()
 			})
 			made := wantTemplate(t, function.HTTP(t.Context(), "POST", "/drafts/4/template", ""), 201)
 			if given := only(t, world.WeChat, "11"); made.ID != given.TemplateID || noted(world) != nil {

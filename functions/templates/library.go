@@ -31,7 +31,11 @@ func (l library) drafts(ctx context.Context) ([]wechat.Draft, error) {
 
 // templates are all that the library holds now.
 func (l library) templates(ctx context.Context) ([]wechat.Template, error) {
-	return token.Call(ctx, l.tokens, token.Component, l.client.TemplateList)
+	list, err := token.Call(ctx, l.tokens, token.Component, l.client.TemplateList)
+	for _, u := range list.Unreadable {
+		l.log.WarnContext(ctx, "a part of the template list can't be read", "what", u.String())
+	}
+	return list.Templates, err
 }
 
 func (l library) add(ctx context.Context, draftID, templateType int64) error {

@@ -10,8 +10,8 @@ import (
 
 func main() { bootstrap.Run(wire) }
 
-func wire(parts bootstrap.Parts) trigger.Triggers {
+func wire(parts bootstrap.Deps) trigger.Router {
 	return newHandler(parts, timing{
 		pollInterval: 300 * time.Millisecond, additionTime: 5 * time.Second, noteTimeout: 2 * time.Second,
-	}).triggers()
+	}).router()
 }

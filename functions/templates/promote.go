@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -24,7 +25,7 @@ func newPromotions(l library, history state.Drafts, timing timing) *promotions {
 	return &promotions{l, history, timing, make(chan struct{}, 1)}
 }
 
-// selector selects a draft from the box. Its error is a [*api.Problem].
+// selector selects a draft from the box. Its error is a [*fault.Error].
 type selector func(box []wechat.Draft) (wechat.Draft, error)
 
 // promote puts the selected draft into the library, unless it is there already, and returns its template. It sends at most
@@ -74,9 +75,8 @@ func (p *promotions) promote(ctx context.Context, selected selector, templateTyp
 	if lost {
 		became = "the answer to the addition was lost"
 	}
-	return t, false, &api.Problem{Slug: "wechat-timeout",
-		Detail: became + ", and its template could not be seen in the library; the addition was not repeated",
-		Action: "List the templates in a minute; if it still isn't there, promote the draft again."}
+	return t, false, fault.New(fault.WeChatTimeout, became+", and its template could not be seen in the library; the addition was not repeated").
+		WithAction("List the templates in a minute; if it still isn't there, promote the draft again.")
 }
 
 // note records the promotion in the history. A failure is logged: the template is there whatever the history says.
@@ -90,8 +90,7 @@ func (p *promotions) note(ctx context.Context, draft wechat.Draft, t wechat.Temp
 }
 
 func nothingSent() error {
-	return &api.Problem{Slug: "wechat-timeout",
-		Detail: "too little time is left to add the draft and see what came of it, so nothing was sent to add it"}
+	return fault.New(fault.WeChatTimeout, "too little time is left to add the draft and see what came of it, so nothing was sent to add it")
 }
 
 // refused makes a problem of WeChat's refusal to add a draft. size is the library's before.
@@ -103,20 +102,17 @@ func (p *promotions) refused(ctx context.Context, err error, draft wechat.Draft,
 		if now, err := p.lib.templates(ctx); err == nil { // somebody else may have filled it
 			size = len(now)
 		}
-		problem := explained(err, fmt.Sprintf("the template library is full: it holds %d templates, and its limit is %d",
-			size, wechat.TemplateLimit))
-		problem.Library = &api.Library{Size: size, Limit: wechat.TemplateLimit}
-		return problem
+		return &api.Problem{
+			Err: explained(err, fmt.Sprintf("the template library is full: it holds %d templates, and its limit is %d",
+				size, wechat.TemplateLimit)),
+			Members: map[string]any{"size": size, "limit": wechat.TemplateLimit},
+		}
 	}
 	return err
 }
 
-// explained is the problem of WeChat's refusal in the words of the one who asked.
-func explained(err error, detail string) *api.Problem {
-	problem := api.ProblemOf(err, time.Now())
-	problem.Detail = detail
-	return problem
-}
+// explained is WeChat's refusal in the words of the one who asked.
+func explained(err error, detail string) error { return fault.Explain(err, time.Now(), detail) }
 
 // byID selects the draft with this id.
 func byID(id int64) selector {
@@ -126,7 +122,7 @@ func byID(id int64) selector {
 				return d, nil
 			}
 		}
-		return wechat.Draft{}, api.NotFound(noSuchDraft(id))
+		return wechat.Draft{}, fault.New(fault.NotFound, noSuchDraft(id))
 	}
 }
 
@@ -147,7 +143,7 @@ func newest(appID string, version *string) selector {
 			}
 		}
 		if found == nil {
-			return wechat.Draft{}, api.NotFound("there is no such draft of this mini program; a newer upload may have replaced it")
+			return wechat.Draft{}, fault.New(fault.NotFound, "there is no such draft of this mini program; a newer upload may have replaced it")
 		}
 		return *found, nil
 	}

@@ -573,7 +573,7 @@ func TestBrokenReads(t *testing.T) {
 		"neither":  {wechattest.Raw("{}"), "502 bad-upstream-answer", time.Minute},
 		"no ids": {wechattest.Raw(`{"draft_list":[{"create_time":1}],"template_list":[{"create_time":1}]}`),
 			"502 bad-upstream-answer", time.Minute},
-		"no list":    {wechattest.Raw(`{"draft_list":{},"template_list":"none"}`), "502 bad-upstream-answer", time.Minute},
+		"no list":    {wechattest.Raw(`{"draft_list":"none","template_list":"none"}`), "502 bad-upstream-answer", time.Minute},
 		"redirected": {wechattest.Redirect("https://example.com/"), "502 bad-upstream-answer", time.Minute},
 		"cut short":  {wechattest.CutShort(), "502 bad-upstream-answer", time.Minute},
 		"huge":       {wechattest.Huge(), "502 bad-upstream-answer", time.Minute},

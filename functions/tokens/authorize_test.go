@@ -19,7 +19,7 @@ import (
 const newcomer = "wx00000000newcomer"
 
 // authorize hands messages to the function as a queue would, and returns the ids of those that come again.
-func (s *scene) authorize(bodies ...string) (again []string) {
+func (s *fixture) authorize(bodies ...string) (again []string) {
 	s.t.Helper()
 	raw, err := s.tokens.Invoke(s.t.Context(), batch(bodies...))
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *scene) authorize(bodies ...string) (again []string) {
 }
 
 // receive puts a message into a queue and takes it out, as Lambda does, and returns its receipt handle.
-func (s *scene) receive(url, body string) string {
+func (s *fixture) receive(url, body string) string {
 	s.t.Helper()
 	server := httptest.NewServer(s.AWS)
 	defer server.Close()
@@ -54,14 +54,14 @@ func (s *scene) receive(url, body string) string {
 }
 
 // now is the create_time of a push that comes now.
-func (s *scene) now() int64 { return s.Clock.Now().Unix() }
+func (s *fixture) now() int64 { return s.Clock.Now().Unix() }
 
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.give(component)
-		// It is told once the tokens are stored, and the account's item says so.
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issue(component)
+		// It is published once the tokens are stored, and the account's item says so.
 		s.AWS.OnEvent(func(awstest.Event) {
 			if text, _ := s.text(newcomer); text == "" || s.Account(newcomer)["status"] != "authorized" {
 				t.Error("the event came first")
@@ -71,65 +71,65 @@ func TestAuthorization(t *testing.T) {
 		if again := s.authorize(authorization(newcomer, s.WeChat.NewCode(newcomer), at)); again != nil {
 			t.Errorf("again: %v", again)
 		}
-		s.alive(newcomer)
+		s.checkNewest(newcomer)
 		want := map[string]any{"appid": newcomer, "kind": "official-account", "name": newcomer, "status": "authorized",
 			"status_at": json.Number(fmt.Sprint(at)), "draft_switch": "unknown"}
 		if diff := cmp.Diff(want, s.Account(newcomer)); diff != "" {
 			t.Errorf("item (-want +got):\n%s", diff)
 		}
-		s.wantsEvents("Account Authorized " + newcomer + " 0")
-		s.refreshes(0, 2, 0)
+		s.checkEvents("Account Authorized " + newcomer + " 0")
+		s.checkRefresh(0, 2, 0)
 
 		s.Clock.Forward(time.Minute) // updateauthorized: over what is there
 		s.authorize(authorization(newcomer, s.WeChat.NewCode(newcomer), s.now()))
-		s.alive(newcomer)
-		s.wantsEvents("Account Authorized " + newcomer + " 0")
+		s.checkNewest(newcomer)
+		s.checkEvents("Account Authorized " + newcomer + " 0")
 	})
 }
 
 // A code doesn't live until the next refresh-tokens.
 func TestAuthorizationFetchesTheComponentToken(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
 		if again := s.authorize(authorization(newcomer, s.WeChat.NewCode(newcomer), s.now())); again != nil {
 			t.Errorf("again: %v", again)
 		}
-		s.alive(component, newcomer)
-		s.wantsEvents("Account Authorized " + newcomer + " 0")
+		s.checkNewest(component, newcomer)
+		s.checkEvents("Account Authorized " + newcomer + " 0")
 	})
 }
 
 func TestAuthorizationAfterItEnded(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.giveAll()
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issueAll()
 		a, _ := s.WeChat.Account(closed)
 		a.Authorized, a.RefreshToken = false, ""
 		s.WeChat.AddAccount(a)
 		s.recordAccount(closed, "status", "unauthorized", "status_at", s.now(), "draft_switch", "open", "errcode", 61003, "team", "shop")
 		s.Clock.Forward(time.Minute)
 		s.authorize(authorization(closed, s.WeChat.NewCode(closed), s.now()))
-		s.alive(closed)
+		s.checkNewest(closed)
 		if r := s.Account(closed); r["status"] != "authorized" || r["draft_switch"] != "open" || r["team"] != "shop" {
 			t.Errorf("item %v", r)
 		}
-		s.nearEnd(15 * time.Minute)
-		s.refreshes(3, 1, 0)
-		s.alive(closed)
+		s.advanceTo(15 * time.Minute)
+		s.checkRefresh(3, 1, 0)
+		s.checkNewest(closed)
 	})
 }
 
-// What stands in the store and can't be read gives way.
+// A malformed record is replaced.
 func TestAuthorizationOverMalformedTokens(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.give(component)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issue(component)
 		s.put(closed, `{"access_token": "cut sho`)
 		s.authorize(authorization(closed, s.WeChat.NewCode(closed), s.now()))
-		s.alive(closed)
+		s.checkNewest(closed)
 	})
 }
 
@@ -138,14 +138,14 @@ func TestCodeThatWasUsedAlready(t *testing.T) {
 	for _, errcode := range []int{61009, 61010, 42003} {
 		t.Run(fmt.Sprint(errcode), func(t *testing.T) {
 			t.Parallel()
-			inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-				s := newScene(t)
-				s.give(component)
+			forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+				s := newFixture(t)
+				s.issue(component)
 				s.WeChat.Fail(wechattest.PathQueryAuth, wechattest.Refuse(errcode).Always())
 
 				// Stored tokens that are younger than the push are this authorisation's.
 				at := s.now() - 5
-				s.give(closed)
+				s.issue(closed)
 				_, version := s.text(closed)
 				if again := s.authorize(authorization(closed, "queryauthcode@@@used", at)); again != nil {
 					t.Errorf("again: %v", again)
@@ -153,25 +153,25 @@ func TestCodeThatWasUsedAlready(t *testing.T) {
 				if _, now := s.text(closed); now != version {
 					t.Error("younger tokens were replaced")
 				}
-				s.wantsEvents("Account Authorized " + closed + " 0")
+				s.checkEvents("Account Authorized " + closed + " 0")
 
 				// Older ones are not.
-				s.give(open, "refresh_token", "a-former-authorisations")
+				s.issue(open, "refresh_token", "a-former-authorisations")
 				s.Clock.Forward(time.Minute)
 				calls := s.WeChat.Calls(wechattest.PathAuthorizerToken)
 				s.authorize(authorization(open, "queryauthcode@@@used", s.now()))
-				s.alive(open)
+				s.checkNewest(open)
 				if n := s.WeChat.Calls(wechattest.PathAuthorizerToken) - calls; n != 1 {
 					t.Errorf("%d refreshes", n)
 				}
-				s.wantsEvents("Account Authorized " + open + " 0")
+				s.checkEvents("Account Authorized " + open + " 0")
 
 				// None are there.
 				a := wechattest.Account{AppID: newcomer, RefreshToken: "refreshtoken@@@newcomers", Authorized: true}
 				s.WeChat.AddAccount(a)
 				s.authorize(authorization(newcomer, "queryauthcode@@@used", s.now()))
-				s.alive(newcomer)
-				s.wantsEvents("Account Authorized " + newcomer + " 0")
+				s.checkNewest(newcomer)
+				s.checkEvents("Account Authorized " + newcomer + " 0")
 
 				// And WeChat's list has none.
 				const nobodys = "wx00000000nobodys1"
@@ -179,7 +179,7 @@ func TestCodeThatWasUsedAlready(t *testing.T) {
 				if again := s.authorize(authorization(nobodys, "queryauthcode@@@used", s.now())); again != nil {
 					t.Errorf("again: %v", again)
 				}
-				events := s.wantsEvents("Token Refresh Failed " + nobodys + " 0")
+				events := s.checkEvents("Token Refresh Failed " + nobodys + " 0")
 				if len(events) == 1 && !strings.Contains(events[0].Action, "authorise the platform again") {
 					t.Errorf("action %q", events[0].Action)
 				}
@@ -193,8 +193,8 @@ func TestCodeThatWasUsedAlready(t *testing.T) {
 
 func TestAuthorizationThatIsOutdated(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
 	s.recordAccount(newcomer, "status", "unauthorized", "status_at", s.now())
 	before := s.Account(newcomer)
 	if again := s.authorize(authorization(newcomer, s.WeChat.NewCode(newcomer), s.now()-1)); again != nil {
@@ -203,14 +203,14 @@ func TestAuthorizationThatIsOutdated(t *testing.T) {
 	if text, _ := s.text(newcomer); text != "" || !cmp.Equal(before, s.Account(newcomer)) || s.WeChat.Calls("") > 0 {
 		t.Error("an outdated push was acted on")
 	}
-	s.wantsEvents()
+	s.checkEvents()
 }
 
 // The account left while its code was exchanged.
 func TestAuthorizationThatIsOverBeforeItIsStored(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
 	s.AWS.Fail("secretsmanager:CreateSecret", awstest.Before(func() {
 		s.recordAccount(newcomer, "status", "unauthorized", "status_at", s.now()+1)
 	}))
@@ -218,17 +218,17 @@ func TestAuthorizationThatIsOverBeforeItIsStored(t *testing.T) {
 	if got := s.Account(newcomer)["status"]; got != "unauthorized" {
 		t.Errorf("status %v", got)
 	}
-	s.wantsEvents()
+	s.checkEvents()
 }
 
 func TestCodeOfAnotherAccount(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
 	if again := s.authorize(authorization(newcomer, s.WeChat.NewCode(closed), s.now())); again != nil {
 		t.Errorf("again: %v", again)
 	}
-	s.wantsEvents("Token Refresh Failed " + newcomer + " 0")
+	s.checkEvents("Token Refresh Failed " + newcomer + " 0")
 	if text, _ := s.text(newcomer); text != "" || s.Account(newcomer) != nil {
 		t.Error("another account's tokens were stored")
 	}
@@ -236,40 +236,40 @@ func TestCodeOfAnotherAccount(t *testing.T) {
 
 func TestAuthorizationsWorthARepeat(t *testing.T) {
 	t.Parallel()
-	refuse := func(errcode int) func(*scene) {
-		return func(s *scene) { s.WeChat.Fail(wechattest.PathQueryAuth, wechattest.Refuse(errcode).Always()) }
+	refuse := func(errcode int) func(*fixture) {
+		return func(s *fixture) { s.WeChat.Fail(wechattest.PathQueryAuth, wechattest.Refuse(errcode).Always()) }
 	}
 	for _, test := range []struct {
 		name    string
-		prepare func(s *scene)
+		prepare func(s *fixture)
 		after   time.Duration // 0: not again
 	}{
-		{"no component token yet", func(s *scene) {
+		{"no component token yet", func(s *fixture) {
 			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Refuse("ResourceNotFoundException", 400).On("wechat/draftbox/component-token").Sticky())
 		}, 30 * time.Second},
-		{"component token expired", func(s *scene) { s.WeChat.ExpireTokens() }, 30 * time.Second},
+		{"component token expired", func(s *fixture) { s.WeChat.ExpireTokens() }, 30 * time.Second},
 		{"busy", refuse(-1), 30 * time.Second},
 		{"not in the whitelist", refuse(61004), 30 * time.Second},
 		{"quota of the minute", refuse(45011), time.Minute},
 		{"quota of the day", refuse(45009), 30 * time.Second},
-		{"cut off", func(s *scene) { s.WeChat.Fail("", wechattest.Reset().Always()) }, 30 * time.Second},
-		{"no JSON", func(s *scene) { s.WeChat.Fail("", wechattest.Raw("<html>").Always()) }, 30 * time.Second},
-		{"AWS denies the write", func(s *scene) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Deny().Sticky()) }, 30 * time.Second},
-		{"the account can't be read", func(s *scene) { s.AWS.Fail("dynamodb:GetItem", awstest.Deny().Sticky().On(accountAt(newcomer))) }, 30 * time.Second},
-		{"the account can't be written", func(s *scene) { s.AWS.Fail("dynamodb:UpdateItem", awstest.Deny().Sticky().On(accountAt(newcomer))) }, 30 * time.Second},
-		{"AWS takes no event", func(s *scene) { s.AWS.Fail("events:PutEvents", awstest.Deny().Sticky()) }, 30 * time.Second},
-		{"platform's secret is malformed", func(s *scene) { s.platform("component_appid", "") }, 30 * time.Second},
+		{"cut off", func(s *fixture) { s.WeChat.Fail("", wechattest.Reset().Always()) }, 30 * time.Second},
+		{"no JSON", func(s *fixture) { s.WeChat.Fail("", wechattest.Raw("<html>").Always()) }, 30 * time.Second},
+		{"AWS denies the write", func(s *fixture) { s.AWS.Fail("secretsmanager:CreateSecret", awstest.Deny().Sticky()) }, 30 * time.Second},
+		{"the account can't be read", func(s *fixture) { s.AWS.Fail("dynamodb:GetItem", awstest.Deny().Sticky().On(accountAt(newcomer))) }, 30 * time.Second},
+		{"the account can't be written", func(s *fixture) { s.AWS.Fail("dynamodb:UpdateItem", awstest.Deny().Sticky().On(accountAt(newcomer))) }, 30 * time.Second},
+		{"AWS takes no event", func(s *fixture) { s.AWS.Fail("events:PutEvents", awstest.Deny().Sticky()) }, 30 * time.Second},
+		{"platform's secret is malformed", func(s *fixture) { s.platform("component_appid", "") }, 30 * time.Second},
 		{"the account did not grant it", refuse(48001), 0},
 		{"its authorisation ended", refuse(61003), 0},
 		{"a mistake of ours", refuse(61020), 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, "secretsmanager")
+			s := newFixture(t, "secretsmanager")
 			url := s.AWS.CreateQueue("authorizations", awstest.VisibilityTimeout(30*time.Minute))
 			s.Env["AUTHORIZATION_QUEUE_URL"] = url
 			s.tokens = s.Start(wire)
-			s.give(component)
+			s.issue(component)
 			body := authorization(newcomer, s.WeChat.NewCode(newcomer), s.now())
 			test.prepare(s)
 			receipt := s.receive(url, body)
@@ -297,16 +297,16 @@ func TestAuthorizationsWorthARepeat(t *testing.T) {
 			if n := len(s.AWS.Events()); test.name != "component token expired" && n > 0 {
 				t.Errorf("%d events before the end", n)
 			}
-			// Then it works.
+			// Then it writers.
 			s.AWS.Heal("")
 			s.WeChat.Heal("")
 			s.StorePlatform()
-			s.give(component)
+			s.issue(component)
 			s.tokens = s.Start(wire)
 			if again := s.authorize(body); again != nil {
 				t.Errorf("again: %v", again)
 			}
-			s.alive(newcomer)
+			s.checkNewest(newcomer)
 			if events := s.AWS.Events(); events[len(events)-1].DetailType != "Account Authorized" {
 				t.Errorf("events %v", events)
 			}
@@ -316,8 +316,8 @@ func TestAuthorizationsWorthARepeat(t *testing.T) {
 
 func TestMessagesThatAreNoAuthorizations(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
 	code := s.WeChat.NewCode(newcomer)
 	for _, bad := range []string{"", "[]", `{"task":"authorize"}`, authorization("wx1", code, 1), authorization(newcomer, "", 1),
 		strings.Replace(authorization(newcomer, code, 1), "authorize", "check-switch", 1), authorization(newcomer, code, 1)[1:]} {
@@ -328,5 +328,5 @@ func TestMessagesThatAreNoAuthorizations(t *testing.T) {
 	if s.WeChat.Calls("") > 0 {
 		t.Error("WeChat was called")
 	}
-	s.wantsEvents()
+	s.checkEvents()
 }

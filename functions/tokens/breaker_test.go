@@ -114,26 +114,26 @@ func TestRefreshOfManyThatFail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, "dynamodb")
-			s.give(own)
-			s.giveMany(accounts)
-			s.nearEnd(4 * time.Minute)
-			s.give(component)
+			s := newFixture(t, "dynamodb")
+			s.issue(own)
+			s.issueMany(accounts)
+			s.advanceTo(4 * time.Minute)
+			s.issue(component)
 			s.WeChat.Fail(wechattest.PathAuthorizerToken, c.fault.Always())
 			failed, calls := accounts, accounts
 			if c.platform {
 				failed, calls = 1, cautiousParallel+breakerThreshold-1
 			}
-			got := s.refreshes(1, 1, failed)
+			got := s.checkRefresh(1, 1, failed)
 			if f := got.Failures[0]; f.Errcode != c.errcode || c.platform != (f.AppID == "") || f.Action == "" {
 				t.Errorf("failure %+v", f)
 			}
 			if n := s.WeChat.Calls(wechattest.PathAuthorizerToken); n > 3*calls { // busy ones are repeated
 				t.Errorf("%d authorizers were tried", n)
 			}
-			s.alive(own)
+			s.checkNewest(own)
 			s.WeChat.Heal("")
-			s.refreshes(accounts, 2, 0) // it opens for one run only
+			s.checkRefresh(accounts, 2, 0) // it opens for one run only
 		})
 	}
 }

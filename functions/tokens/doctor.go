@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/push"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/state"
@@ -37,7 +37,7 @@ type check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail"`
-	Action string `json:"action"` // empty where all is well
+	Action string `json:"action"` // empty where nothing is wrong
 }
 
 func (d *diagnosis) pass(name, detail string, args ...any) {
@@ -49,9 +49,9 @@ func (d *diagnosis) fail(name, detail, action string) {
 	d.Checks = append(d.Checks, check{name, false, detail, action})
 }
 
-// failed is an ill check because of an error, which knows by itself who does what.
+// failed adds a check that failed with an error, which says who does what.
 func (d *diagnosis) failed(name string, err error, now time.Time) {
-	d.fail(name, err.Error(), api.ProblemOf(err, now).Advice())
+	d.fail(name, err.Error(), fault.Of(err, now).Action)
 }
 
 // The names of the checks.
@@ -153,7 +153,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 	quota, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access)
 	var refusal *wechat.Error
 	known := errors.As(err, &refusal)
-	advice := api.ProblemOf(err, h.renewer.Now()).Advice()
+	advice := fault.Of(err, h.renewer.Now()).Action
 	unlisted := known && refusal.Known().Class == wechat.Whitelist
 	switch {
 	case err == nil:
@@ -170,7 +170,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 		d.fail(checkQuota, "not known: "+err.Error(), advice)
 	case quota.Left <= 0:
 		d.fail(checkQuota, fmt.Sprintf("used up: %d of %d today", quota.Used, quota.Limit),
-			api.ProblemOf(&wechat.Error{Code: 45009}, h.renewer.Now()).Advice())
+			fault.Of(&wechat.Error{Code: 45009}, h.renewer.Now()).Action)
 	default:
 		d.pass(checkQuota, "%d used, %d left of %d today", quota.Used, quota.Left, quota.Limit)
 	}

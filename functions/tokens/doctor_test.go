@@ -11,8 +11,8 @@ import (
 	"wechat-draftbox/pkg/wechattest"
 )
 
-// ask runs the doctor.
-func (s *scene) ask() diagnosis {
+// diagnose runs the doctor.
+func (s *fixture) diagnose() diagnosis {
 	s.t.Helper()
 	got, err := s.tokens.Invoke(s.t.Context(), map[string]string{"task": "doctor"})
 	if err != nil {
@@ -38,10 +38,10 @@ func (d diagnosis) check(t *testing.T, name string) check {
 
 func TestDoctorOfAHealthyBundle(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.giveAll()
+	s := newFixture(t, "secretsmanager")
+	s.issueAll()
 	writes := s.writes()
-	d := s.ask()
+	d := s.diagnose()
 	if !d.OK || d.Task != "doctor" || len(d.Checks) != 9 {
 		t.Errorf("got %+v", d)
 	}
@@ -65,56 +65,56 @@ func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {
 		name   string
-		plant  func(*scene)
+		plant  func(*fixture)
 		check  string
-		detail string // stands in the check's detail
-		who    string // stands in its action
+		detail string // a part of the check's detail
+		who    string // a part of its action
 	}{
-		{"platform secret missing", func(s *scene) {
+		{"platform secret missing", func(s *fixture) {
 			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Refuse("ResourceNotFoundException", 400).On("wechat/draftbox/platform").Sticky())
 		}, checkPlatform, "ResourceNotFoundException", "operator: create wechat/draftbox/platform"},
-		{"platform secret without app secret", func(s *scene) { s.platform("component_appsecret", "") },
+		{"platform secret without app secret", func(s *fixture) { s.platform("component_appsecret", "") },
 			checkPlatform, "no component_appsecret", "operator: correct what stands in wechat/draftbox/platform"},
-		{"AES key too short", func(s *scene) { s.platform("encoding_aes_key", "short") },
+		{"AES key too short", func(s *fixture) { s.platform("encoding_aes_key", "short") },
 			checkPlatform, "AES", "operator: copy the value anew"},
-		{"secrets may not be read", func(s *scene) {
+		{"secrets may not be read", func(s *fixture) {
 			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Deny().On("wechat/draftbox/platform").Sticky())
 		}, checkPlatform, "AccessDenied", "operator: let the function's role use"},
-		{"no ticket", func(s *scene) { s.removeTicket() }, checkTicket, "no component_verify_ticket", "platform's operator: check that the callback URL"},
-		{"ticket late", func(s *scene) { s.Clock.Forward(40 * time.Minute) }, checkTicket, "is 40m", "platform's operator: check that the callback URL"},
-		{"ticket dead", func(s *scene) { s.Clock.Forward(13 * time.Hour) }, checkTicket, "12 hours", "platform's operator: check that the callback URL"},
-		{"component token malformed", func(s *scene) { s.put(component, `{"access_token": `) }, checkComponent, "malformed", "operator: correct what stands"},
-		{"component token expired", func(s *scene) { s.Clock.Forward(2 * time.Hour); s.ticket() }, checkComponent, "expired at", "operator: run the task refresh-tokens"},
-		{"component token superseded", func(s *scene) {
+		{"no ticket", func(s *fixture) { s.removeTicket() }, checkTicket, "no component_verify_ticket", "platform's operator: check that the callback URL"},
+		{"ticket late", func(s *fixture) { s.Clock.Forward(40 * time.Minute) }, checkTicket, "is 40m", "platform's operator: check that the callback URL"},
+		{"ticket dead", func(s *fixture) { s.Clock.Forward(13 * time.Hour) }, checkTicket, "12 hours", "platform's operator: check that the callback URL"},
+		{"component token malformed", func(s *fixture) { s.put(component, `{"access_token": `) }, checkComponent, "malformed", "operator: correct what stands"},
+		{"component token expired", func(s *fixture) { s.Clock.Forward(2 * time.Hour); s.ticket() }, checkComponent, "expired at", "operator: run the task refresh-tokens"},
+		{"component token superseded", func(s *fixture) {
 			s.WeChat.KickToken(component)
 			s.Clock.Forward(6 * time.Minute)
 		}, checkAccepted, "40001", "Who acts: the bundle"},
-		{"not whitelisted", func(s *scene) { s.WeChat.RefuseAddress("198.51.100.154") }, checkWhitelist, "198.51.100.154", "Who acts: the platform's operator"},
-		{"quota used up", func(s *scene) {
+		{"not whitelisted", func(s *fixture) { s.WeChat.RefuseAddress("198.51.100.154") }, checkWhitelist, "198.51.100.154", "Who acts: the platform's operator"},
+		{"quota used up", func(s *fixture) {
 			s.WeChat.Fail(wechattest.PathQuota, wechattest.Raw(`{"errcode":0,"quota":{"daily_limit":1000,"used":1000,"remain":0}}`))
 		}, checkQuota, "1000 of 1000", "Who acts: the platform's operator"},
-		{"WeChat unreachable", func(s *scene) { s.WeChat.Fail(wechattest.PathQuota, wechattest.Drop().Always()) },
+		{"WeChat unreachable", func(s *fixture) { s.WeChat.Fail(wechattest.PathQuota, wechattest.Drop().Always()) },
 			checkAccepted, "the connection broke", "operator: check the functions' way to the internet"},
-		{"an account's token expired", func(s *scene) { s.give(closed, "expires_at", "2020-01-01T00:00:00Z") },
+		{"an account's token expired", func(s *fixture) { s.issue(closed, "expires_at", "2020-01-01T00:00:00Z") },
 			checkAccounts, "1 with faults (" + closed + ": expired", "operator: run the task refresh-tokens"},
-		{"an account's secret malformed", func(s *scene) { s.put(closed, `{"`) }, checkAccounts, closed, "operator: correct"},
-		{"state table missing", func(s *scene) { s.Env["STATE_TABLE"] = "missing"; s.tokens = s.Start(wire) },
+		{"an account's secret malformed", func(s *fixture) { s.put(closed, `{"`) }, checkAccounts, closed, "operator: correct"},
+		{"state table missing", func(s *fixture) { s.Env["STATE_TABLE"] = "missing"; s.tokens = s.Start(wire) },
 			checkStateTable, "missing", "operator"},
-		{"state table missing, so the accounts' states are", func(s *scene) { s.Env["STATE_TABLE"] = "missing"; s.tokens = s.Start(wire) },
+		{"state table missing, so the accounts' states are", func(s *fixture) { s.Env["STATE_TABLE"] = "missing"; s.tokens = s.Start(wire) },
 			checkAccounts, "ResourceNotFoundException", ""},
-		{"token table missing", func(s *scene) { s.Env["TOKEN_TABLE"] = "missing"; s.tokens = s.Start(wire) },
+		{"token table missing", func(s *fixture) { s.Env["TOKEN_TABLE"] = "missing"; s.tokens = s.Start(wire) },
 			checkTokenTable, "missing", "operator"},
-		{"tables may not be described", func(s *scene) { s.AWS.Fail("dynamodb:DescribeTable", awstest.Deny().Sticky()) },
+		{"tables may not be described", func(s *fixture) { s.AWS.Fail("dynamodb:DescribeTable", awstest.Deny().Sticky()) },
 			checkTokenTable, "AccessDenied", "operator: let the function's role use"},
-		{"nothing to renew an account with", func(s *scene) { s.give(closed, "refresh_token", "") },
+		{"nothing to renew an account with", func(s *fixture) { s.issue(closed, "refresh_token", "") },
 			checkAccounts, "nothing is stored to renew it with", "operator: run the task import-accounts"},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, "secretsmanager")
-			s.giveAll()
+			s := newFixture(t, "secretsmanager")
+			s.issueAll()
 			fault.plant(s)
-			d := s.ask()
+			d := s.diagnose()
 			c := d.check(t, fault.check)
 			if d.OK || c.OK || !strings.Contains(c.Detail, fault.detail) || !strings.Contains(c.Action, fault.who) {
 				t.Errorf("ok %v, %+v", d.OK, c)
@@ -128,12 +128,12 @@ func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
 
 func TestDoctorNamesTenAccountsAtMost(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "dynamodb")
-	s.giveAll()
+	s := newFixture(t, "dynamodb")
+	s.issueAll()
 	for i := range 15 {
 		s.put(fmt.Sprintf("wx00000000000001%02d", i), `{"refresh_token": "r"}`)
 	}
-	c := s.ask().check(t, checkAccounts)
+	c := s.diagnose().check(t, checkAccounts)
 	if c.OK || strings.Count(c.Detail, "no access token was fetched yet") != 10 || !strings.HasPrefix(c.Detail, "18 accounts have tokens: 3 in order, 0 not authorized any more, 15 with faults") {
 		t.Errorf("got %+v", c)
 	}
@@ -141,13 +141,13 @@ func TestDoctorNamesTenAccountsAtMost(t *testing.T) {
 
 func TestDoctorWithATokenServerOfTheOperators(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
+	s := newFixture(t, "secretsmanager")
 	s.Env["MANAGE_TOKENS"], s.Env["EGRESS_IP"] = "false", "203.0.113.7"
 	s.tokens = s.Start(wire)
 	s.removeTicket()
-	s.give(component)
-	s.give(closed, "refresh_token", "")
-	d := s.ask()
+	s.issue(component)
+	s.issue(closed, "refresh_token", "")
+	d := s.diagnose()
 	if !d.OK || !strings.Contains(d.check(t, checkWhitelist).Detail, "203.0.113.7") {
 		t.Errorf("got %+v", d)
 	}

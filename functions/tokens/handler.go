@@ -26,7 +26,7 @@ type handler struct {
 	egressIP           string // for doctor
 }
 
-func newHandler(deps bootstrap.Parts) *handler {
+func newHandler(deps bootstrap.Deps) *handler {
 	return &handler{
 		renewer: renewal.New(deps),
 		queue:   queue.NewWorker(sqs.NewFromConfig(deps.AWS), deps.Settings.AuthorizationQueueURL, deps.Log.Logger),
@@ -40,8 +40,8 @@ func newHandler(deps bootstrap.Parts) *handler {
 
 func (h *handler) log() *slog.Logger { return h.renewer.Log }
 
-func (h *handler) triggers() trigger.Triggers {
-	return trigger.Triggers{
+func (h *handler) router() trigger.Router {
+	return trigger.Router{
 		Tasks: map[string]trigger.Task{
 			"refresh-tokens":      h.refreshAll,
 			"import-accounts":     h.importAccounts,

@@ -14,8 +14,8 @@ import (
 	"wechat-draftbox/pkg/wechattest"
 )
 
-// imports runs import-accounts and compares its result.
-func (s *scene) imports(accounts, added, updated, failed int) {
+// checkImport runs import-accounts and compares its result.
+func (s *fixture) checkImport(accounts, added, updated, failed int) {
 	s.t.Helper()
 	raw, err := s.tokens.Invoke(s.t.Context(), map[string]string{"task": "import-accounts"})
 	want := fmt.Sprintf(`{"task":"import-accounts","accounts":%d,"added":%d,"updated":%d,"failed":%d}`, accounts, added, updated, failed)
@@ -27,10 +27,10 @@ func (s *scene) imports(accounts, added, updated, failed int) {
 func TestImportSetsUpWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	const game, unexchanged = "wx00000000000game1", "wx00000unexchanged"
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
 		s.alone("")
-		s.give(component)
+		s.issue(component)
 		s.WeChat.AddAccount(wechattest.Account{AppID: game, Name: "Game", RefreshToken: "refreshtoken@@@game", Authorized: true, MiniProgram: true})
 		s.WeChat.AddAccount(wechattest.Account{AppID: unexchanged, Authorized: true})
 		var accounts []string
@@ -40,13 +40,13 @@ func TestImportSetsUpWhatIsMissing(t *testing.T) {
 			accounts = append(accounts, appID)
 		}
 		s.put(accounts[0], `{"access_token":"a token server's","expires_at":1,"note":"stays"}`) // no refresh token
-		s.give(accounts[1])
+		s.issue(accounts[1])
 		s.AWS.DeleteItem(functiontest.StateTable, "account", accounts[1]) // no item
-		s.give(accounts[2])
+		s.issue(accounts[2])
 		s.recordAccount(accounts[2], "status", "unauthorized", "status_at", 5)
 		left := s.Account(accounts[2])
 
-		s.imports(22, 18, 2, 1)
+		s.checkImport(22, 18, 2, 1)
 		want := map[string]any{"appid": game, "kind": "mini-program", "name": "Game", "status": "authorized", "draft_switch": "unknown"}
 		if diff := cmp.Diff(want, s.Account(game)); diff != "" {
 			t.Errorf("item of the mini program (-want +got):\n%s", diff)
@@ -66,12 +66,12 @@ func TestImportSetsUpWhatIsMissing(t *testing.T) {
 		}
 
 		writes, infos := s.writes(), s.WeChat.Calls(wechattest.PathAuthorizerInfo)
-		s.imports(22, 0, 0, 1)
+		s.checkImport(22, 0, 0, 1)
 		if writes, infos := s.writes()-writes, s.WeChat.Calls(wechattest.PathAuthorizerInfo)-infos; writes > 0 || infos > 0 {
 			t.Errorf("the second time: %d writes, %d kinds asked for", writes, infos)
 		}
-		s.refreshes(19, 2, 0)
-		s.alive(game, accounts[0], accounts[1], accounts[9], accounts[19])
+		s.checkRefresh(19, 2, 0)
+		s.checkNewest(game, accounts[0], accounts[1], accounts[9], accounts[19])
 	})
 }
 
@@ -82,46 +82,46 @@ func TestIgnoredMiniPrograms(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, store)
+			s := newFixture(t, store)
 			s.Env["MINI_PROGRAMS"] = "ignore"
 			s.tokens = s.Start(wire)
 			s.alone(closed)
-			s.give(component)
-			s.give(closed)
+			s.issue(component)
+			s.issue(closed)
 			for _, appID := range []string{known, unknown} {
 				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true, MiniProgram: true})
 			}
 			s.recordAccount(known, "kind", "mini-program")
-			s.imports(1, 0, 0, 0)
+			s.checkImport(1, 0, 0, 0)
 			for _, appID := range []string{known, unknown} {
 				if text, _ := s.text(appID); text != "" || s.Account(appID)["kind"] != "mini-program" {
 					t.Errorf("token stored %v, item %v", text != "", s.Account(appID))
 				}
 			}
 			// Tokens that are there are left alone, also where the kind has yet to be learnt.
-			s.give(known)
-			s.give(unknown)
+			s.issue(known)
+			s.issue(unknown)
 			s.AWS.DeleteItem(functiontest.StateTable, "account", unknown)
-			s.nearEnd(time.Minute)
-			s.refreshes(2, 0, 0)
-			s.alive(component, closed)
+			s.advanceTo(time.Minute)
+			s.checkRefresh(2, 0, 0)
+			s.checkNewest(component, closed)
 		})
 	}
 }
 
 func TestImportGoesOnAfterFailures(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
 	s.put(open, `{"access_token": "cut sho`)
 	s.AWS.Fail("secretsmanager:CreateSecret", awstest.Deny().On("wechat/draftbox/accounts/"+closed))
 	s.WeChat.Fail(wechattest.PathAuthorizerInfo, wechattest.Refuse(45009).Always()) // then it counts as an Official Account
-	s.imports(3, 1, 0, 2)
+	s.checkImport(3, 1, 0, 2)
 	if n := s.WeChat.Calls(wechattest.PathAuthorizerInfo); n > 3 {
 		t.Errorf("%d kinds were asked for after a refusal of all", n)
 	}
 	s.put(open, `{"access_token": "bare"}`)
-	s.imports(3, 1, 1, 0)
+	s.checkImport(3, 1, 1, 0)
 
 	s.WeChat.Fail(wechattest.PathAuthorizerList, wechattest.Refuse(61004))
 	if _, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "import-accounts"}); err == nil || !strings.Contains(err.Error(), "61004") {
@@ -132,15 +132,15 @@ func TestImportGoesOnAfterFailures(t *testing.T) {
 // It may be the first task ever: then the component token is fetched for it.
 func TestImportFetchesTheComponentToken(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.imports(3, 3, 0, 0)
-		s.alive(component)
-		s.give(component, "expires_at", "1")
-		s.imports(3, 0, 0, 0)
-		s.alive(component)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.checkImport(3, 3, 0, 0)
+		s.checkNewest(component)
+		s.issue(component, "expires_at", "1")
+		s.checkImport(3, 0, 0, 0)
+		s.checkNewest(component)
 		s.removeTicket()
-		s.give(component, "expires_at", "1")
+		s.issue(component, "expires_at", "1")
 		s.tokens = s.Start(wire) // which remembers no component token
 		_, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "import-accounts"})
 		if err == nil || !strings.Contains(err.Error(), "asked it to push tickets") {
@@ -149,8 +149,8 @@ func TestImportFetchesTheComponentToken(t *testing.T) {
 	})
 }
 
-// moves runs move-account-tokens and compares its result.
-func (s *scene) moves(to string, moved, present, failed int) {
+// checkMove runs move-account-tokens and compares its result.
+func (s *fixture) checkMove(to string, moved, present, failed int) {
 	s.t.Helper()
 	raw, err := s.tokens.Invoke(s.t.Context(), map[string]string{"task": "move-account-tokens", "to": to})
 	want := fmt.Sprintf(`{"task":"move-account-tokens","to":%q,"moved":%d,"present":%d,"failed":%d}`, to, moved, present, failed)
@@ -159,10 +159,10 @@ func (s *scene) moves(to string, moved, present, failed int) {
 	}
 }
 
-// in is the same world with the accounts' tokens in another store.
-func (s *scene) in(store string) *scene {
+// withStore is the same world with the accounts' tokens in another store.
+func (s *fixture) withStore(store string) *fixture {
 	s.Env["ACCOUNT_TOKEN_STORE"] = store
-	return &scene{World: s.World, t: s.t, store: store, tokens: s.Start(wire)}
+	return &fixture{World: s.World, t: s.t, store: store, tokens: s.Start(wire)}
 }
 
 func TestMoveCopiesBothWays(t *testing.T) {
@@ -174,24 +174,25 @@ func TestMoveCopiesBothWays(t *testing.T) {
 		}
 		t.Run(to, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, from)
-			there := s.in(to)
-			s.give(component)
+			s := newFixture(t, from)
+			there := s.withStore(to)
+			s.issue(component)
 			var accounts []string
 			for i := range 45 {
 				appID := fmt.Sprintf("wx%016d", 100+i)
 				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
-				s.give(appID)
+				s.issue(appID)
 				accounts = append(accounts, appID)
 			}
 			later, earlier, broken := accounts[0], accounts[1], accounts[2]
-			there.give(later, "expires_at", s.Clock.Now().Add(3*time.Hour).Format(time.RFC3339))
-			s.give(earlier)
+			there.issue(later, "expires_at", s.Clock.Now().Add(3*time.Hour).Format(time.RFC3339))
+			s.issue(earlier)
 			there.put(earlier, `{"access_token":"old","expires_at":1,"note":"stays"}`)
+			there.put(accounts[3], fmt.Sprintf(`{"access_token":"","expires_at":%d}`, s.now()+3*60*60)) // malformed
 			s.put(broken, `{"access_token": "cut sho`)
 			before, _ := there.text(later)
 
-			s.moves(to, 43, 1, 1)
+			s.checkMove(to, 43, 1, 1)
 			for _, appID := range accounts[3:] {
 				if diff := cmp.Diff(s.stored(appID), there.stored(appID)); diff != "" {
 					t.Errorf("the copy of %s differs", appID)
@@ -204,26 +205,26 @@ func TestMoveCopiesBothWays(t *testing.T) {
 				t.Error("an earlier token was not overwritten, or a key of somebody else was")
 			}
 			writes := s.writes()
-			s.moves(to, 0, 44, 1)
+			s.checkMove(to, 0, 44, 1)
 			if n := s.writes() - writes; n > 0 {
 				t.Errorf("%d writes the second time", n)
 			}
 
 			s.put(broken, "a-bare-token")
-			s.moves(to, 1, 44, 0)
-			there.alive(accounts[3:]...)
-			there.nearEnd(15 * time.Minute)
+			s.checkMove(to, 1, 44, 0)
+			there.checkNewest(accounts[3:]...)
+			there.advanceTo(15 * time.Minute)
 			if got := there.refresh(); got.Failed > 0 || got.Refreshed < 40 {
 				t.Errorf("refreshed there: %+v", got)
 			}
-			there.alive(accounts[3:]...)
+			there.checkNewest(accounts[3:]...)
 		})
 	}
 }
 
 func TestMoveNeedsToKnowWhere(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
+	s := newFixture(t, "secretsmanager")
 	for _, event := range []string{`{"task":"move-account-tokens"}`, `{"task":"move-account-tokens","to":"ssm"}`, `{"task":"move-account-tokens","to":1}`} {
 		if _, err := s.tokens.Invoke(t.Context(), json.RawMessage(event)); err == nil || !strings.Contains(err.Error(), `"dynamodb" or "secretsmanager"`) {
 			t.Errorf("%s: %v", event, err)
@@ -235,8 +236,7 @@ func TestMoveNeedsToKnowWhere(t *testing.T) {
 	}
 }
 
-// The account's token is refreshed at any moment of a move, where it stood or where it goes: what stands in the new
-// store at the end is the newest token.
+// The account's token is refreshed at any moment of a move, in the old store or in the new one: the new store ends with the newest token.
 func TestMoveWhileTokensAreRefreshed(t *testing.T) {
 	t.Parallel()
 	for _, from := range stores {
@@ -247,14 +247,14 @@ func TestMoveWhileTokensAreRefreshed(t *testing.T) {
 		for _, refreshedIn := range stores {
 			t.Run(fmt.Sprintf("to %s, refreshed in %s", to, refreshedIn), func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, from, wechattest.WithRotatingRefreshTokens())
+				s := newFixture(t, from, wechattest.WithRotatingRefreshTokens())
 				s.alone(closed)
-				there, here := s.in(to), s.in(refreshedIn)
-				mover := s.lane()
+				there, here := s.withStore(to), s.withStore(refreshedIn)
+				mover := s.instance()
 				for k, held := 1, true; held; k++ {
-					s.give(closed)
-					s.nearEnd(15 * time.Minute)
-					s.give(component)
+					s.issue(closed)
+					s.advanceTo(15 * time.Minute)
+					s.issue(component)
 					held = false
 					err := mover.run(t.Context(), map[string]string{"task": "move-account-tokens", "to": to}, func(n int, serve func()) {
 						if n == k {
@@ -270,7 +270,7 @@ func TestMoveWhileTokensAreRefreshed(t *testing.T) {
 						continue // nothing had been copied yet
 					}
 					there.refresh()
-					there.alive(closed)
+					there.checkNewest(closed)
 					if t.Failed() {
 						t.Fatalf("it was refreshed before request %d of the move", k)
 					}

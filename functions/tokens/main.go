@@ -8,4 +8,4 @@ import (
 
 func main() { bootstrap.Run(wire) }
 
-func wire(parts bootstrap.Parts) trigger.Triggers { return newHandler(parts).triggers() }
+func wire(deps bootstrap.Deps) trigger.Router { return newHandler(deps).router() }

@@ -10,20 +10,20 @@ import (
 
 func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.giveAll()
+	s := newFixture(t, "secretsmanager")
+	s.issueAll()
 	s.refresh()
 	s.WeChat.Fail(wechattest.PathQuota, wechattest.Refuse(61004), wechattest.Refuse(45009))
 	for range 2 {
-		s.ask()
+		s.diagnose()
 	}
 	s.WantWatched()
 }
 
 func TestTheAgesOfTokenAndTicket(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.giveAll()
+	s := newFixture(t, "secretsmanager")
+	s.issueAll()
 	s.Clock.Forward(15 * time.Minute)
 	s.refresh()
 	lines := s.Log.Lines(`"TicketAge"`)

@@ -55,14 +55,14 @@ func (g *gate) before(t *testing.T, next http.Handler) (url string) {
 	return server.URL
 }
 
-// lane is a function behind a gate.
-type lane struct {
+// instance is a function behind a gate.
+type instance struct {
 	gate
 	handle func(context.Context, json.RawMessage) (any, error)
 }
 
-func (s *scene) lane() *lane {
-	l := &lane{}
+func (s *fixture) instance() *instance {
+	l := &instance{}
 	env := map[string]string{"WECHAT_API_BASE_URL": l.before(s.t, s.WeChat), "ACCOUNT_TOKEN_STORE": s.store}
 	read, err := settings.Read(func(name string) string { return env[name] })
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *scene) lane() *lane {
 }
 
 // run hands an event to the function, with the gate held like that.
-func (l *lane) run(ctx context.Context, event any, hold func(n int, serve func())) error {
+func (l *instance) run(ctx context.Context, event any, hold func(n int, serve func())) error {
 	l.set(hold)
 	raw, err := json.Marshal(event)
 	if err == nil {
@@ -85,18 +85,18 @@ func (l *lane) run(ctx context.Context, event any, hold func(n int, serve func()
 	return err
 }
 
-// work is something that writes the token of an account.
-type work struct {
+// writer is something that writes the token of an account.
+type writer struct {
 	name  string
-	event func(s *scene, holder string) any
+	event func(s *fixture, owner string) any
 }
 
 var (
-	refreshing  = work{"refresh", func(*scene, string) any { return map[string]string{"task": "refresh-tokens"} }}
-	rejecting   = work{"rejection", func(s *scene, holder string) any { return s.rejected(holder) }}
-	importing   = work{"import", func(*scene, string) any { return map[string]string{"task": "import-accounts"} }}
-	authorizing = work{"authorization", func(s *scene, holder string) any {
-		return batch(authorization(holder, s.WeChat.NewCode(holder), s.Clock.Now().Unix()))
+	refreshing  = writer{"refresh", func(*fixture, string) any { return map[string]string{"task": "refresh-tokens"} }}
+	rejecting   = writer{"rejection", func(s *fixture, owner string) any { return s.rejected(owner) }}
+	importing   = writer{"import", func(*fixture, string) any { return map[string]string{"task": "import-accounts"} }}
+	authorizing = writer{"authorization", func(s *fixture, owner string) any {
+		return batch(authorization(owner, s.WeChat.NewCode(owner), s.Clock.Now().Unix()))
 	}}
 )
 
@@ -105,9 +105,9 @@ var (
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		holder        string
+		owner         string
 		left          time.Duration
-		first, second work
+		first, second writer
 	}{
 		{component, 15 * time.Minute, refreshing, refreshing},
 		{own, 8 * time.Minute, refreshing, refreshing}, // so that both force another one
@@ -117,28 +117,28 @@ func TestInterleavings(t *testing.T) {
 		{closed, 15 * time.Minute, authorizing, refreshing},
 		{closed, 0, importing, refreshing},
 	} {
-		for _, store := range storesOf(test.holder) {
-			t.Run(fmt.Sprintf("%s/%s of %q and %s", store, test.first.name, test.holder, test.second.name), func(t *testing.T) {
+		for _, store := range storesOf(test.owner) {
+			t.Run(fmt.Sprintf("%s/%s of %q and %s", store, test.first.name, test.owner, test.second.name), func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
-				s.alone(test.holder)
+				s := newFixture(t, store, wechattest.WithRotatingRefreshTokens())
+				s.alone(test.owner)
 				s.AWS.Fail("dynamodb:UpdateItem", awstest.Deny().Sticky().On(leaseAt))
-				a, b := s.lane(), s.lane()
+				a, b := s.instance(), s.instance()
 				for k, held := 1, true; held; k++ {
 					for m, both := 1+k%3, true; both; m += 3 { // every third one, for the sake of time
-						s.give(test.holder)
-						s.nearEnd(test.left)
-						if test.holder != component {
-							s.give(component)
+						s.issue(test.owner)
+						s.advanceTo(test.left)
+						if test.owner != component {
+							s.issue(component)
 						}
 						if test.left == 0 { // for an import
-							s.give(test.holder, "refresh_token", "", "expires_at", "1")
+							s.issue(test.owner, "refresh_token", "", "expires_at", "1")
 						}
-						held, both = s.interleave(a, b, test.first.event(s, test.holder), test.second.event(s, test.holder), k, m)
+						held, both = s.interleave(a, b, test.first.event(s, test.owner), test.second.event(s, test.owner), k, m)
 						if test.left == 0 {
 							s.refresh() // an import leaves the fetch to it
 						}
-						s.alive(test.holder)
+						s.checkNewest(test.owner)
 						if t.Failed() {
 							t.Fatalf("the %s stood before its request %d, while the %s went to before its request %d",
 								test.first.name, k, test.second.name, m)
@@ -150,16 +150,16 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// storesOf are those that a holder's token can stand in.
-func storesOf(holder string) []string {
-	if holder == component {
+// storesOf are those that an owner's token can stand in.
+func storesOf(owner string) []string {
+	if owner == component {
 		return stores[:1]
 	}
 	return stores
 }
 
 // alone ends the other accounts' authorisations.
-func (s *scene) alone(appID string) {
+func (s *fixture) alone(appID string) {
 	for _, other := range []string{closed, open, wechattest.ExampleNotGranted} {
 		if other != appID {
 			s.WeChat.AddAccount(wechattest.Account{AppID: other})
@@ -169,7 +169,7 @@ func (s *scene) alone(appID string) {
 
 // interleave runs a to before its request k, then b to before its request m, then a to its end, and b to its end. held
 // is whether a got as far as that, both whether b did too.
-func (s *scene) interleave(a, b *lane, eventA, eventB any, k, m int) (held, both bool) {
+func (s *fixture) interleave(a, b *instance, eventA, eventB any, k, m int) (held, both bool) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
@@ -211,37 +211,37 @@ func (s *scene) interleave(a, b *lane, eventA, eventB any, k, m int) (held, both
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		holder string
-		works  []work
+		owner   string
+		writers []writer
 	}{
-		{component, []work{refreshing, rejecting}},
-		{own, []work{refreshing, rejecting}},
-		{closed, []work{refreshing, rejecting, authorizing, importing}},
+		{component, []writer{refreshing, rejecting}},
+		{own, []writer{refreshing, rejecting}},
+		{closed, []writer{refreshing, rejecting, authorizing, importing}},
 	} {
-		for _, store := range storesOf(test.holder) {
-			for _, what := range test.works {
-				t.Run(fmt.Sprintf("%s/%s of %q", store, what.name, test.holder), func(t *testing.T) {
+		for _, store := range storesOf(test.owner) {
+			for _, what := range test.writers {
+				t.Run(fmt.Sprintf("%s/%s of %q", store, what.name, test.owner), func(t *testing.T) {
 					t.Parallel()
-					s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
-					s.alone(test.holder)
+					s := newFixture(t, store, wechattest.WithRotatingRefreshTokens())
+					s.alone(test.owner)
 					for k, died := 1, true; died; k++ {
 						for later, served := range map[time.Duration]bool{lapse: false, 6 * time.Minute: true} {
-							s.give(test.holder)
-							s.nearEnd(8 * time.Minute)
-							if test.holder != component {
-								s.give(component)
+							s.issue(test.owner)
+							s.advanceTo(8 * time.Minute)
+							if test.owner != component {
+								s.issue(component)
 							}
 							if what.name == importing.name {
-								s.give(test.holder, "refresh_token", "", "expires_at", "1")
+								s.issue(test.owner, "refresh_token", "", "expires_at", "1")
 							}
-							event := what.event(s, test.holder)
-							died = s.crash(s.lane(), event, k, served)
+							event := what.event(s, test.owner)
+							died = s.crash(s.instance(), event, k, served)
 							s.Clock.Forward(later)
 							if what.name == authorizing.name {
 								s.invoke(event) // the queue hands it out again
 							}
 							s.refresh()
-							s.alive(test.holder)
+							s.checkNewest(test.owner)
 							if t.Failed() {
 								t.Fatalf("it died at its request %d (served: %v), and the next run was %v later", k, served, later)
 							}
@@ -257,27 +257,27 @@ func TestCrashes(t *testing.T) {
 // after the other, so that nothing is stored that the dead one superseded.
 func TestCrashesAmongOthers(t *testing.T) {
 	t.Parallel()
-	for _, holder := range []string{component, own, closed} {
-		for _, store := range storesOf(holder) {
-			for _, what := range []work{refreshing, rejecting} {
-				t.Run(fmt.Sprintf("%s/%s of %q", store, what.name, holder), func(t *testing.T) {
+	for _, owner := range []string{component, own, closed} {
+		for _, store := range storesOf(owner) {
+			for _, what := range []writer{refreshing, rejecting} {
+				t.Run(fmt.Sprintf("%s/%s of %q", store, what.name, owner), func(t *testing.T) {
 					t.Parallel()
-					s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
-					s.alone(holder)
-					a := s.lane()
+					s := newFixture(t, store, wechattest.WithRotatingRefreshTokens())
+					s.alone(owner)
+					a := s.instance()
 					fetched, waited := 0, 0
 					for k, held := 1, true; held; k++ {
-						s.give(holder)
-						s.nearEnd(8 * time.Minute)
-						if holder != component {
-							s.give(component)
+						s.issue(owner)
+						s.advanceTo(8 * time.Minute)
+						if owner != component {
+							s.issue(component)
 						}
-						event := what.event(s, holder)
+						event := what.event(s, owner)
 						held = false
 						err := a.run(t.Context(), event, func(n int, serve func()) {
 							if n == k {
 								held = true
-								if s.crashAfterFetch(s.lane(), event, holder) {
+								if s.crashAfterFetch(s.instance(), event, owner) {
 									fetched++
 								} else {
 									waited++
@@ -289,7 +289,7 @@ func TestCrashesAmongOthers(t *testing.T) {
 						if err != nil {
 							t.Error(err)
 						}
-						s.alive(holder)
+						s.checkNewest(owner)
 						if t.Failed() {
 							t.Fatalf("it stood before its request %d", k)
 						}
@@ -303,27 +303,27 @@ func TestCrashesAmongOthers(t *testing.T) {
 	}
 }
 
-// crashAfterFetch runs an event until WeChat issued another token to holder, until it waits for the lease, or to its end. It
+// crashAfterFetch runs an event until WeChat issued another token to owner, until it waits for the lease, or to its end. It
 // reports whether a token was issued.
-func (s *scene) crashAfterFetch(l *lane, event any, holder string) (fetched bool) {
+func (s *fixture) crashAfterFetch(l *instance, event any, owner string) (fetched bool) {
 	held, attempts := s.leaseIsHeld(), s.AWS.Calls("dynamodb:UpdateItem")
 	s.runUntil(l, event, func(_ int, serve func()) (dies bool) {
-		before := s.WeChat.LiveToken(holder)
+		before := s.WeChat.LiveToken(owner)
 		serve()
-		fetched = s.WeChat.LiveToken(holder) != before
+		fetched = s.WeChat.LiveToken(owner) != before
 		return fetched || held && s.AWS.Calls("dynamodb:UpdateItem") > attempts
 	})
 	return fetched
 }
 
-func (s *scene) leaseIsHeld() bool {
+func (s *fixture) leaseIsHeld() bool {
 	_, there := s.AWS.Item(functiontest.StateTable, "lease", "tokens")
 	return there
 }
 
 // crash runs an event until its request k, which is served or not, and none after it. It reports whether the run got as
 // far as that.
-func (s *scene) crash(l *lane, event any, k int, served bool) (died bool) {
+func (s *fixture) crash(l *instance, event any, k int, served bool) (died bool) {
 	return s.runUntil(l, event, func(n int, serve func()) bool {
 		if n < k || served {
 			serve()
@@ -334,7 +334,7 @@ func (s *scene) crash(l *lane, event any, k int, served bool) (died bool) {
 
 // runUntil runs an event, one request at a time, until step says of one that the run dies with it. It reports whether it
 // died. What a dead run does after that, in a goroutine that the end of the test waits for, arrives nowhere.
-func (s *scene) runUntil(l *lane, event any, step func(n int, serve func()) (dies bool)) (died bool) {
+func (s *fixture) runUntil(l *instance, event any, step func(n int, serve func()) (dies bool)) (died bool) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	dead, ended := make(chan struct{}), make(chan struct{})
@@ -369,25 +369,25 @@ func (s *scene) runUntil(l *lane, event any, step func(n int, serve func()) (die
 // Two runs at once, over and over, with latencies that vary.
 func TestOverlappingRuns(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		lanes := []*lane{s.lane(), s.lane(), s.lane()}
-		holders := []string{component, closed, own} // one of each kind
-		for i := range 50 {                         // and that in each store, with steady and with rotating refresh tokens
-			for _, holder := range holders {
-				s.give(holder)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		instances := []*instance{s.instance(), s.instance(), s.instance()}
+		owners := []string{component, closed, own} // one of each kind
+		for i := range 50 {                        // and that in each store, with steady and with rotating refresh tokens
+			for _, owner := range owners {
+				s.issue(owner)
 			}
-			s.nearEnd(8 * time.Minute)
+			s.advanceTo(8 * time.Minute)
 			events := []any{refreshing.event(s, ""), refreshing.event(s, "")}
 			if i%4 == 3 { // and a third
-				events = append(events, []work{rejecting, authorizing}[i/4%2].event(s, closed))
+				events = append(events, []writer{rejecting, authorizing}[i/4%2].event(s, closed))
 			}
 			var runs sync.WaitGroup
 			for j, event := range events {
 				runs.Go(func() {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()
-					err := lanes[j].run(ctx, event, func(_ int, serve func()) {
+					err := instances[j].run(ctx, event, func(_ int, serve func()) {
 						time.Sleep(rand.N(time.Millisecond))
 						serve()
 					})
@@ -397,7 +397,7 @@ func TestOverlappingRuns(t *testing.T) {
 				})
 			}
 			runs.Wait()
-			s.alive(holders...)
+			s.checkNewest(owners...)
 			if t.Failed() {
 				t.Fatalf("round %d", i)
 			}
@@ -406,7 +406,7 @@ func TestOverlappingRuns(t *testing.T) {
 		for range 6 {
 			want = append(want, "Account Authorized "+closed+" 0")
 		}
-		s.wantsEvents(want...)
+		s.checkEvents(want...)
 	})
 }
 

@@ -33,7 +33,7 @@ type process struct {
 	*runtimeapi.Instance
 }
 
-func (s *scene) process(binary string) *process {
+func (s *fixture) process(binary string) *process {
 	p := &process{}
 	instance, err := runtimeapi.Start(s.t.Context(), runtimeapi.Function{
 		Name: "tokens", Binary: binary, Timeout: time.Minute, Stdout: s.Log, Stderr: s.Log,
@@ -66,12 +66,12 @@ func TestProcesses(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, store, wechattest.WithRotatingRefreshTokens())
+			s := newFixture(t, store, wechattest.WithRotatingRefreshTokens())
 			s.alone(closed)
-			holders := []string{component, closed}
+			owners := []string{component, closed}
 			ended := func() {
-				for _, holder := range holders {
-					s.give(holder, "expires_at", "1")
+				for _, owner := range owners {
+					s.issue(owner, "expires_at", "1")
 				}
 			}
 			p := s.process(binary)
@@ -93,7 +93,7 @@ func TestProcesses(t *testing.T) {
 					if took := time.Since(began); took > time.Minute/2 || waits && took < time.Second {
 						t.Errorf("the dead run held up the next one for %v", took)
 					}
-					s.alive(holders...)
+					s.checkNewest(owners...)
 					s.Clock.Forward(-later) // the processes' own clock is the machine's
 					if t.Failed() {
 						t.Fatalf("it was killed at its request %d (served: %v), and the next run was %v later", k, served, later)
@@ -113,7 +113,7 @@ func TestProcesses(t *testing.T) {
 					})
 				}
 				runs.Wait()
-				s.alive(holders...)
+				s.checkNewest(owners...)
 			}
 		})
 	}
@@ -121,7 +121,7 @@ func TestProcesses(t *testing.T) {
 
 // kill runs refresh-tokens and kills the process at its request k, which is served or not. It reports whether it got as
 // far as that.
-func (s *scene) kill(p *process, k int, served bool) (killed bool) {
+func (s *fixture) kill(p *process, k int, served bool) (killed bool) {
 	var kill sync.Once
 	p.set(func(n int, serve func()) {
 		if n < k {

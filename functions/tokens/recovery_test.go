@@ -12,8 +12,8 @@ import (
 
 func TestRefreshTokensAreTakenFromTheList(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
 		var foreign, missing []string
 		for i := range 501 { // two pages
 			appID := fmt.Sprintf("wx%016d", 100+i)
@@ -27,60 +27,60 @@ func TestRefreshTokensAreTakenFromTheList(t *testing.T) {
 				missing = append(missing, appID)
 			}
 		}
-		s.refreshes(1+len(foreign)+len(missing), 0, 0)
-		s.alive(foreign...)
-		s.alive(missing...)
+		s.checkRefresh(1+len(foreign)+len(missing), 0, 0)
+		s.checkNewest(foreign...)
+		s.checkNewest(missing...)
 		if n := s.WeChat.Calls(wechattest.PathAuthorizerList); n != 2 {
 			t.Errorf("the list of two pages was asked for %d times", n)
 		}
 		if n, want := s.WeChat.Calls(wechattest.PathAuthorizerToken), 2*len(foreign)+len(missing); n != want {
 			t.Errorf("%d refreshes, want %d", n, want)
 		}
-		s.wantsEvents()
-		s.refreshes(0, 1+len(foreign)+len(missing), 0)
+		s.checkEvents()
+		s.checkRefresh(0, 1+len(foreign)+len(missing), 0)
 	})
 }
 
 func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 	t.Parallel()
 	const nobodys, gone = "wx00000000nobodys", "wx000000000000gone"
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
 		s.WeChat.AddAccount(wechattest.Account{AppID: nobodys, Authorized: true}) // its code was never exchanged
 		s.recordAccount(nobodys)
 		s.put(nobodys, `{"access_token":"x","expires_at":1,"refresh_token":"somebody-elses"}`)
 		s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61023).When(about(closed)).Always())
-		s.give(component)
-		s.give(closed, "expires_at", "1")
-		s.give(open, "expires_at", "1")
+		s.issue(component)
+		s.issue(closed, "expires_at", "1")
+		s.issue(open, "expires_at", "1")
 		writes := s.writes()
 		for range 2 {
-			got := s.refreshes(1, 1, 2)
+			got := s.checkRefresh(1, 1, 2)
 			for _, f := range got.Failures {
 				if !strings.Contains(f.Action, "authorise the platform again") {
 					t.Errorf("failure %+v", f)
 				}
 			}
-			s.wantsEvents("Token Refresh Failed "+closed+" 61023", "Token Refresh Failed "+nobodys+" 0")
-			s.nearEnd(time.Minute)
-			s.give(component)
+			s.checkEvents("Token Refresh Failed "+closed+" 61023", "Token Refresh Failed "+nobodys+" 0")
+			s.advanceTo(time.Minute)
+			s.issue(component)
 		}
 		if n := s.writes() - writes; n != 2 {
-			t.Errorf("%d writes, want one a run, for the account that is well", n)
+			t.Errorf("%d writes, want one a run, for the account that can be refreshed", n)
 		}
 	})
 }
 
 func TestListThatFailsIsReadOnce(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
-	s.give(own)
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
+	s.issue(own)
 	for i := range 40 {
 		s.put(fmt.Sprintf("wx%016d", 100+i), `{"access_token":"x","expires_at":1}`)
 	}
 	s.WeChat.Fail(wechattest.PathAuthorizerList, wechattest.Refuse(45009).Always())
-	s.refreshes(0, 2, 40)
+	s.checkRefresh(0, 2, 40)
 	if n := s.WeChat.Calls(wechattest.PathAuthorizerList); n != 1 {
 		t.Errorf("the list was asked for %d times", n)
 	}
@@ -88,20 +88,20 @@ func TestListThatFailsIsReadOnce(t *testing.T) {
 
 func TestAuthorisationThatEnded(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.giveAll()
-		s.nearEnd(15 * time.Minute)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issueAll()
+		s.advanceTo(15 * time.Minute)
 		s.WeChat.PushTo("http://192.0.2.1/") // nobody hears of it
 		a, _ := s.WeChat.Account(closed)
 		a.Authorized, a.RefreshToken = false, ""
 		s.WeChat.AddAccount(a)
 
-		got := s.refreshes(2, 1, 1)
+		got := s.checkRefresh(2, 1, 1)
 		if f := got.Failures[0]; f.AppID != closed || f.Errcode != 61003 {
 			t.Errorf("failure %+v", f)
 		}
-		events := s.wantsEvents("Account Unauthorized "+closed+" 0", "Token Refresh Failed "+closed+" 61003")
+		events := s.checkEvents("Account Unauthorized "+closed+" 0", "Token Refresh Failed "+closed+" 61003")
 		if events[0].ID == "" {
 			t.Error("the event has no id")
 		}
@@ -110,8 +110,8 @@ func TestAuthorisationThatEnded(t *testing.T) {
 			t.Errorf("the account's item is %v", account)
 		}
 		calls := s.WeChat.Calls(wechattest.PathAuthorizerToken)
-		s.refreshes(0, 3, 0)
-		s.wantsEvents()
+		s.checkRefresh(0, 3, 0)
+		s.checkEvents()
 		if n := s.WeChat.Calls(wechattest.PathAuthorizerToken) - calls; n > 0 {
 			t.Errorf("%d more calls", n)
 		}
@@ -121,51 +121,51 @@ func TestAuthorisationThatEnded(t *testing.T) {
 // The account authorised again while the refusal was on its way.
 func TestAuthorisationThatCameAfterTheRefusal(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
-	s.give(closed, "expires_at", "1")
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
+	s.issue(closed, "expires_at", "1")
 	s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61003))
 	s.AWS.Fail("dynamodb:GetItem", awstest.Before(func() { s.recordAccount(closed, "status_at", s.now()+10) }).On(accountAt(closed)))
-	s.refreshes(0, 1, 1)
-	s.wantsEvents("Token Refresh Failed " + closed + " 61003")
+	s.checkRefresh(0, 1, 1)
+	s.checkEvents("Token Refresh Failed " + closed + " 61003")
 	if got := s.Account(closed)["status"]; got != "authorized" {
 		t.Errorf("status %v", got)
 	}
-	s.refreshes(1, 1, 0)
-	s.alive(closed)
+	s.checkRefresh(1, 1, 0)
+	s.checkNewest(closed)
 }
 
 func TestTokenRejectedRenews(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.giveAll()
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issueAll()
 		s.Clock.Forward(11 * time.Minute)
 		s.ticket()
-		for _, holder := range everybody {
-			s.WeChat.KickToken(holder) // somebody else fetched it
-			event := s.rejected(holder)
+		for _, owner := range allOwners {
+			s.WeChat.KickToken(owner) // somebody else fetched it
+			event := s.rejected(owner)
 			s.invoke(event)
-			s.alive(holder)
-			_, version := s.text(holder)
+			s.checkNewest(owner)
+			_, version := s.text(owner)
 			s.invoke(event) // EventBridge delivers at least once
-			if _, now := s.text(holder); now != version {
-				t.Errorf("the token of %q was renewed although it had been replaced", holder)
+			if _, now := s.text(owner); now != version {
+				t.Errorf("the token of %q was renewed although it had been replaced", owner)
 			}
 		}
-		s.wantsEvents()
+		s.checkEvents()
 	})
 }
 
 func TestTokenRejectedForcesAnOwnAccount(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.give(own)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issue(own)
 		s.Clock.Forward(11 * time.Minute)
 		before := s.stored(own)["access_token"]
 		s.invoke(s.rejected(own)) // WeChat refuses it and gives it all the same
-		s.alive(own)
+		s.checkNewest(own)
 		if s.stored(own)["access_token"] == before {
 			t.Error("the rejected token was stored again")
 		}
@@ -177,31 +177,31 @@ func TestTokenRejectedForcesAnOwnAccount(t *testing.T) {
 
 func TestTokenRejectedWhileYoung(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		for name, age := range map[string]func(s *scene, holder string){
-			"by its end and its version": func(s *scene, holder string) { s.give(holder); s.Clock.Forward(9 * time.Minute) },
-			"by its end": func(s *scene, holder string) {
-				s.give(holder, "expires_at", s.Clock.Now().Add(125*time.Minute).Format(time.RFC3339))
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		for name, age := range map[string]func(s *fixture, owner string){
+			"by its end and its version": func(s *fixture, owner string) { s.issue(owner); s.Clock.Forward(9 * time.Minute) },
+			"by its end": func(s *fixture, owner string) {
+				s.issue(owner, "expires_at", s.Clock.Now().Add(125*time.Minute).Format(time.RFC3339))
 				s.Clock.Forward(11 * time.Minute)
 			},
-			"by its version": func(s *scene, holder string) {
-				s.give(holder, "expires_at", s.Clock.Now().Add(30*time.Minute).Format(time.RFC3339))
+			"by its version": func(s *fixture, owner string) {
+				s.issue(owner, "expires_at", s.Clock.Now().Add(30*time.Minute).Format(time.RFC3339))
 				s.Clock.Forward(9 * time.Minute)
 			},
-			"without an end": func(s *scene, holder string) { s.give(holder, "expires_at", ""); s.Clock.Forward(9 * time.Minute) },
+			"without an end": func(s *fixture, owner string) { s.issue(owner, "expires_at", ""); s.Clock.Forward(9 * time.Minute) },
 		} {
-			for _, holder := range everybody {
-				s := newScene(t)
-				age(s, holder)
-				_, version := s.text(holder)
+			for _, owner := range allOwners {
+				s := newFixture(t)
+				age(s, owner)
+				_, version := s.text(owner)
 				calls := s.WeChat.Calls("")
-				s.invoke(s.rejected(holder))
-				events := s.wantsEvents("Token Refresh Failed " + holder + " 40001")
+				s.invoke(s.rejected(owner))
+				events := s.checkEvents("Token Refresh Failed " + owner + " 40001")
 				if len(events) == 1 && !strings.Contains(events[0].Action, "somebody else seems to fetch this token") {
 					t.Errorf("%s: action %q", name, events[0].Action)
 				}
-				if _, now := s.text(holder); now != version || s.WeChat.Calls("") != calls {
-					t.Errorf("%s: the token of %q was fetched", name, holder)
+				if _, now := s.text(owner); now != version || s.WeChat.Calls("") != calls {
+					t.Errorf("%s: the token of %q was fetched", name, owner)
 				}
 			}
 		}
@@ -211,23 +211,23 @@ func TestTokenRejectedWhileYoung(t *testing.T) {
 // A token that ended by itself was superseded by nobody, however young the version is.
 func TestTokenRejectedAfterItsEnd(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	for _, holder := range everybody {
-		s.give(holder, "expires_at", s.Clock.Now().Add(-time.Second).Format(time.RFC3339))
+	s := newFixture(t, "secretsmanager")
+	for _, owner := range allOwners {
+		s.issue(owner, "expires_at", s.Clock.Now().Add(-time.Second).Format(time.RFC3339))
 	}
 	s.WeChat.ExpireTokens()
-	for _, holder := range everybody {
-		s.invoke(s.rejected(holder))
+	for _, owner := range allOwners {
+		s.invoke(s.rejected(owner))
 	}
-	s.alive(everybody...)
-	s.wantsEvents()
+	s.checkNewest(allOwners...)
+	s.checkEvents()
 }
 
 func TestTokenRejectedThatNothingIsDoneAbout(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
-	s.give(closed)
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
+	s.issue(closed)
 	s.recordAccount(closed, "status", "unauthorized")
 	s.Clock.Forward(time.Hour)
 	writes := s.writes()
@@ -237,7 +237,7 @@ func TestTokenRejectedThatNothingIsDoneAbout(t *testing.T) {
 	if s.WeChat.Calls("") > 0 || s.writes() > writes {
 		t.Errorf("%d calls of WeChat, %d writes", s.WeChat.Calls(""), s.writes()-writes)
 	}
-	s.wantsEvents()
+	s.checkEvents()
 	for _, bad := range []string{`{"detail-type":"Token Rejected","detail":[]}`, `{"detail-type":"Token Rejected"}`} {
 		if _, err := s.tokens.Invoke(t.Context(), rawJSON(bad)); err == nil {
 			t.Errorf("%s was taken", bad)
@@ -251,13 +251,13 @@ func TestTokenRejectedThatNothingIsDoneAbout(t *testing.T) {
 
 func TestTokenRejectedThatCannotBeMended(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.give(component)
-	s.give(closed)
+	s := newFixture(t, "secretsmanager")
+	s.issue(component)
+	s.issue(closed)
 	s.Clock.Forward(time.Hour)
 	s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(48001))
 	s.invoke(s.rejected(closed))
-	s.wantsEvents("Token Refresh Failed " + closed + " 48001")
+	s.checkEvents("Token Refresh Failed " + closed + " 48001")
 	s.invoke(s.rejected(closed))
-	s.alive(closed)
+	s.checkNewest(closed)
 }

@@ -18,6 +18,7 @@ import (
 	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
+	"wechat-draftbox/pkg/wechat"
 )
 
 // refreshResult is the result of refresh-tokens. The component counts as one, with an empty appid.
@@ -162,7 +163,7 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 }
 
 // accountsTimeout is how long a page of accounts' items is waited for. DynamoDB answers within milliseconds.
-const accountsTimeout = 5 * time.Second
+const accountsTimeout = 3 * time.Second
 
 // readAccounts reads what is known of the accounts. Tokens matter more than that: where it can't be read the accounts
 // count as authorized, and the rest of the run doesn't try again.
@@ -188,7 +189,7 @@ func (r *refreshRun) complete(ctx context.Context, account state.Account, record
 	}
 	_, after, err := r.renewer.Accounts.Write(ctx, account, func(a *state.Account) {
 		if record.IsOwnAccount() && a.Kind == "" {
-			a.Kind = state.OfficialAccount
+			a.Kind = wechat.OfficialAccount
 		}
 	})
 	if err != nil {

@@ -20,30 +20,30 @@ import (
 
 func TestRefreshRenewsWhatIsDue(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.giveAll()
-		s.nearEnd(15 * time.Minute)
-		s.refreshes(3, 1, 0) // WeChat gives the own account's token until near its end
-		s.alive(everybody...)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issueAll()
+		s.advanceTo(15 * time.Minute)
+		s.checkRefresh(3, 1, 0) // WeChat gives the own account's token until near its end
+		s.checkNewest(allOwners...)
 		s.Clock.Forward(10 * time.Minute)
-		s.refreshes(1, 3, 0)
-		s.alive(everybody...)
-		s.wantsEvents()
+		s.checkRefresh(1, 3, 0)
+		s.checkNewest(allOwners...)
+		s.checkEvents()
 	})
 }
 
 func TestRefreshOfNothingDueCostsNothing(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.giveAll()
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issueAll()
 		s.put("wx000000000000bare", "an-operators-own-bare-token") // nothing to renew it with
 		s.put("wx00000000endless1", `{"access_token": "one that says nothing of its end", "appsecret": "s"}`)
-		s.nearEnd(20*time.Minute + 5*time.Second)
-		s.refreshes(0, 6, 0) // which records the two
+		s.advanceTo(20*time.Minute + 5*time.Second)
+		s.checkRefresh(0, 6, 0) // which records the two
 		writes, events := s.writes(), s.AWS.Calls("events:PutEvents")
-		s.refreshes(0, 6, 0)
+		s.checkRefresh(0, 6, 0)
 		if n := s.WeChat.Calls(""); n > 0 {
 			t.Errorf("%d calls of WeChat", n)
 		}
@@ -54,16 +54,16 @@ func TestRefreshOfNothingDueCostsNothing(t *testing.T) {
 			t.Errorf("%d calls of EventBridge", n)
 		}
 		s.Clock.Forward(6 * time.Second) // 20 minutes or less
-		s.refreshes(3, 3, 0)
-		s.alive(everybody...)
+		s.checkRefresh(3, 3, 0)
+		s.checkNewest(allOwners...)
 	})
 }
 
 func TestRefreshResult(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.giveAll()
-	s.nearEnd(15 * time.Minute)
+	s := newFixture(t, "secretsmanager")
+	s.issueAll()
+	s.advanceTo(15 * time.Minute)
 	s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(48001).When(about(open)))
 	raw, err := s.tokens.Invoke(t.Context(), map[string]string{"task": "refresh-tokens"})
 	if err != nil {
@@ -74,14 +74,14 @@ func TestRefreshResult(t *testing.T) {
 	if diff := cmp.Diff(want, string(raw)); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
-	got := s.wantsEvents("Token Refresh Failed wx0000000000000002 48001")
+	got := s.checkEvents("Token Refresh Failed wx0000000000000002 48001")
 	if !strings.Contains(got[0].Errmsg, "rid:") {
 		t.Errorf("the event has not WeChat's own words: %+v", got[0])
 	}
 	if lines := s.Log.Lines(`"task":"refresh-tokens"`); len(lines) != 1 {
 		t.Errorf("%d log lines with the result", len(lines))
 	}
-	s.refreshes(1, 3, 0)
+	s.checkRefresh(1, 3, 0)
 
 	raw, err = s.tokens.Invoke(t.Context(), json.RawMessage(`{"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}`))
 	if want := `{"task":"refresh-tokens","refreshed":0,"fresh":4,"failed":0,"failures":[]}`; err != nil || string(raw) != want {
@@ -98,39 +98,40 @@ func TestComponentFailures(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string
-		prepare func(s *scene)
+		prepare func(s *fixture)
 		errcode int
 		action  string // a part of it
 		pushing bool   // WeChat is asked for tickets
-		good    func(s *scene)
+		good    func(s *fixture)
 	}{
-		{"no ticket yet", func(s *scene) { s.removeTicket() }, 0, "asked to push tickets", true, (*scene).ticket},
-		{"expired ticket", func(s *scene) { s.Clock.Forward(13 * time.Hour) }, 61005, "asked to push tickets", true, (*scene).ticket},
-		{"another platform's ticket", func(s *scene) {
+		{"no ticket yet", func(s *fixture) { s.removeTicket() }, 0, "asked to push tickets", true, (*fixture).ticket},
+		{"expired ticket", func(s *fixture) { s.Clock.Forward(13 * time.Hour) }, 61005, "asked to push tickets", true, (*fixture).ticket},
+		{"another platform's ticket", func(s *fixture) {
 			s.AWS.SetSecureParameter(ticketAt, `{"ticket":"ticket@@@another-platform","create_time":1}`)
-		}, 61006, "asked to push tickets", true, (*scene).ticket},
-		{"malformed ticket", func(s *scene) { s.AWS.SetSecureParameter(ticketAt, `{}`) }, 0, "correct what stands in " + ticketAt, false, (*scene).ticket},
-		{"changed app secret", func(s *scene) { s.platform("component_appsecret", "former-app-secret-00000000000000") }, 40125, "Put the current app secret", false, nil},
-		{"changed app secret, as some servers say it", func(s *scene) {
+		}, 61006, "asked to push tickets", true, (*fixture).ticket},
+		{"malformed ticket", func(s *fixture) { s.AWS.SetSecureParameter(ticketAt, `{}`) }, 0, "correct what stands in " + ticketAt, false, (*fixture).ticket},
+		{"changed app secret", func(s *fixture) { s.platform("component_appsecret", "former-app-secret-00000000000000") }, 40125, "Put the current app secret", false, nil},
+		{"changed app secret, as some servers say it", func(s *fixture) {
 			s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(40001))
-		}, 40001, "Put the current app secret", false, func(*scene) {}},
-		{"wrong component_appid", func(s *scene) { s.platform("component_appid", "wx0123456789abcdef") }, 40013, "Correct the appid", false, nil},
-		{"platform without a key", func(s *scene) { s.platform("message_token", "") }, 0, "correct what stands in wechat/draftbox/platform", false, (*scene).StorePlatform},
-		{"platform that is no JSON", func(s *scene) { s.AWS.SetSecret("wechat/draftbox/platform", `{"component_appid": "wx`) }, 0, "correct what stands in wechat/draftbox/platform", false, (*scene).StorePlatform},
-		{"address not in the whitelist", func(s *scene) { s.WeChat.RefuseAddress("203.0.113.7") }, 61004, "whitelist", false, func(s *scene) { s.WeChat.RefuseAddress("") }},
-		{"WeChat busy", func(s *scene) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(-1).Always()) }, -1, "WeChat is busy", false, func(s *scene) { s.WeChat.Heal("") }},
-		{"WeChat cut off", func(s *scene) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Reset().Always()) }, 0, "way to the internet", false, func(s *scene) { s.WeChat.Heal("") }},
+		}, 40001, "Put the current app secret", false, func(*fixture) {}},
+		{"wrong component_appid", func(s *fixture) { s.platform("component_appid", "wx0123456789abcdef") }, 40013, "Correct the appid", false, nil},
+		{"platform without a key", func(s *fixture) { s.platform("message_token", "") }, 0, "correct what stands in wechat/draftbox/platform", false, (*fixture).StorePlatform},
+		{"platform that is no JSON", func(s *fixture) { s.AWS.SetSecret("wechat/draftbox/platform", `{"component_appid": "wx`) }, 0, "correct what stands in wechat/draftbox/platform", false, (*fixture).StorePlatform},
+		{"address not in the whitelist", func(s *fixture) { s.WeChat.RefuseAddress("203.0.113.7") }, 61004, "whitelist", false, func(s *fixture) { s.WeChat.RefuseAddress("") }},
+		{"WeChat busy", func(s *fixture) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(-1).Always()) }, -1, "WeChat is busy", false, func(s *fixture) { s.WeChat.Heal("") }},
+		{"WeChat cut off", func(s *fixture) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Reset().Always()) }, 0, "way to the internet", false, func(s *fixture) { s.WeChat.Heal("") }},
 	} {
 		for _, old := range []string{"none", "expired", "malformed"} {
 			t.Run(test.name+"/"+old, func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, "secretsmanager")
+				s := newFixture(t, "secretsmanager")
 				for _, account := range []string{closed, open} {
-					s.give(account)
+					s.issue(account)
+					s.recordAccount(account, "kind", nil) // not learnt without a component token
 				}
-				s.nearEnd(15 * time.Minute)
+				s.advanceTo(15 * time.Minute)
 				if old == "expired" {
-					s.give(component, "expires_at", s.Clock.Now().Add(-time.Second).Format(time.RFC3339))
+					s.issue(component, "expires_at", s.Clock.Now().Add(-time.Second).Format(time.RFC3339))
 				} else if old == "malformed" {
 					s.put(component, `{"access_token": `)
 				}
@@ -141,14 +142,14 @@ func TestComponentFailures(t *testing.T) {
 						s.WeChat.Heal("")
 						test.prepare(s)
 					}
-					got := s.refreshes(0, 0, 1)
+					got := s.checkRefresh(0, 0, 1)
 					if len(got.Failures) != 1 {
 						t.FailNow()
 					}
 					if f := got.Failures[0]; f.AppID != "" || f.Errcode != test.errcode || !strings.Contains(f.Action, test.action) {
 						t.Errorf("failure %+v", f)
 					}
-					s.wantsEvents(fmt.Sprintf("Token Refresh Failed  %d", test.errcode))
+					s.checkEvents(fmt.Sprintf("Token Refresh Failed  %d", test.errcode))
 				}
 				if n := s.writes() - writes; n > 0 {
 					t.Errorf("%d writes", n)
@@ -165,20 +166,20 @@ func TestComponentFailures(t *testing.T) {
 				test.good(s)
 				s.WeChat.Heal("")
 				s.AWS.Heal("")
-				s.refreshes(3, 0, 0)
-				s.alive(component, closed, open)
+				s.checkRefresh(3, 0, 0)
+				s.checkNewest(component, closed, open)
 			})
 		}
 	}
 }
 
 // removeTicket is a world without a ticket: the platform is new.
-func (s *scene) removeTicket() {
+func (s *fixture) removeTicket() {
 	s.AWS.Fail("ssm:GetParameter", awstest.Refuse("ParameterNotFound", 400).On(ticketAt).Sticky())
 }
 
 // platform changes a key of the platform's secret; an empty value takes it away.
-func (s *scene) platform(key, value string) {
+func (s *fixture) platform(key, value string) {
 	keys := make(map[string]string)
 	text, _, _ := s.AWS.Secret("wechat/draftbox/platform")
 	if err := json.Unmarshal([]byte(text), &keys); err != nil {
@@ -193,51 +194,51 @@ func (s *scene) platform(key, value string) {
 
 func TestAuthorizersAreRefreshedWhileTheOldComponentTokenLives(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "secretsmanager")
-	s.giveAll()
-	s.nearEnd(15 * time.Minute)
+	s := newFixture(t, "secretsmanager")
+	s.issueAll()
+	s.advanceTo(15 * time.Minute)
 	s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(45009).Always())
-	s.refreshes(2, 1, 1)
-	s.alive(closed, open)
-	s.wantsEvents("Token Refresh Failed  45009")
+	s.checkRefresh(2, 1, 1)
+	s.checkNewest(closed, open)
+	s.checkEvents("Token Refresh Failed  45009")
 }
 
-// What every authorizer would meet is told once and not asked again for each of them; own accounts go on.
-func TestPlatformFailuresAreToldOnce(t *testing.T) {
+// A failure that every authorizer would meet is reported once and ends their refresh. Own accounts go on.
+func TestPlatformFailuresAreReportedOnce(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string
-		prepare func(s *scene)
+		prepare func(s *fixture)
 		want    string
 	}{
-		{"whitelist", func(s *scene) {
+		{"whitelist", func(s *fixture) {
 			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61004).Always())
 		}, "Token Refresh Failed  61004"},
-		{"component token of another platform", func(s *scene) {
+		{"component token of another platform", func(s *fixture) {
 			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61011).Always())
 		}, "Token Refresh Failed  61011"},
-		{"platform's secret can't be read", func(s *scene) {
+		{"platform's secret can't be read", func(s *fixture) {
 			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Deny().On("wechat/draftbox/platform").Sticky())
 		}, "Token Refresh Failed  0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, "secretsmanager")
-			s.give(own)
+			s := newFixture(t, "secretsmanager")
+			s.issue(own)
 			for i := range 60 {
 				appID := fmt.Sprintf("wx%016d", 100+i)
 				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
-				s.give(appID)
+				s.issue(appID)
 			}
-			s.nearEnd(4 * time.Minute)
-			s.give(component)
+			s.advanceTo(4 * time.Minute)
+			s.issue(component)
 			test.prepare(s)
-			s.refreshes(1, 1, 1)
-			s.wantsEvents(test.want)
+			s.checkRefresh(1, 1, 1)
+			s.checkEvents(test.want)
 			if n := s.WeChat.Calls(wechattest.PathAuthorizerToken); n >= cautiousParallel+breakerThreshold {
 				t.Errorf("%d authorizers were tried", n)
 			}
-			s.alive(own)
+			s.checkNewest(own)
 		})
 	}
 }
@@ -253,21 +254,21 @@ func TestOneFailingAccountKeepsNoOtherFromBeingRefreshed(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, store)
-			s.giveAll()
+			s := newFixture(t, store)
+			s.issueAll()
 			for _, appID := range []string{refused, denied} {
 				s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
-				s.give(appID)
+				s.issue(appID)
 			}
 			s.WeChat.AddAccount(wechattest.Account{AppID: wrong, Secret: "0123456789abcdef0123456789abcdef"})
-			s.give(wrong, "appsecret", "former-app-secret-0000000000001")
+			s.issue(wrong, "appsecret", "former-app-secret-0000000000001")
 			s.put(broken, `{"access_token": "cut sho`)
-			s.nearEnd(4 * time.Minute)
+			s.advanceTo(4 * time.Minute)
 			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(40013).When(about(refused)).Always())
 			name, _ := s.place(denied)
 			s.AWS.Fail(s.putOp(), awstest.Deny().On(name).Sticky())
-			got := s.refreshes(4, 0, 4)
-			s.alive(everybody...)
+			got := s.checkRefresh(4, 0, 4)
+			s.checkNewest(allOwners...)
 			var failed []string
 			for _, f := range got.Failures {
 				failed = append(failed, fmt.Sprint(f.AppID, " ", f.Errcode))
@@ -283,30 +284,30 @@ func TestOneFailingAccountKeepsNoOtherFromBeingRefreshed(t *testing.T) {
 	}
 }
 
-// What seems to concern the platform may be one account's own: then it is told of that one, and the others go on.
+// A failure that seems to concern the platform may be one account's own. Then it is reported for that one, and the others go on.
 func TestOneAccountDoesNotStandForThePlatform(t *testing.T) {
 	t.Parallel()
 	for _, errcode := range []int{40001, 61004, 61011, 40125} {
 		t.Run(fmt.Sprint(errcode), func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, "secretsmanager")
-			accounts := s.giveMany(60)
-			s.nearEnd(4 * time.Minute)
-			s.give(component)
+			s := newFixture(t, "secretsmanager")
+			accounts := s.issueMany(60)
+			s.advanceTo(4 * time.Minute)
+			s.issue(component)
 			ill := accounts[7]
 			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(errcode).When(about(ill)).Always())
-			got := s.refreshes(59, 1, 1)
+			got := s.checkRefresh(59, 1, 1)
 			if len(got.Failures) == 1 && (got.Failures[0].AppID != ill || got.Failures[0].Errcode != errcode) {
 				t.Errorf("failure %+v", got.Failures[0])
 			}
-			s.alive(slices.DeleteFunc(accounts, func(a string) bool { return a == ill })...)
+			s.checkNewest(slices.DeleteFunc(accounts, func(a string) bool { return a == ill })...)
 		})
 	}
 }
 
 func TestOwnAccountIsForcedNearItsEnd(t *testing.T) {
 	t.Parallel()
-	forced := func(s *scene) (n int) {
+	forced := func(s *fixture) (n int) {
 		for _, r := range s.WeChat.Requests(wechattest.PathStableToken) {
 			if strings.Contains(r.Body, `"force_refresh":true`) {
 				n++
@@ -327,14 +328,14 @@ func TestOwnAccountIsForcedNearItsEnd(t *testing.T) {
 	} {
 		t.Run(test.left.String(), func(t *testing.T) {
 			t.Parallel()
-			inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-				s := newScene(t)
-				s.give(own, "note", "somebody else's key")
-				s.nearEnd(test.left)
-				s.give(component)
+			forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+				s := newFixture(t)
+				s.issue(own, "note", "somebody else's key")
+				s.advanceTo(test.left)
+				s.issue(component)
 				writes := s.writes()
-				s.refreshes(test.refreshed, 2-test.refreshed, 0)
-				s.alive(own)
+				s.checkRefresh(test.refreshed, 2-test.refreshed, 0)
+				s.checkNewest(own)
 				if n := forced(s); n != test.force {
 					t.Errorf("%d forced refreshes", n)
 				}
@@ -349,28 +350,28 @@ func TestOwnAccountIsForcedNearItsEnd(t *testing.T) {
 	}
 	t.Run("a stored expiry that is wrong", func(t *testing.T) {
 		t.Parallel()
-		s := newScene(t, "secretsmanager")
-		s.give(component)
-		s.give(own, "expires_at", s.Clock.Now().Add(time.Minute).Format(time.RFC3339))
-		s.refreshes(1, 1, 0)
-		s.refreshes(0, 2, 0)
-		s.alive(own)
+		s := newFixture(t, "secretsmanager")
+		s.issue(component)
+		s.issue(own, "expires_at", s.Clock.Now().Add(time.Minute).Format(time.RFC3339))
+		s.checkRefresh(1, 1, 0)
+		s.checkRefresh(0, 2, 0)
+		s.checkNewest(own)
 	})
 }
 
 func TestEmptyRefreshTokenNeverReplacesAStoredOne(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
 		for _, in := range []string{`"authorizer_refresh_token":"`, `"authorizer_refresh_token":null,"x":"`, `"nothing":"`} {
-			s := newScene(t)
-			s.give(component)
-			s.give(closed, "expires_at", s.Clock.Now().Format(time.RFC3339))
+			s := newFixture(t)
+			s.issue(component)
+			s.issue(closed, "expires_at", s.Clock.Now().Format(time.RFC3339))
 			before := s.stored(closed)["refresh_token"]
 			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Rewrite(func(body []byte) []byte {
 				from := strings.Index(string(body), `"authorizer_refresh_token":"`)
 				return []byte(string(body[:from]) + in + `"}`)
 			}))
-			s.refreshes(1, 1, 0)
+			s.checkRefresh(1, 1, 0)
 			if after := s.stored(closed)["refresh_token"]; after != before || after == "" {
 				t.Errorf("%s: the refresh token was replaced", in)
 			}
@@ -380,14 +381,14 @@ func TestEmptyRefreshTokenNeverReplacesAStoredOne(t *testing.T) {
 
 func TestUnknownKeysAndUnixSecondsAreRead(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.give(component)
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issue(component)
 		a, _ := s.WeChat.Account(closed)
 		s.put(closed, fmt.Sprintf(`{"access_token":"x","expires_at":%d,"refresh_token":%q,"owner":{"team":"<shop>"},"n":1.50}`,
 			s.Clock.Now().Unix()+60, a.RefreshToken))
-		s.refreshes(1, 1, 0)
-		s.alive(closed)
+		s.checkRefresh(1, 1, 0)
+		s.checkNewest(closed)
 		if diff := cmp.Diff(map[string]any{"team": "<shop>"}, s.stored(closed)["owner"]); diff != "" || s.stored(closed)["n"] != 1.5 {
 			t.Errorf("keys that are not the bundle's: %s", diff)
 		}
@@ -396,18 +397,18 @@ func TestUnknownKeysAndUnixSecondsAreRead(t *testing.T) {
 
 func TestUnauthorizedAccountsAreLeftAlone(t *testing.T) {
 	t.Parallel()
-	inEachStore(t, func(t *testing.T, newScene func(*testing.T) *scene) {
-		s := newScene(t)
-		s.giveAll()
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issueAll()
 		s.recordAccount(closed, "status", "unauthorized", "status_at", 1)
 		s.recordAccount(own, "status", "unauthorized", "status_at", 1)
-		s.nearEnd(4 * time.Minute)
+		s.advanceTo(4 * time.Minute)
 		_, version := s.text(closed)
-		s.refreshes(3, 0, 0) // an own account has its app secret, whatever it authorises
+		s.checkRefresh(3, 0, 0) // an own account has its app secret, whatever it authorises
 		if _, now := s.text(closed); now != version {
 			t.Error("an account that left was refreshed")
 		}
-		s.alive(component, open, own)
+		s.checkNewest(component, open, own)
 	})
 }
 
@@ -421,10 +422,10 @@ func TestRefreshStopsInTime(t *testing.T) {
 			}
 			t.Run(store+"/"+way, func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, store)
-				accounts := s.giveMany(map[string]int{"slow": 220, "hanging": 2 * maxParallel}[way])
-				s.nearEnd(4 * time.Minute)
-				s.give(component)
+				s := newFixture(t, store)
+				accounts := s.issueMany(map[string]int{"slow": 220, "hanging": 2 * maxParallel}[way])
+				s.advanceTo(4 * time.Minute)
+				s.issue(component)
 				fault := wechattest.Pass().Delayed(300 * time.Millisecond)
 				if way == "hanging" {
 					fault = wechattest.Hang()
@@ -449,7 +450,7 @@ func TestRefreshStopsInTime(t *testing.T) {
 				if next := s.refresh(); next.Refreshed+next.Fresh != 1+len(accounts) {
 					t.Errorf("the next run: %+v", next)
 				}
-				s.alive(accounts...) // also where the answer to a fetch came too late
+				s.checkNewest(accounts...) // also where the answer to a fetch came too late
 			})
 		}
 	}
@@ -460,12 +461,12 @@ func TestListingThatFailsFailsTheRun(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, store)
+			s := newFixture(t, store)
 			s.AWS.Fail(s.listOp(), awstest.Deny())
 			if _, err := s.run(t.Context(), s.tokens); err == nil || !strings.Contains(err.Error(), s.listOp()) {
 				t.Errorf("error %v", err)
 			}
-			s.alive(component) // that one was refreshed all the same
+			s.checkNewest(component) // that one was refreshed all the same
 		})
 	}
 }
@@ -476,15 +477,15 @@ func TestFailedWritesAreRepeated(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, store)
-			s.giveAll()
-			s.nearEnd(4 * time.Minute)
-			for holder, fault := range map[string]awstest.Fault{closed: awstest.Throttle(), open: awstest.Drop(), own: awstest.DropAfter()} {
-				name, _ := s.place(holder)
+			s := newFixture(t, store)
+			s.issueAll()
+			s.advanceTo(4 * time.Minute)
+			for owner, fault := range map[string]awstest.Fault{closed: awstest.Throttle(), open: awstest.Drop(), own: awstest.DropAfter()} {
+				name, _ := s.place(owner)
 				s.AWS.Fail(s.putOp(), fault.On(name))
 			}
-			s.refreshes(4, 0, 0)
-			s.alive(everybody...)
+			s.checkRefresh(4, 0, 0)
+			s.checkNewest(allOwners...)
 			if n := s.WeChat.Calls(wechattest.PathAuthorizerToken); n != 2 {
 				t.Errorf("%d tokens were fetched for two accounts", n)
 			}
@@ -496,23 +497,23 @@ func TestFailedWritesAreRepeated(t *testing.T) {
 func TestRefreshWithoutTheStateTable(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
-		for name, prepare := range map[string]func(s *scene){
-			"missing": func(s *scene) { s.Env["STATE_TABLE"] = "missing"; s.tokens = s.Start(wire) },
-			"silent": func(s *scene) {
+		for name, prepare := range map[string]func(s *fixture){
+			"missing": func(s *fixture) { s.Env["STATE_TABLE"] = "missing"; s.tokens = s.Start(wire) },
+			"silent": func(s *fixture) {
 				s.AWS.Fail("dynamodb:UpdateItem", awstest.Hang().On(leaseAt))
 				s.AWS.Fail("dynamodb:BatchGetItem", awstest.Hang().Sticky())
 			},
 		} {
 			t.Run(store+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, store)
-				s.giveAll()
-				accounts := s.giveMany(2 * pageSize)
-				s.nearEnd(4 * time.Minute)
+				s := newFixture(t, store)
+				s.issueAll()
+				accounts := s.issueMany(pageSize)
+				s.advanceTo(4 * time.Minute)
 				prepare(s)
-				s.refreshes(4+len(accounts), 0, 0)
-				s.alive(everybody...)
-				s.alive(accounts...)
+				s.checkRefresh(4+len(accounts), 0, 0)
+				s.checkNewest(allOwners...)
+				s.checkNewest(accounts...)
 				if n := s.AWS.Calls("dynamodb:BatchGetItem"); n != 1 {
 					t.Errorf("accounts were asked for %d times", n)
 				}
@@ -528,12 +529,12 @@ func TestRefreshRecordsAccounts(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, store)
-			s.give(component)
-			s.give(own)
-			accounts := s.giveMany(authorizer.PerRun + 5)
+			s := newFixture(t, store)
+			s.issue(component)
+			s.issue(own)
+			accounts := s.issueMany(authorizer.PerRun + 5)
 			s.WeChat.AddAccount(wechattest.Account{AppID: game, Name: "Game", RefreshToken: "refreshtoken@@@game", Authorized: true, MiniProgram: true})
-			s.give(game)
+			s.issue(game)
 			for _, appID := range append(accounts, own, game) {
 				s.AWS.DeleteItem(functiontest.StateTable, "account", appID)
 			}
@@ -543,7 +544,7 @@ func TestRefreshRecordsAccounts(t *testing.T) {
 			const fresh = 2 + authorizer.PerRun + 5 + 3
 			for run, want := range []int{authorizer.PerRun, 6, 0} {
 				infos, writes := s.WeChat.Calls(wechattest.PathAuthorizerInfo), s.writes()
-				s.refreshes(0, fresh, 0)
+				s.checkRefresh(0, fresh, 0)
 				if n := s.WeChat.Calls(wechattest.PathAuthorizerInfo) - infos; n != want {
 					t.Errorf("run %d: %d kinds were asked for, want %d", run, n, want)
 				}

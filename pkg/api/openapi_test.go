@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"wechat-draftbox/pkg/fault"
 )
 
 // described is what the tests here read of the OpenAPI document.
@@ -113,15 +115,15 @@ func TestDocumentedRoutes(t *testing.T) {
 func TestDocumentedProblems(t *testing.T) {
 	t.Parallel()
 	problem := readDocument(t).Components.Schemas.Problem
-	var enum []string
+	var enum []fault.Kind
 	for _, slug := range problem.Properties.Type.Enum {
-		enum = append(enum, strings.TrimPrefix(slug, "urn:wechat-draftbox:"))
+		enum = append(enum, fault.Kind(strings.TrimPrefix(slug, "urn:wechat-draftbox:")))
 	}
 	slices.Sort(enum)
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(slugs)), enum); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(kinds)), enum); diff != "" {
 		t.Errorf("problem types (-bundle +document):\n%s", diff)
 	}
-	for slug, kind := range slugs {
+	for slug, kind := range kinds {
 		if row := fmt.Sprintf("| %d | %s |", kind.status, slug); !strings.Contains(problem.Description, row) {
 			t.Errorf("the document's table has no row %q", row)
 		}

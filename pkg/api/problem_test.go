@@ -12,13 +12,14 @@ import (
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
 
 const switchCall = "/cgi-bin/draft/switch"
 
-func TestProblemOf(t *testing.T) {
+func TestKindsOfErrors(t *testing.T) {
 	t.Parallel()
 	type want struct {
 		slug   string
@@ -42,12 +43,12 @@ func TestProblemOf(t *testing.T) {
 		context.DeadlineExceeded:                                               {"wechat-timeout", 504},
 		context.Canceled:                                                       {"wechat-timeout", 504},
 		errors.New("whatever"):                                                 {"internal-error", 500},
-		api.InvalidRequest("x"):                                                {"invalid-request", 400},
-		api.NotFound("x"):                                                      {"not-found", 404},
-		&api.Problem{Slug: "confirmation-required"}:                            {"confirmation-required", 400},
-		&api.Problem{Slug: "opening-not-allowed"}:                              {"opening-not-allowed", 403},
-		&api.Problem{Slug: "bad-signature"}:                                    {"bad-signature", 403},
-		&api.Problem{Slug: "too-large"}:                                        {"too-large", 413},
+		fault.Invalid("x"):                                                     {"invalid-request", 400},
+		fault.New(fault.NotFound, "x"):                                         {"not-found", 404},
+		fault.New("confirmation-required", "x"):                                {"confirmation-required", 400},
+		fault.New("opening-not-allowed", "x"):                                  {"opening-not-allowed", 403},
+		fault.New("bad-signature", "x"):                                        {"bad-signature", 403},
+		fault.New("too-large", "x"):                                            {"too-large", 413},
 	}
 	codes := map[want][]int{
 		{"not-granted", 403}:               {42002, 42007, 43007, 48001, 50001, 61003, 61007, 61017, 48004, 50002},
@@ -67,9 +68,9 @@ func TestProblemOf(t *testing.T) {
 		}
 	}
 	for err, w := range cases {
-		p := api.ProblemOf(fmt.Errorf("outer: %w", err), time.Now())
-		if p.Slug != w.slug || p.Status() != w.status {
-			t.Errorf("%v: %s, %d; want %v", err, p.Slug, p.Status(), w)
+		p := fault.Of(fmt.Errorf("outer: %w", err), time.Now())
+		if string(p.Kind) != w.slug || api.Status(p.Kind) != w.status {
+			t.Errorf("%v: %s, %d; want %v", err, p.Kind, api.Status(p.Kind), w)
 		}
 	}
 }
@@ -101,8 +102,8 @@ func TestRetryAfter(t *testing.T) {
 		{40001, "2026-01-02T04:00:00Z", ""},
 		{61004, "2026-01-02T04:00:00Z", ""},
 	} {
-		problem := api.ProblemOf(&wechat.Error{Code: c.code}, at(c.now))
-		r := serve(t, t.Context(), api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Answer, error) {
+		problem := &fault.Error{Meaning: fault.Of(&wechat.Error{Code: c.code}, at(c.now))}
+		r := serve(t, t.Context(), api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) {
 			return nil, problem
 		}}}, request("GET", "/", "", nil))
 		if got := r.Headers["Retry-After"]; got != c.want {
@@ -114,7 +115,7 @@ func TestRetryAfter(t *testing.T) {
 func TestTheWholeProblem(t *testing.T) {
 	t.Parallel()
 	err := error(&wechat.Error{Call: "/wxa/gettemplatedraftlist", Code: 61004, Message: "access clientip is not registered requestIP: 203.0.113.7 rid: 65af81fb-4abb2a3b-18a1751e"})
-	routes := api.Routes{{Method: "GET", Path: "/drafts", Handle: func(context.Context, *api.Request) (*api.Answer, error) { return nil, err }}}
+	routes := api.Routes{{Method: "GET", Path: "/drafts", Handle: func(context.Context, *api.Request) (*api.Response, error) { return nil, err }}}
 	ask := func() (got map[string]any) {
 		r := serve(t, t.Context(), routes, request("GET", "/drafts", "limit=1", nil))
 		r.slug(t)
@@ -133,7 +134,7 @@ func TestTheWholeProblem(t *testing.T) {
 	}, ask()); diff != "" {
 		t.Error(diff)
 	}
-	err = &api.Problem{Slug: "library-full", Detail: "x", Action: "y", Library: &api.Library{Size: 0, Limit: 200}}
+	err = &api.Problem{Err: fault.New(fault.LibraryFull, "x").WithAction("y"), Members: map[string]any{"size": 0, "limit": 200}}
 	if diff := cmp.Diff(map[string]any{
 		"type": "urn:wechat-draftbox:library-full", "status": 409.0, "instance": "/drafts", "request_id": "of-gateway", "retryable": false,
 		"size": 0.0, "limit": 200.0,
@@ -146,13 +147,13 @@ func TestTheWholeProblem(t *testing.T) {
 func TestEveryProblemSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
-		api.InvalidRequest("x"), api.NotFound("x"), &wechat.Failure{Detail: "x"}, &wechat.Failure{Cause: wechat.TimedOut}, &wechat.Failure{Cause: wechat.Unusable},
+		fault.Invalid("x"), fault.New(fault.NotFound, "x"), &wechat.Failure{Detail: "x"}, &wechat.Failure{Cause: wechat.TimedOut}, &wechat.Failure{Cause: wechat.Unusable},
 		&wechat.Error{Code: 12345}, &wechat.Error{Code: 40001}, &token.UnknownAccount{}, &awserror.Malformed{Resource: "s"}, &awserror.Error{Resource: "s"},
 		&awserror.Error{Resource: "s", Kind: awserror.Denied}, errors.New("x"),
-		&api.Problem{Slug: "confirmation-required", Detail: "x"}, &api.Problem{Slug: "opening-not-allowed", Detail: "x"},
-		&api.Problem{Slug: "bad-signature", Detail: "x"}, &api.Problem{Slug: "too-large", Detail: "x"},
+		fault.New("confirmation-required", "x"), fault.New("opening-not-allowed", "x"),
+		fault.New("bad-signature", "x"), fault.New("too-large", "x"),
 	} {
-		routes := api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Answer, error) { return nil, err }}}
+		routes := api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) { return nil, err }}}
 		serve(t, t.Context(), routes, request("GET", "/", "", nil)).slug(t)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"wechat-draftbox/pkg/fault"
 )
 
 // MaxLimit is the most entries that a list's query can ask for.
@@ -19,13 +21,13 @@ func ReadQuery(values url.Values, parameters map[string]func(string) error) erro
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		read, known := parameters[name]
 		if !known {
-			return InvalidRequest(fmt.Sprintf("there is no query parameter %q; there are %s", name, there))
+			return fault.Invalid(fmt.Sprintf("there is no query parameter %q; there are %s", name, there))
 		}
 		if len(values[name]) != 1 {
-			return InvalidRequest(fmt.Sprintf("the query parameter %s may stand there once; there are %s", name, there))
+			return fault.Invalid(fmt.Sprintf("the query parameter %s may stand there once; there are %s", name, there))
 		}
 		if err := read(values.Get(name)); err != nil {
-			return InvalidRequest(fmt.Sprintf("the query parameter %s can't be used: it must be %s; there are %s", name, err, there))
+			return fault.Invalid(fmt.Sprintf("the query parameter %s can't be used: it must be %s; there are %s", name, err, there))
 		}
 	}
 	return nil

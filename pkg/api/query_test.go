@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 )
 
 func TestReadQuery(t *testing.T) {
@@ -35,8 +36,8 @@ func TestReadQuery(t *testing.T) {
 			}
 			continue
 		}
-		var problem *api.Problem
-		if !errors.As(err, &problem) || problem.Slug != "invalid-request" || !strings.Contains(problem.Detail, want) || !strings.HasSuffix(problem.Detail, "there are limit, order") {
+		var problem *fault.Error
+		if !errors.As(err, &problem) || problem.Meaning.Kind != fault.InvalidRequest || !strings.Contains(problem.Meaning.Detail, want) || !strings.HasSuffix(problem.Meaning.Detail, "there are limit, order") {
 			t.Errorf("%q: %v", query, err)
 		}
 	}

@@ -8,19 +8,23 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"wechat-draftbox/pkg/fault"
 )
 
 // Request is an HTTP request as API Gateway hands it to a function.
 type Request struct {
 	Method string
 	Path   string            // as the client sent it, without the stage
-	Params map[string]string // what stands for {draft_id} and the like
+	Params map[string]string // the values of {draft_id} and the like, decoded
 	Query  url.Values
 	Header map[string]string // names in lower case
 	Body   []byte
 	ID     string // the answer's X-Request-Id
 	Caller string // the IAM ARN, else the JWT subject, else empty
 	Source string // the caller's address
+
+	matched string // the route that API Gateway matched, as GET /drafts/{draft_id}
 }
 
 // event holds what the bundle uses of both payload formats.
@@ -29,15 +33,18 @@ type Request struct {
 type event struct {
 	Headers         map[string]string `json:"headers"`
 	Query           map[string]string `json:"queryStringParameters"`
+	Params          map[string]string `json:"pathParameters"` // decoded
 	Body            string            `json:"body"`
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
 
 	// payload format 2.0
+	RouteKey       string `json:"routeKey"`
 	RawPath        string `json:"rawPath"`
 	RawQueryString string `json:"rawQueryString"`
 
 	// payload format 1.0
 	HTTPMethod      string              `json:"httpMethod"`
+	Resource        string              `json:"resource"`
 	Path            string              `json:"path"`
 	MultiValueQuery map[string][]string `json:"multiValueQueryStringParameters"`
 
@@ -75,7 +82,7 @@ var errBody = errors.New("the body is not the base64 that it is said to be")
 
 // parse reads an event of payload format 2.0 or 1.0. The request is there, as far as it could be read, with an error
 // too.
-func parse(raw json.RawMessage) (*Request, error) {
+func parse(raw []byte) (*Request, error) {
 	var e event
 	if err := json.Unmarshal(raw, &e); err != nil {
 		return &Request{}, errors.New("the event is no API Gateway request")
@@ -88,6 +95,10 @@ func parse(raw json.RawMessage) (*Request, error) {
 		ID:     c.RequestID,
 		Caller: first(c.Authorizer.IAM.UserARN, c.Identity.UserARN, c.Authorizer.JWT.Claims.Subject, c.Authorizer.Claims.Subject),
 		Source: first(c.HTTP.SourceIP, c.Identity.SourceIP),
+		Params: e.Params, matched: e.RouteKey,
+	}
+	if e.HTTPMethod != "" && e.Resource != "" {
+		r.matched = e.HTTPMethod + " " + e.Resource
 	}
 	if e.HTTPMethod == "" { // format 2.0 has a named stage in the path, 1.0 doesn't
 		if rest, found := strings.CutPrefix(r.Path, "/"+c.Stage+"/"); found && c.Stage != "" {
@@ -127,7 +138,7 @@ func parse(raw json.RawMessage) (*Request, error) {
 func (r *Request) Number(name string) (int64, error) {
 	n, err := strconv.ParseUint(r.Params[name], 10, 63)
 	if err != nil {
-		return 0, InvalidRequest(name + " has to be a whole number from 0")
+		return 0, fault.Invalid(name + " has to be a whole number from 0")
 	}
 	return int64(n), nil
 }
@@ -141,13 +152,13 @@ func first(texts ...string) string {
 	return ""
 }
 
-// DecodeBody reads the body as a JSON object into v; an empty body leaves v alone. The error is a [*Problem].
+// DecodeBody reads the body as a JSON object into v; an empty body leaves v alone. The error is a [*fault.Error].
 func (r *Request) DecodeBody(v any) error {
 	if len(bytes.TrimSpace(r.Body)) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(r.Body, v); err != nil {
-		return InvalidRequest("the body can't be used: it must be a JSON object as documented")
+		return fault.Invalid("the body can't be used: it must be a JSON object as documented")
 	}
 	return nil
 }

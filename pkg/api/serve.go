@@ -4,7 +4,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -14,18 +13,18 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
-	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/fault"
 )
 
 const (
-	// longest is how long a request may take: API Gateway waits 29 or 30 seconds.
-	longest = 28 * time.Second
-	// largest is the size of an encoded answer in bytes; Lambda cuts off at 6 MB.
-	largest = 5_500_000
+	// requestTimeout is how long a request may take: API Gateway waits 29 or 30 seconds.
+	requestTimeout = 28 * time.Second
+	// maxResponseBytes is the size that an encoded answer may have; Lambda cuts off at 6 MB.
+	maxResponseBytes = 5_500_000
 )
 
-// Handler answers one route's requests. Its errors become problems, see [ProblemOf].
-type Handler func(context.Context, *Request) (*Answer, error)
+// Handler answers one route's requests. Its errors become problems, see [fault.Of].
+type Handler func(context.Context, *Request) (*Response, error)
 
 // Route is a method, a path like /drafts/{draft_id}, and who answers it.
 type Route struct {
@@ -36,40 +35,60 @@ type Route struct {
 // Routes are a function's routes. Where two match, the first one is taken.
 type Routes []Route
 
-// Serve answers an API Gateway event. The result encodes to the form that API Gateway expects.
-func (routes Routes) Serve(ctx context.Context, log *slog.Logger, event json.RawMessage) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, longest)
+// Serve answers an API Gateway event, in the form that API Gateway expects.
+func (routes Routes) Serve(ctx context.Context, log *slog.Logger, event []byte) []byte {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 
 	request, err := parse(event)
 	if lambda, ok := lambdacontext.FromContext(ctx); ok && lambda.AwsRequestID != "" {
 		request.ID = lambda.AwsRequestID // the one that the log has
 	}
-	var answer *Answer
+	var response *Response
 	if err != nil {
-		err = InvalidRequest(err.Error())
+		err = fault.Invalid(err.Error())
 	} else {
-		answer, err = routes.answer(ctx, request)
+		response, err = routes.answer(ctx, request)
 	}
 	if err != nil {
-		return problemReply(ctx, log, request, err)
+		return refuse(ctx, log, request, err)
 	}
-	reply, err := answer.reply(request)
-	if err != nil {
-		return problemReply(ctx, log, request, err)
+	encoded := response.encode(request)
+	if len(encoded) > maxResponseBytes {
+		return refuse(ctx, log, request, fault.New(fault.BadUpstreamAnswer, "the answer would be larger than API Gateway passes on").
+			WithAction("Ask for less with the query parameter limit."))
 	}
-	encoded, err := plainjson.Marshal(reply)
-	if err != nil {
-		return problemReply(ctx, log, request, err)
-	}
-	if len(encoded) > largest {
-		return problemReply(ctx, log, request, &Problem{Slug: "bad-upstream-answer",
-			Detail: "the answer would be larger than API Gateway passes on", Action: "Ask for less with the query parameter limit."})
-	}
-	return json.RawMessage(encoded), nil
+	return encoded
 }
 
-func (routes Routes) answer(ctx context.Context, request *Request) (*Answer, error) {
+// refuse answers with a problem, and logs it: as a warning where the bundle or WeChat failed.
+func refuse(ctx context.Context, log *slog.Logger, request *Request, err error) []byte {
+	response, f := problem(request, err, time.Now())
+	level := slog.LevelInfo
+	if response.Status >= http.StatusInternalServerError {
+		level = slog.LevelWarn
+	}
+	log.Log(ctx, level, "request refused", "method", request.Method, "path", request.Path,
+		"status", response.Status, "problem", f.Kind, "error", err.Error())
+	return response.encode(request)
+}
+
+func (routes Routes) answer(ctx context.Context, request *Request) (*Response, error) {
+	route, err := routes.find(request)
+	if err != nil {
+		return nil, err
+	}
+	return route.Handle(ctx, request)
+}
+
+// find is the route that API Gateway matched: then the path decides nothing, so that a base path or a named stage does no
+// harm. Where API Gateway names none of the function's routes, the path is matched here.
+func (routes Routes) find(request *Request) (Route, error) {
+	for _, route := range routes {
+		if route.Method+" "+route.Path == request.matched {
+			return route, nil
+		}
+	}
 	var allowed []string
 	for _, route := range routes {
 		params, ok := match(route.Path, request.Path)
@@ -78,19 +97,21 @@ func (routes Routes) answer(ctx context.Context, request *Request) (*Answer, err
 		}
 		if route.Method == request.Method {
 			request.Params = params
-			return route.Handle(ctx, request)
+			return route, nil
 		}
 		allowed = append(allowed, route.Method)
 	}
 	if len(allowed) > 0 {
 		slices.Sort(allowed)
-		return nil, &Problem{Slug: "method-not-allowed", Detail: request.Method + " is not for this path",
-			Header: map[string]string{"Allow": strings.Join(slices.Compact(allowed), ", ")}}
+		return Route{}, &Problem{
+			Err:    fault.New(fault.MethodNotAllowed, request.Method+" is not for this path"),
+			Header: map[string]string{"Allow": strings.Join(slices.Compact(allowed), ", ")},
+		}
 	}
-	return nil, &Problem{Slug: "not-found", Detail: "there is no such route"}
+	return Route{}, fault.New(fault.NotFound, "there is no such route")
 }
 
-// match compares a path with a pattern, part by part.
+// match compares a path with a pattern, part by part, and decodes it once.
 func match(pattern, path string) (map[string]string, bool) {
 	wanted, parts := strings.Split(pattern, "/"), strings.Split(path, "/")
 	if len(wanted) != len(parts) {
@@ -109,21 +130,4 @@ func match(pattern, path string) (map[string]string, bool) {
 		}
 	}
 	return params, true
-}
-
-// problemReply answers with a problem, and logs those that are the bundle's or WeChat's doing.
-func problemReply(ctx context.Context, log *slog.Logger, request *Request, err error) (any, error) {
-	problem := ProblemOf(err, time.Now())
-	level := slog.LevelInfo
-	if problem.Status() >= http.StatusInternalServerError {
-		level = slog.LevelWarn
-	}
-	log.Log(ctx, level, "request refused", "method", request.Method, "path", request.Path,
-		"status", problem.Status(), "problem", problem.Slug, "error", err.Error())
-	reply, err := problem.answer(request).reply(request)
-	if err != nil {
-		return nil, err
-	}
-	encoded, err := plainjson.Marshal(reply)
-	return json.RawMessage(encoded), err
 }

@@ -1,10 +1,14 @@
 package api_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -14,8 +18,10 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/logging"
 )
 
@@ -30,17 +36,10 @@ type response struct {
 // serve serves an event. Whatever the event, the answer has a form that API Gateway understands.
 func serve(t *testing.T, ctx context.Context, routes api.Routes, event string) response {
 	t.Helper()
-	result, err := routes.Serve(ctx, slog.New(slog.DiscardHandler), json.RawMessage(event))
-	if err != nil {
-		t.Fatalf("%s: %v", event, err)
-	}
-	encoded, err := json.Marshal(result)
-	if err != nil {
-		t.Fatal(err)
-	}
+	encoded := routes.Serve(ctx, slog.New(slog.DiscardHandler), []byte(event))
 	var r response
 	if err := json.Unmarshal(encoded, &r); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", encoded, err)
 	}
 	return r
 }
@@ -77,11 +76,17 @@ func request(method, path, query string, header map[string]string) string {
 	return string(event)
 }
 
+// jsonBody is v as a body; nil where it can't be encoded.
+func jsonBody(v any) *api.Body {
+	body, _ := api.JSON(v)
+	return body
+}
+
 // keep is a route that keeps the request.
 func keep(got **api.Request) api.Routes {
-	handle := func(_ context.Context, r *api.Request) (*api.Answer, error) {
+	handle := func(_ context.Context, r *api.Request) (*api.Response, error) {
 		*got = r
-		return &api.Answer{Body: struct{}{}}, nil
+		return &api.Response{Body: jsonBody(struct{}{})}, nil
 	}
 	return api.Routes{{Method: "GET", Path: "/things/{id}", Handle: handle}, {Method: "POST", Path: "/things/{id}", Handle: handle}}
 }
@@ -134,8 +139,34 @@ func TestRequestsOfBothPayloadFormats(t *testing.T) {
 			if c.want.Body == nil {
 				c.want.Body = []byte{}
 			}
-			if diff := cmp.Diff(c.want, *got); diff != "" {
+			if diff := cmp.Diff(c.want, *got, cmpopts.IgnoreUnexported(api.Request{})); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRouteKeys: the route is the one that API Gateway matched, whatever the path looks like, and its parameters are decoded
+// already.
+func TestRouteKeys(t *testing.T) {
+	t.Parallel()
+	const v2 = `{"version":"2.0","routeKey":%q,"rawPath":%q,"pathParameters":{"id":%q},"requestContext":{"requestId":"r","stage":%q,"http":{"method":"GET"}}}`
+	const v1 = `{"version":"1.0","httpMethod":"GET","resource":%q,"path":%q,"pathParameters":{"id":%q},"requestContext":{"requestId":"r","stage":%q}}`
+	for _, c := range []struct{ name, event, id string }{
+		{"base path of an own domain", fmt.Sprintf(v2, "GET /things/{id}", "/box/things/7", "7", "$default"), "7"},
+		{"named stage below a base path", fmt.Sprintf(v2, "GET /things/{id}", "/box/prod/things/7", "7", "prod"), "7"},
+		{"slash at the end", fmt.Sprintf(v2, "GET /things/{id}", "/things/7/", "7", "$default"), "7"},
+		{"decoded once", fmt.Sprintf(v2, "GET /things/{id}", "/things/%2531", "%31", "$default"), "%31"},
+		{"route key of another function", fmt.Sprintf(v2, "GET /other/{id}", "/things/7", "8", "$default"), "7"},
+		{"no route key of a route", fmt.Sprintf(v2, "$default", "/things/%2531", "", "$default"), "%31"},
+		{"REST resource", fmt.Sprintf(v1, "/things/{id}", "/box/things/7", "7", "prod"), "7"},
+		{"REST proxy resource", fmt.Sprintf(v1, "/{proxy+}", "/things/7", "", "prod"), "7"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var got *api.Request
+			if r := serve(t, t.Context(), keep(&got), c.event); r.StatusCode != 200 || got.Params["id"] != c.id {
+				t.Errorf("answered %+v for %+v", r, got)
 			}
 		})
 	}
@@ -180,8 +211,8 @@ func TestHostileEvents(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	say := func(what string) api.Handler {
-		return func(_ context.Context, r *api.Request) (*api.Answer, error) {
-			return &api.Answer{Body: what + " " + r.Params["id"]}, nil
+		return func(_ context.Context, r *api.Request) (*api.Response, error) {
+			return &api.Response{Body: api.Text(what + " " + r.Params["id"])}, nil
 		}
 	}
 	routes := api.Routes{
@@ -254,9 +285,10 @@ func TestTheRequestIDIsTheOneOfTheLog(t *testing.T) {
 func TestCaching(t *testing.T) {
 	t.Parallel()
 	content, maxAge, fetched := "v1", 30*time.Second, 0
-	routes := api.Routes{{Method: "GET", Path: "/things", Handle: func(context.Context, *api.Request) (*api.Answer, error) {
+	routes := api.Routes{{Method: "GET", Path: "/things", Handle: func(_ context.Context, r *api.Request) (*api.Response, error) {
 		fetched++
-		return &api.Answer{Body: map[string]any{"content": content, "fetched": fetched}, Cache: &api.Cache{MaxAge: maxAge, Content: []byte(content)}}, nil
+		body := fmt.Appendf(nil, `{"content":%q,"fetched":%d}`, content, fetched)
+		return &api.Response{Body: api.Tagged(r, body, []byte(content)), Cache: &api.Cache{MaxAge: maxAge, Age: 7*time.Second + 1, HasAge: true}}, nil
 	}}}
 	ask := func(query, ifNoneMatch string) response {
 		t.Helper()
@@ -281,7 +313,7 @@ func TestCaching(t *testing.T) {
 		strings.ToUpper(etag) + "x": 200,
 	} {
 		r := ask("b=2&a=1", ifNoneMatch) // the same query
-		if r.StatusCode != want || r.Headers["ETag"] != etag || r.Headers["Cache-Control"] != "private, max-age=30" || r.Headers["X-Request-Id"] == "" {
+		if r.StatusCode != want || r.Headers["ETag"] != etag || r.Headers["Cache-Control"] != "private, max-age=30" || r.Headers["X-Request-Id"] == "" || r.Headers["Age"] != "7" {
 			t.Errorf("%q: %+v", ifNoneMatch, r)
 		}
 		if (r.Body == "") != (want == 304) {
@@ -305,21 +337,21 @@ func TestCaching(t *testing.T) {
 
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	answer := func(a *api.Answer, err error) response {
-		return serve(t, t.Context(), api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Answer, error) { return a, err }}},
+	answer := func(a *api.Response, err error) response {
+		return serve(t, t.Context(), api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) { return a, err }}},
 			request("GET", "/", "", nil))
 	}
-	if r := answer(&api.Answer{Body: map[string]string{"a": "<&>\u2028草"}}, nil); r.Body != `{"a":"<&>\u2028草"}` || r.Headers["Content-Type"] != "application/json; charset=utf-8" || r.Headers["Cache-Control"] != "no-store" {
+	if r := answer(&api.Response{Body: jsonBody(map[string]string{"a": "<&>\u2028草"})}, nil); r.Body != `{"a":"<&>\u2028草"}` || r.Headers["Content-Type"] != "application/json; charset=utf-8" || r.Headers["Cache-Control"] != "no-store" {
 		t.Errorf("got %+v", r)
 	}
-	if r := answer(&api.Answer{Status: 201, Header: map[string]string{"Location": "/x"}, Body: struct{}{}}, nil); r.StatusCode != 201 || r.Headers["Location"] != "/x" {
+	if r := answer(&api.Response{Status: 201, Header: map[string]string{"Location": "/x"}, Body: jsonBody(struct{}{})}, nil); r.StatusCode != 201 || r.Headers["Location"] != "/x" {
 		t.Errorf("got %+v", r)
 	}
-	if r := answer(&api.Answer{Status: 204}, nil); r.StatusCode != 204 || r.Body != "" || r.Headers["Content-Type"] != "" || r.Headers["X-Request-Id"] == "" {
+	if r := answer(&api.Response{Status: 204}, nil); r.StatusCode != 204 || r.Body != "" || r.Headers["Content-Type"] != "" || r.Headers["X-Request-Id"] == "" {
 		t.Errorf("got %+v", r)
 	}
-	if r := answer(&api.Answer{Body: func() {}}, nil); r.slug(t) != "internal-error" {
-		t.Errorf("got %+v", r)
+	if _, err := api.JSON(func() {}); err == nil {
+		t.Error("a function was encoded")
 	}
 	if r := answer(nil, errors.New("84_hidden")); r.slug(t) != "internal-error" || strings.Contains(r.Body, "84_hidden") {
 		t.Errorf("got %+v", r)
@@ -327,7 +359,7 @@ func TestAnswers(t *testing.T) {
 
 	// Quotes are what grows most on the way: each is two bytes in the body and four in what encloses it.
 	for size, want := range map[int]string{1_300_000: "", 1_400_000: "bad-upstream-answer"} {
-		r := answer(&api.Answer{Body: []string{strings.Repeat(`"`, size)}}, nil)
+		r := answer(&api.Response{Body: jsonBody([]string{strings.Repeat(`"`, size)})}, nil)
 		switch {
 		case want == "" && (r.StatusCode != 200 || len(r.Body) < size):
 			t.Errorf("%d quotes: status %d", size, r.StatusCode)
@@ -335,6 +367,62 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%d quotes: %.300s", size, r.Body)
 		}
 	}
+}
+
+// TestCompression: an answer of 16 KB and more is compressed for who accepts it, and says that it depends on that.
+func TestCompression(t *testing.T) {
+	t.Parallel()
+	body := map[int]*api.Body{}
+	for _, size := range []int{compressFrom - 1, compressFrom} {
+		body[size] = jsonBody(strings.Repeat("x", size-2))
+	}
+	for _, c := range []struct {
+		size     int
+		accepted string
+		gzip     bool
+	}{
+		{compressFrom - 1, "gzip", false},
+		{compressFrom, "gzip", true},
+		{compressFrom, "br, GZIP;q=0.5", true},
+		{compressFrom, "*", true},
+		{compressFrom, "", false},
+		{compressFrom, "br", false},
+		{compressFrom, "gzip;q=0, *", false},
+		{compressFrom, "identity;q=1, *;q=0", false},
+		{compressFrom, "gzip; q = 0.000", false},
+	} {
+		routes := api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) {
+			return &api.Response{Body: body[c.size]}, nil
+		}}}
+		r := serve(t, t.Context(), routes, request("GET", "/", "", map[string]string{"Accept-Encoding": c.accepted}))
+		text := r.Body
+		if r.IsBase64Encoded {
+			text = gunzip(t, r.Body)
+		}
+		if r.IsBase64Encoded != c.gzip || (r.Headers["Content-Encoding"] == "gzip") != c.gzip || len(text) != c.size ||
+			(r.Headers["Vary"] == "Accept-Encoding") != (c.size >= compressFrom) {
+			t.Errorf("%d bytes to %q: %v, %d bytes", c.size, c.accepted, r.Headers, len(text))
+		}
+	}
+}
+
+const compressFrom = 16 << 10
+
+func gunzip(t *testing.T, body string) string {
+	t.Helper()
+	compressed, err := base64.StdEncoding.DecodeString(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestDeadlines(t *testing.T) {
@@ -352,7 +440,7 @@ func TestDeadlines(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, c.lambda)
 				defer cancel()
 			}
-			routes := api.Routes{{Method: "GET", Path: "/", Handle: func(ctx context.Context, _ *api.Request) (*api.Answer, error) {
+			routes := api.Routes{{Method: "GET", Path: "/", Handle: func(ctx context.Context, _ *api.Request) (*api.Response, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}}}
@@ -381,8 +469,8 @@ func TestDecodeBody(t *testing.T) {
 			}
 			v := struct{ N int }{9}
 			err := r.DecodeBody(&v)
-			var problem *api.Problem
-			if want < 0 && (!errors.As(err, &problem) || problem.Slug != "invalid-request") || want >= 0 && (err != nil || v.N != want) {
+			var problem *fault.Error
+			if want < 0 && (!errors.As(err, &problem) || problem.Meaning.Kind != fault.InvalidRequest) || want >= 0 && (err != nil || v.N != want) {
 				t.Errorf("%q: %+v, %v", body, v, err)
 			}
 		}

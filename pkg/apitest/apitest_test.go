@@ -58,8 +58,8 @@ func TestCheckAnswer(t *testing.T) {
 		"no Location":       {"POST /drafts/latest/template", 201, header("Content-Type", "application/json"), `{"template_id": 0}`, "Location"},
 		"success":           {"POST /wechat/callback", 200, header("Content-Type", "text/plain"), "success", ""},
 		"no success":        {"POST /wechat/callback", 200, header("Content-Type", "text/plain"), "ok", "must be 'success'"},
-		"null is open":      {"GET /accounts/wx0000000000000001/draft-switch", 200, header("Content-Type", "application/json"), `{"appid": "wx0000000000000001", "is_open": null, "state": "unknown", "checked_at": "2026-01-02T03:04:05Z"}`, ""},
-		"text is open":      {"GET /accounts/wx0000000000000001/draft-switch", 200, header("Content-Type", "application/json"), `{"appid": "wx0000000000000001", "is_open": "1", "state": "unknown", "checked_at": "2026-01-02T03:04:05Z"}`, "is_open"},
+		"null is open":      {"GET /accounts/wx0000000000000001/draft-switch", 200, header("Content-Type", "application/json"), `{"appid": "wx0000000000000001", "is_open": null, "state": "unknown", "by": "draft-switch", "checked_at": "2026-01-02T03:04:05Z"}`, ""},
+		"text is open":      {"GET /accounts/wx0000000000000001/draft-switch", 200, header("Content-Type", "application/json"), `{"appid": "wx0000000000000001", "is_open": "1", "state": "unknown", "by": "draft-switch", "checked_at": "2026-01-02T03:04:05Z"}`, "is_open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

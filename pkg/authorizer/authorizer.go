@@ -142,10 +142,7 @@ func (l *Learner) Learn(ctx context.Context, a state.Account) state.Account {
 
 // SetInfo notes what WeChat said of an account.
 func SetInfo(a *state.Account, info wechat.AuthorizerInfo) {
-	a.Name, a.Kind = info.Name, state.OfficialAccount
-	if info.MiniProgram {
-		a.Kind = state.MiniProgram
-	}
+	a.Name, a.Kind = info.Name, info.Kind
 }
 
 func (l *Learner) take() bool {

@@ -30,7 +30,7 @@ type fixture struct {
 	*functiontest.World
 	directory authorizer.Directory
 	accounts  state.Accounts
-	parts     bootstrap.Parts
+	parts     bootstrap.Deps
 }
 
 func start(t *testing.T) *fixture {
@@ -38,13 +38,13 @@ func start(t *testing.T) *fixture {
 	f := &fixture{World: functiontest.New(t)}
 	f.StorePlatform()
 	f.StoreComponentToken()
-	f.Start(func(parts bootstrap.Parts) trigger.Triggers {
+	f.Start(func(parts bootstrap.Deps) trigger.Router {
 		f.parts = parts
 		f.directory = authorizer.Directory{
 			WeChat: parts.WeChat, Tokens: parts.Tokens(parts.Secrets), Platform: platform.NewCache(parts.Secrets, time.Minute, parts.Now),
 		}
 		f.accounts = state.NewTable(dynamodb.NewFromConfig(parts.AWS), functiontest.StateTable, parts.Now).Accounts()
-		return trigger.Triggers{}
+		return trigger.Router{}
 	})
 	return f
 }
@@ -157,7 +157,7 @@ func TestInfo(t *testing.T) {
 	f := start(t)
 	f.add(1)
 	for id, want := range map[string]wechat.AuthorizerInfo{
-		wechattest.ExampleClosed: {Name: "Lantern Street"}, appID(0): {Name: "Tea 0", MiniProgram: true},
+		wechattest.ExampleClosed: {Name: "Lantern Street", Kind: wechat.OfficialAccount}, appID(0): {Name: "Tea 0", Kind: wechat.MiniProgram},
 	} {
 		if got, err := f.directory.Info(t.Context(), id); got != want || err != nil {
 			t.Errorf("%s: %+v, %v", id, got, err)

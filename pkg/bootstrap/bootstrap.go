@@ -4,7 +4,6 @@ package bootstrap
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -27,8 +26,8 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// Parts are what every function is made of.
-type Parts struct {
+// Deps are what every function depends on.
+type Deps struct {
 	Settings settings.Settings
 	AWS      aws.Config
 	Log      logging.Log
@@ -39,9 +38,9 @@ type Parts struct {
 	Bus      *eventbus.Bus
 }
 
-// New makes the parts. options are for the client that calls WeChat.
-func New(s settings.Settings, cfg aws.Config, log logging.Log, recorder *metrics.Recorder, now func() time.Time, options ...wechat.Option) Parts {
-	return Parts{
+// New makes them. options are for the client that calls WeChat.
+func New(s settings.Settings, cfg aws.Config, log logging.Log, recorder *metrics.Recorder, now func() time.Time, options ...wechat.Option) Deps {
+	return Deps{
 		Settings: s, AWS: cfg, Log: log, Now: now, Metrics: recorder,
 		WeChat:  wechat.New(s.WeChatBaseURLs, append(options, wechat.WithObserver(recorder.Attempt))...),
 		Secrets: token.NewSecretsStore(secretsmanager.NewFromConfig(cfg), s.SecretPrefix, s.KMSKey),
@@ -50,13 +49,13 @@ func New(s settings.Settings, cfg aws.Config, log logging.Log, recorder *metrics
 }
 
 // Tokens makes a reader of the tokens in store.
-func (p Parts) Tokens(store token.Getter) *token.Reader {
-	return token.NewReader(store, p.Bus, p.Settings.TokenCacheTTL, p.Now)
+func (d Deps) Tokens(store token.Getter) *token.Reader {
+	return token.NewReader(store, d.Bus, d.Settings.TokenCacheTTL, d.Now)
 }
 
 // Run runs a function until Lambda ends the process. What can't be used in the environment ends it at once, with one
 // line on standard error.
-func Run(function func(Parts) trigger.Triggers) {
+func Run(function func(Deps) trigger.Router) {
 	s, err := settings.Read(os.Getenv)
 	if err != nil {
 		fatal(err)
@@ -67,8 +66,8 @@ func Run(function func(Parts) trigger.Triggers) {
 		fatal(fmt.Errorf("load the AWS configuration: %w", err))
 	}
 	recorder := metrics.New(os.Stdout, lambdacontext.FunctionName, time.Now)
-	parts := New(s, cfg, log, recorder, time.Now)
-	lambda.Start(parts.Handler(function(parts)))
+	deps := New(s, cfg, log, recorder, time.Now)
+	lambda.Start(deps.Handler(function(deps)))
 }
 
 // sdkLog writes what the SDK has to say into the function's log. Left alone it prints plain text.
@@ -82,21 +81,28 @@ func sdkLog(log *slog.Logger) sdklogging.LoggerFunc {
 	}
 }
 
-// answering is how long before its deadline an invocation is called off, so that it can still say so: Lambda ends it
-// by ending the process, with whatever else that does, and tells nobody why.
-const answering = 500 * time.Millisecond
+// deadlineMargin is how long before its deadline an invocation is canceled, so that the timeout is reported before Lambda
+// kills the process.
+const deadlineMargin = 500 * time.Millisecond
 
-// Handler is what Lambda calls: the triggers, and the metrics of each invocation written at its end.
-func (p Parts) Handler(triggers trigger.Triggers) func(context.Context, json.RawMessage) (any, error) {
-	return func(ctx context.Context, event json.RawMessage) (any, error) {
-		defer p.Metrics.Flush()
-		if ends, ok := ctx.Deadline(); ok {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, ends.Add(-min(answering, time.Until(ends)/10)))
-			defer cancel()
-		}
-		return triggers.Handle(ctx, event)
+// handler is what Lambda calls: the router, with the metrics of each invocation written at its end.
+type handler struct {
+	router  trigger.Router
+	metrics *metrics.Recorder
+}
+
+// Handler is what Lambda calls.
+func (d Deps) Handler(router trigger.Router) lambda.Handler { return handler{router, d.Metrics} }
+
+// Invoke implements [lambda.Handler].
+func (h handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
+	defer h.metrics.Flush()
+	if ends, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, ends.Add(-min(deadlineMargin, time.Until(ends)/10)))
+		defer cancel()
 	}
+	return h.router.Invoke(ctx, event)
 }
 
 func fatal(err error) {

@@ -38,9 +38,9 @@ func TestMain(m *testing.M) {
 }
 
 // function counts the drafts in the box.
-func function(parts bootstrap.Parts) trigger.Triggers {
+func function(parts bootstrap.Deps) trigger.Router {
 	tokens := parts.Tokens(parts.Secrets)
-	return trigger.Triggers{Tasks: map[string]trigger.Task{"count": func(ctx context.Context, _ json.RawMessage) (any, error) {
+	return trigger.Router{Tasks: map[string]trigger.Task{"count": func(ctx context.Context, _ json.RawMessage) (any, error) {
 		parts.Log.InfoContext(ctx, "quiet")
 		parts.Log.ErrorContext(ctx, "heard")
 		parts.Log.Audit.InfoContext(ctx, "heard always") // an audit line says itself which request it is about

@@ -25,20 +25,32 @@ func New[T any](ttl time.Duration, now func() time.Time, load func(context.Conte
 }
 
 // Cached is the value, if it was loaded and may still be used.
-func (v *Value[T]) Cached() (T, bool) {
+func (v *Value[T]) Cached() (T, bool) { return v.within(v.ttl) }
+
+func (v *Value[T]) within(maxAge time.Duration) (T, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	age := v.now().Round(0).Sub(v.loadedAt)
-	return v.last, age >= 0 && age < v.ttl
+	return v.last, age >= 0 && age < maxAge
+}
+
+// Last is the value that was loaded last, however old it is.
+func (v *Value[T]) Last() (T, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.last, !v.loadedAt.IsZero()
 }
 
 // Get is the value, at most ttl old.
-func (v *Value[T]) Get(ctx context.Context) (T, error) {
-	if value, ok := v.Cached(); ok {
+func (v *Value[T]) Get(ctx context.Context) (T, error) { return v.GetWithin(ctx, v.ttl) }
+
+// GetWithin is the value, at most maxAge old.
+func (v *Value[T]) GetWithin(ctx context.Context, maxAge time.Duration) (T, error) {
+	if value, ok := v.within(maxAge); ok {
 		return value, nil
 	}
 	return v.loads.Do(ctx, struct{}{}, func(ctx context.Context) (T, error) {
-		if value, ok := v.Cached(); ok { // a load that ended a moment ago
+		if value, ok := v.within(maxAge); ok { // a load that ended a moment ago
 			return value, nil
 		}
 		return v.loadNow(ctx)

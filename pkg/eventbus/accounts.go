@@ -40,10 +40,10 @@ func AuthorizationEnded(a state.Account, at int64) Event {
 
 func statusEvent(detailType string, a state.Account, at int64) Event {
 	return Event{DetailType: detailType, Detail: struct {
-		ID    string      `json:"id"`
-		AppID string      `json:"appid"`
-		Kind  *state.Kind `json:"kind"` // null, as the name, where it isn't known
-		Name  *string     `json:"name"`
+		ID    string              `json:"id"`
+		AppID string              `json:"appid"`
+		Kind  *wechat.AccountKind `json:"kind"` // null, as the name, where it isn't known
+		Name  *string             `json:"name"`
 	}{ID(detailType, a.AppID, at), a.AppID, known(a.Kind), known(a.Name)}}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/retry"
 )
 
@@ -78,7 +78,7 @@ func (b *Bus) Publish(ctx context.Context, events ...Event) error {
 	var batch []types.PutEventsRequestEntry
 	size := 0
 	for _, event := range events {
-		detail, err := plainjson.Marshal(event.Detail)
+		detail, err := jsonx.Marshal(event.Detail)
 		if err != nil {
 			return fmt.Errorf("encode %s: %w", event.DetailType, err)
 		}

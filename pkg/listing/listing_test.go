@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/listing"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -140,19 +141,19 @@ func TestParametersThatCantBeUsed(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = listing.Parse(values, nil)
-			var problem *api.Problem
-			if !errors.As(err, &problem) || problem.Slug != "invalid-request" {
+			var problem *fault.Error
+			if !errors.As(err, &problem) || problem.Meaning.Kind != fault.InvalidRequest {
 				t.Fatalf("got %v", err)
 			}
-			about, there, _ := strings.Cut(problem.Detail, "; there are ")
+			about, there, _ := strings.Cut(problem.Meaning.Detail, "; there are ")
 			if !strings.Contains(about, "query parameter "+named) {
-				t.Errorf("%q does not name %s", problem.Detail, named)
+				t.Errorf("%q does not name %s", problem.Meaning.Detail, named)
 			}
 			if there != strings.Join(known, ", ") {
-				t.Errorf("%q does not name those there are", problem.Detail)
+				t.Errorf("%q does not name those there are", problem.Meaning.Detail)
 			}
-			if strings.Contains(problem.Detail, "84_hidden") {
-				t.Errorf("%q quotes the value", problem.Detail)
+			if strings.Contains(problem.Meaning.Detail, "84_hidden") {
+				t.Errorf("%q quotes the value", problem.Meaning.Detail)
 			}
 		})
 	}
@@ -228,8 +229,8 @@ func FuzzParse(f *testing.F) {
 		}
 		q, err := listing.Parse(values, nil)
 		if err != nil {
-			var problem *api.Problem
-			if !errors.As(err, &problem) || problem.Slug != "invalid-request" || !strings.Contains(problem.Detail, "source_miniprogram_appid") {
+			var problem *fault.Error
+			if !errors.As(err, &problem) || problem.Meaning.Kind != fault.InvalidRequest || !strings.Contains(problem.Meaning.Detail, "source_miniprogram_appid") {
 				t.Errorf("the error is %v", err)
 			}
 			return

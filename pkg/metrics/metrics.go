@@ -39,6 +39,8 @@ const (
 	AccountsUnknown   = "AccountsUnknown"
 	QuotaRefusals     = "QuotaRefusals"
 	WhitelistRefusals = "WhitelistRefusals"
+	Notices           = "Notices"        // that a robot took, counted for each robot
+	NoticeFailures    = "NoticeFailures" // that a robot did not take, at each try
 )
 
 // The metrics of calls to WeChat, with the dimensions FunctionName and Call; WeChatErrors with ErrorClass too.

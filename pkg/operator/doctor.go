@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,14 +16,21 @@ import (
 
 const doctorTask = `{"task": "doctor"}`
 
-// asker runs the doctor and returns its result.
+// asker runs a task of a function and returns its result.
 type asker func(context.Context) ([]byte, error)
 
 // deployedDoctor asks the function of a stack.
 func deployedDoctor(client *lambda.Client, stack string) asker {
+	return deployedTask(client, stack+"-tokens", doctorTask)
+}
+
+// localDoctor asks the function of the local run.
+func localDoctor(address string) asker { return localTask(address, "tokens", doctorTask) }
+
+// deployedTask runs a task of the function of that name.
+func deployedTask(client *lambda.Client, name, task string) asker {
 	return func(ctx context.Context) ([]byte, error) {
-		name := stack + "-tokens"
-		got, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(name), Payload: []byte(doctorTask)})
+		got, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(name), Payload: []byte(task)})
 		if err != nil {
 			return nil, fmt.Errorf("invoke %s: %w", name, err)
 		}
@@ -35,10 +41,10 @@ func deployedDoctor(client *lambda.Client, stack string) asker {
 	}
 }
 
-// localDoctor asks the function of the local run.
-func localDoctor(address string) asker {
+// localTask runs a task of a function of the local run.
+func localTask(address, function, task string) asker {
 	return func(ctx context.Context) ([]byte, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/_local/invoke/tokens", bytes.NewReader([]byte(doctorTask)))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/_local/invoke/"+function, strings.NewReader(task))
 		if err != nil {
 			return nil, err
 		}

@@ -127,7 +127,7 @@ func file(t *testing.T, v any) string {
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"cure"}, {"doctor", "-x"}} {
+	for _, args := range [][]string{nil, {"cure"}, {"doctor", "-x"}, {"notify-test", "-x"}, {"secrets", "-notify"}} {
 		if err := run(context.Background(), args, os.Stdin, &bytes.Buffer{}); !errors.Is(err, errUsage) {
 			t.Errorf("%v: %v", args, err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/push"
+	"wechat-draftbox/pkg/robot"
 	"wechat-draftbox/pkg/secret"
 )
 
@@ -78,21 +79,50 @@ func storePlatform(ctx context.Context, client *secretsmanager.Client, name, key
 		return err
 	}
 
-	in := &secretsmanager.CreateSecretInput{
-		Name: aws.String(name), SecretString: aws.String(string(text)),
-		Description: aws.String("What wechat-draftbox knows of the third-party platform"),
+	err = secretWriter{client, key, out}.write(ctx, name, "What wechat-draftbox knows of the third-party platform", string(text))
+	if err == nil {
+		fmt.Fprintf(out, "stored %s for platform %s\n", name, p.AppID)
 	}
-	if key != "" {
-		in.KmsKeyId = aws.String(key)
+	return err
+}
+
+// storeRobots checks the file as the function notify will, and stores it.
+func storeRobots(ctx context.Context, w secretWriter, name, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
 	}
-	_, err = client.CreateSecret(ctx, in)
+	robots, err := robot.Parse(name, secret.New(string(text)))
+	if err != nil {
+		return err
+	}
+	if err := w.write(ctx, name, "The chat robots that wechat-draftbox tells of its events", string(text)); err != nil {
+		return err
+	}
+	fmt.Fprintf(w.out, "stored %s, robots: %d; make notify-test sends a message to each\n", name, len(robots))
+	return nil
+}
+
+// secretWriter stores secrets. key is the KMS key of those that it makes; empty is AWS's own.
+type secretWriter struct {
+	client *secretsmanager.Client
+	key    string
+	out    io.Writer
+}
+
+// write makes the secret, or writes over it. Its description is for a new one.
+func (w secretWriter) write(ctx context.Context, name, description, text string) error {
+	in := &secretsmanager.CreateSecretInput{Name: aws.String(name), SecretString: aws.String(text), Description: aws.String(description)}
+	if w.key != "" {
+		in.KmsKeyId = aws.String(w.key)
+	}
+	_, err := w.client.CreateSecret(ctx, in)
 	var exists *types.ResourceExistsException
 	if errors.As(err, &exists) {
-		_, err = client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: aws.String(name), SecretString: aws.String(string(text))})
+		_, err = w.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: aws.String(name), SecretString: aws.String(text)})
 	}
 	if err != nil {
 		return fmt.Errorf("store the secret %s: %w", name, err)
 	}
-	fmt.Fprintf(out, "stored %s for platform %s\n", name, p.AppID)
 	return nil
 }

@@ -5,6 +5,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"wechat-draftbox/pkg/secret"
 )
 
 // FuzzOpen gives bytes to Open at each depth of a push: as a body under any query,
@@ -22,7 +25,12 @@ func FuzzOpen(f *testing.F) {
 		f.Add(byte(asPlain), "", plain)
 		f.Add(byte(asMessage), "", []byte(text))
 	}
-	for _, text := range []string{message(Authorized, createTime, authorizer, code), message(Unauthorized, createTime, authorizer), message("other"), "<xml/>", ""} {
+	for _, text := range []string{message(Authorized, createTime, authorizer, code), message(Unauthorized, createTime, authorizer), message("other"), "<xml/>", "",
+		message(NotifyThirdFasteRegister, createTime, "<info><name><![CDATA[a\x02b]]></name></info>"),
+		message(NotifyThirdFasteRegister, createTime, "<appid>wx7</appid><auth_code>queryauthcode@@@1</auth_code><info><code>9</code></info>"),
+		message(Authorized, createTime, authorizer, "<idname>\xbb\x5c</wxidnnn><a b='c'>&amp;&#x4e2d;&t;<![CDATA[<x>]]>"),
+		strings.TrimSuffix(message(Unauthorized, createTime, authorizer), "</xml>") + "<xml>\x00\n",
+		"\ufeff<?xml version='1.0' encoding='gbk'?><!DOCTYPE xml [<!ENTITY t 'x'>]><!-- < -->" + message(Unauthorized, createTime, authorizer) + "<xml/>"} {
 		f.Add(byte(asMessage), "", []byte(text))
 	}
 	f.Add(byte(asPlain), "", []byte(random+"\xff\xff\xff\xff"))
@@ -44,7 +52,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		p, err := r.Open(query, body)
 		if err != nil {
-			if p != (Push{}) {
+			if !isZero(p) {
 				t.Errorf("push %+v beside an error", p)
 			}
 			if errors.Is(err, ErrSignature) == errors.Is(err, ErrMalformed) {
@@ -62,13 +70,23 @@ func FuzzOpen(f *testing.F) {
 		switch p.InfoType {
 		case ComponentVerifyTicket:
 			missing = p.CreateTime == 0 || p.Ticket.IsZero()
-		case Authorized, UpdateAuthorized:
-			missing = p.CreateTime == 0 || p.AuthorizerAppID == "" || p.AuthorizationCode.IsZero()
-		case Unauthorized:
+		case Authorized, UpdateAuthorized, Unauthorized:
 			missing = p.CreateTime == 0 || p.AuthorizerAppID == ""
+		case NotifyThirdFasteRegister:
+			missing = p.IsAuthorization() && p.CreateTime == 0
 		}
 		if missing {
 			t.Errorf("push %+v lacks what its kind needs", p)
+		}
+		for path, text := range p.Fields {
+			if !utf8.ValidString(path) || !utf8.ValidString(text) || strings.TrimSpace(text) != text {
+				t.Errorf("field %q is %q", path, text)
+			}
+			for _, s := range []secret.Value{p.Ticket, p.AuthorizationCode} {
+				if !s.IsZero() && strings.Contains(text, s.Reveal()) {
+					t.Errorf("field %q holds a secret", path)
+				}
+			}
 		}
 	})
 }

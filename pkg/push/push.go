@@ -9,7 +9,6 @@
 package push
 
 import (
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/url"
@@ -25,8 +24,8 @@ var (
 	ErrSignature = errors.New("push is not signed with the platform's token")
 
 	// ErrMalformed reports a push that is well signed and can't be read all the same:
-	// its XML, base64, padding, length, tail or AppId is wrong, or an element is
-	// missing that its InfoType needs.
+	// its base64, padding, length, tail or AppId is wrong, or an element is missing
+	// or unreadable that its InfoType needs.
 	ErrMalformed = errors.New("push is malformed")
 )
 
@@ -37,25 +36,47 @@ type InfoType string
 //
 // https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/ThirdParty/token/component_verify_ticket.html
 // https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/ThirdParty/token/authorize_event.html
+// https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/Register_Mini_Programs/Fast_Registration_Interface_document.html
 const (
 	ComponentVerifyTicket InfoType = "component_verify_ticket"
 	Authorized            InfoType = "authorized"
 	UpdateAuthorized      InfoType = "updateauthorized"
 	Unauthorized          InfoType = "unauthorized"
+
+	// NotifyThirdFasteRegister tells how the registration of a mini program ended.
+	// A new mini program authorises the platform at once; see [Push.IsAuthorization].
+	NotifyThirdFasteRegister InfoType = "notify_third_fasteregister"
 )
 
 // Push is a message from WeChat that was signed, and meant for this platform.
 //
-// For the four kinds above, CreateTime is set, and so is what the kind is about.
-// For others, InfoType among them that is empty, any field may be zero.
+// A ticket has its CreateTime and Ticket, a push about an account's authorisation
+// its CreateTime and AuthorizerAppID. Everything else may be zero.
 type Push struct {
 	InfoType   InfoType
 	CreateTime int64 // Unix seconds
 
 	Ticket secret.Value // ComponentVerifyTicket
 
-	AuthorizerAppID   string       // Authorized, UpdateAuthorized, Unauthorized; its shape is unchecked
-	AuthorizationCode secret.Value // Authorized, UpdateAuthorized; works once
+	AuthorizerAppID   string       // the account that it is about; its shape is unchecked
+	AuthorizationCode secret.Value // works once; zero where an authorisation came without one that can be read
+	ExpiresAt         int64        // when the code ends, in Unix seconds; 0 where the push doesn't say
+
+	// Fields are the push's elements by their path below the root, such as info/name,
+	// without those that are secret. What isn't UTF-8 in them is U+FFFD.
+	Fields map[string]string
+}
+
+// IsAuthorization reports whether an account authorised the platform, or changed what
+// it grants.
+func (p Push) IsAuthorization() bool {
+	switch p.InfoType {
+	case Authorized, UpdateAuthorized:
+		return true
+	case NotifyThirdFasteRegister:
+		return p.AuthorizerAppID != "" && !p.AuthorizationCode.IsZero()
+	}
+	return false
 }
 
 // Receiver opens the pushes for one platform. It may be used by several goroutines.
@@ -95,26 +116,19 @@ func NewReceiver(componentAppID string, token, currentKey, formerKey secret.Valu
 // request. The caller bounds the size of the body. Every error wraps either
 // [ErrSignature] or [ErrMalformed], and holds nothing of the push.
 func (r *Receiver) Open(query url.Values, body []byte) (Push, error) {
-	// An envelope that breaks off behind its Encrypt may still be well signed: the
-	// signature has the first word.
-	var envelope struct {
-		XMLName xml.Name `xml:"xml"`
-		AppID   text     `xml:"AppId"`
-		Encrypt text     `xml:"Encrypt"`
-	}
-	unreadable := xml.Unmarshal(body, &envelope)
-	if err := r.verify(query, string(envelope.Encrypt)); err != nil {
+	// The signature has the first word, so that an error tells nothing about an
+	// envelope to those who can't sign it.
+	envelope, _ := scan(body)
+	encrypt := envelope.text("Encrypt")
+	if err := r.verify(query, encrypt); err != nil {
 		return Push{}, err
-	}
-	if unreadable != nil {
-		return Push{}, malformed("read the envelope: not the XML of a push")
 	}
 	// ToUserName, which stands in place of AppId on messages to an account, names
 	// that account and not the platform. The tail of the plaintext decides there.
-	if envelope.AppID != "" && string(envelope.AppID) != r.appID {
+	if appID := envelope["AppId"].text; appID != "" && appID != r.appID {
 		return Push{}, malformed("read the envelope: AppId is another platform's")
 	}
-	message, err := r.decrypt(string(envelope.Encrypt))
+	message, err := r.decrypt(encrypt)
 	if err != nil {
 		return Push{}, err
 	}
@@ -123,29 +137,35 @@ func (r *Receiver) Open(query url.Values, body []byte) (Push, error) {
 
 // parse reads the decrypted XML.
 func (r *Receiver) parse(message []byte) (Push, error) {
-	var m struct {
-		XMLName           xml.Name `xml:"xml"`
-		AppID             text     `xml:"AppId"`
-		CreateTime        text     `xml:"CreateTime"`
-		InfoType          text     `xml:"InfoType"`
-		Ticket            text     `xml:"ComponentVerifyTicket"`
-		AuthorizerAppID   text     `xml:"AuthorizerAppid"`
-		AuthorizationCode text     `xml:"AuthorizationCode"`
-	}
-	if xml.Unmarshal(message, &m) != nil {
+	m, isXML := scan(message)
+	if !isXML {
 		return Push{}, malformed("read the message: not the XML of a push")
 	}
-	if m.AppID != "" && string(m.AppID) != r.appID {
+	if appID := m["AppId"].text; appID != "" && appID != r.appID {
 		return Push{}, malformed("read the message: AppId is another platform's")
 	}
-	p := Push{
-		InfoType:          InfoType(m.InfoType),
-		Ticket:            secret.New(string(m.Ticket)),
-		AuthorizerAppID:   string(m.AuthorizerAppID),
-		AuthorizationCode: secret.New(string(m.AuthorizationCode)),
+	if kind, there := m["InfoType"]; there && !kind.readable {
+		return Push{}, malformed("read the message: InfoType is unreadable")
 	}
-	if t, err := strconv.ParseInt(string(m.CreateTime), 10, 64); err == nil && t > 0 {
-		p.CreateTime = t
+	p := Push{
+		InfoType:        InfoType(m.text("InfoType")),
+		CreateTime:      m.unixSeconds("CreateTime"),
+		Ticket:          secret.New(m.text("ComponentVerifyTicket")),
+		AuthorizerAppID: m.text("AuthorizerAppid"),
+		Fields:          m.fields(),
+	}
+	switch p.InfoType {
+	case ComponentVerifyTicket, Unauthorized:
+	case Authorized, UpdateAuthorized:
+		p.AuthorizationCode = secret.New(m.text("AuthorizationCode"))
+		p.ExpiresAt = m.unixSeconds("AuthorizationCodeExpiredTime")
+	default:
+		if p.AuthorizerAppID == "" {
+			p.AuthorizerAppID = m.text("appid")
+		}
+		if p.InfoType == NotifyThirdFasteRegister {
+			p.AuthorizationCode = secret.New(m.text("auth_code"))
+		}
 	}
 	if err := p.complete(); err != nil {
 		return Push{}, err
@@ -153,53 +173,77 @@ func (r *Receiver) parse(message []byte) (Push, error) {
 	return p, nil
 }
 
-// complete tells whether everything is there that the push's kind needs.
+// complete tells whether everything is there that the push's kind needs. A code isn't
+// needed: the tokens of who authorised without one come from the list of authorizers.
 func (p Push) complete() error {
-	var ticket, authorizer, code bool
-	switch p.InfoType {
-	case ComponentVerifyTicket:
-		ticket = true
-	case Authorized, UpdateAuthorized:
-		authorizer, code = true, true
-	case Unauthorized:
-		authorizer = true
-	default:
-		return nil
-	}
+	isTicket := p.InfoType == ComponentVerifyTicket
+	isAboutAccount := p.InfoType == Unauthorized || p.IsAuthorization()
 	switch {
-	case p.CreateTime == 0:
+	case (isTicket || isAboutAccount) && p.CreateTime == 0:
 		return malformed("read the message: CreateTime is missing or not Unix seconds")
-	case ticket && p.Ticket.IsZero():
-		return malformed("read the message: ComponentVerifyTicket is missing")
-	case authorizer && p.AuthorizerAppID == "":
-		return malformed("read the message: AuthorizerAppid is missing")
-	case code && p.AuthorizationCode.IsZero():
-		return malformed("read the message: AuthorizationCode is missing")
+	case isTicket && p.Ticket.IsZero():
+		return malformed("read the message: ComponentVerifyTicket is missing or unreadable")
+	case isAboutAccount && p.AuthorizerAppID == "":
+		return malformed("read the message: AuthorizerAppid is missing or unreadable")
 	}
 	return nil
 }
 
-// text is the text of an element that stands at most once, without the white
-// space around it.
-type text string
-
-var errRepeated = errors.New("element is repeated")
-
-// UnmarshalXML refuses a second text instead of letting the last one win.
-func (t *text) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
-	var s string
-	if err := d.DecodeElement(&s, &start); err != nil {
-		return err
+// text is the text of an element that is needed: empty where it can't be read.
+func (d document) text(path string) string {
+	if e := d[path]; e.readable {
+		return e.text
 	}
-	if *t != "" {
-		return errRepeated
-	}
-	*t = text(strings.TrimSpace(s))
-	return nil
+	return ""
 }
 
-// malformed takes only texts of this package: the errors of encoding/xml, strconv
-// and the like quote what they read.
+// unixSeconds is a time; 0 where there is none.
+func (d document) unixSeconds(path string) int64 {
+	t, err := strconv.ParseInt(d.text(path), 10, 64)
+	if err != nil || t < 0 {
+		return 0
+	}
+	return t
+}
+
+// fields are the texts that may be shown.
+func (d document) fields() map[string]string {
+	fields := make(map[string]string, len(d))
+	for path, e := range d {
+		if !isSecretName(path) && !d.holdsSecret(e.text) {
+			fields[path] = e.text
+		}
+	}
+	return fields
+}
+
+// isSecretName reports whether what stands at a path may be secret by its name.
+// A company's code isn't.
+func isSecretName(path string) bool {
+	if path == "info/code" || path == "info/code_type" {
+		return false
+	}
+	name := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
+	for _, word := range []string{"code", "ticket", "token", "secret"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsSecret reports whether the push's code or ticket stands in a text.
+func (d document) holdsSecret(text string) bool {
+	for _, path := range []string{"ComponentVerifyTicket", "AuthorizationCode", "auth_code"} {
+		if s := d[path].text; s != "" && strings.Contains(text, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// malformed takes only texts of this package: the errors of strconv and the like
+// quote what they read.
 func malformed(reason string) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, reason)
 }

@@ -6,13 +6,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"wechat-draftbox/pkg/secret"
 )
@@ -32,19 +36,22 @@ var vectors = []struct {
 		name: "event", platform: eventPlatform, timestamp: "1715943329", nonce: "1590219412",
 		signature: "6c12a4205838198b8fa631b3220723bb07f1015c", random: "1205899eaf019bbd", pad: 22,
 		addressee: "<ToUserName><![CDATA[gh_97417a04a28d]]></ToUserName>",
-		want:      Push{CreateTime: 1715943329},
+		want: Push{CreateTime: 1715943329, Fields: map[string]string{"ToUserName": "gh_97417a04a28d",
+			"FromUserName": "o9AgO5Kd5ggOC-bXrbNODIiE3bGY", "CreateTime": "1715943329", "MsgType": "event", "Event": "debug_demo", "debug_str": "hello world"}},
 	},
 	{
 		name: "sample", platform: samplePlatform, timestamp: "1409659813", nonce: "1372623149",
 		signature: "477715d11cdb4164915debcba66cb864d751f3e6", random: "0960688932c47ef1", pad: 30,
 		addressee: "<ToUserName><![CDATA[wx5823bf96d3bd56c7]]></ToUserName>",
-		want:      Push{CreateTime: 1409659813},
+		want: Push{CreateTime: 1409659813, Fields: map[string]string{"ToUserName": "wx5823bf96d3bd56c7", "FromUserName": "mycreate",
+			"CreateTime": "1409659813", "MsgType": "text", "Content": "hello", "MsgId": "4561255354251345929", "AgentID": "218"}},
 	},
 	{
 		name: "ticket", platform: eventPlatform, timestamp: "1413192605", nonce: "100000001",
 		signature: "21a69ed9cd38ded7002b425a29c76e29039389fb", random: random, pad: 25,
 		addressee: "<AppId>wx134c8103faa5a59e</AppId>",
-		want:      Push{InfoType: ComponentVerifyTicket, CreateTime: 1413192605, Ticket: secret.New("some_verify_ticket")},
+		want: Push{InfoType: ComponentVerifyTicket, CreateTime: 1413192605, Ticket: secret.New("some_verify_ticket"),
+			Fields: map[string]string{"AppId": "wx134c8103faa5a59e", "CreateTime": "1413192605", "InfoType": "component_verify_ticket"}},
 	},
 }
 
@@ -117,32 +124,60 @@ func message(infoType InfoType, elements ...string) string {
 
 func TestOpenReadsEveryKind(t *testing.T) {
 	t.Parallel()
+	const account, at = "wxf8b4f85f3a794e77", 1413192760
 	authorized := func(kind InfoType) Push {
-		return Push{InfoType: kind, CreateTime: 1413192760, AuthorizerAppID: "wxf8b4f85f3a794e77", AuthorizationCode: secret.New("queryauthcode@@@1")}
+		return Push{InfoType: kind, CreateTime: at, AuthorizerAppID: account, AuthorizationCode: secret.New("queryauthcode@@@1")}
 	}
+	unauthorized := Push{InfoType: Unauthorized, CreateTime: at, AuthorizerAppID: account}
+	ticketPush := Push{InfoType: ComponentVerifyTicket, CreateTime: at, Ticket: secret.New("ticket@@@1")}
+	registered := authorized(NotifyThirdFasteRegister)
+	ends, noCode := authorized(Authorized), authorized(UpdateAuthorized)
+	ends.ExpiresAt = 1413196360
+	noCode.AuthorizationCode = secret.Value{}
 	for _, c := range []struct {
 		name, message string
-		want          Push
+		want          Push // without its fields
 	}{
-		{"ticket", message(ComponentVerifyTicket, createTime, ticket),
-			Push{InfoType: ComponentVerifyTicket, CreateTime: 1413192760, Ticket: secret.New("ticket@@@1")}},
+		{"ticket", message(ComponentVerifyTicket, createTime, ticket), ticketPush},
 		{"authorized, expiry in words", message(Authorized, createTime, authorizer, code,
 			"<AuthorizationCodeExpiredTime>in an hour</AuthorizationCodeExpiredTime><PreAuthCode>p</PreAuthCode>"), authorized(Authorized)},
+		{"authorized, expiry", message(Authorized, createTime, authorizer, code, "<AuthorizationCodeExpiredTime>1413196360</AuthorizationCodeExpiredTime>"), ends},
+		{"authorized, expiry negative", message(Authorized, createTime, authorizer, code, "<AuthorizationCodeExpiredTime>-5</AuthorizationCodeExpiredTime>"), authorized(Authorized)},
 		{"updateauthorized", message(UpdateAuthorized, createTime, authorizer, code), authorized(UpdateAuthorized)},
-		{"unauthorized", message(Unauthorized, createTime, authorizer),
-			Push{InfoType: Unauthorized, CreateTime: 1413192760, AuthorizerAppID: "wxf8b4f85f3a794e77"}},
+		{"updateauthorized without a code", message(UpdateAuthorized, createTime, authorizer), noCode},
+		{"updateauthorized with a code that can't be read", message(UpdateAuthorized, createTime, authorizer, "<AuthorizationCode>a\x01</AuthorizationCode>"), noCode},
+		{"authorized with an appid beside", message(Authorized, createTime, "<appid>wx7</appid>", authorizer, code), authorized(Authorized)},
+		{"unauthorized", message(Unauthorized, createTime, authorizer), unauthorized},
 		{"CDATA, CRLF, blanks and tabs", "\r\n<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<xml>\r\n\t<AppId> \r\n<![CDATA[ wx5823bf96d3bd56c7 ]]>\t</AppId>\r\n" +
 			"\t<InfoType><![CDATA[authorized]]>\r\n</InfoType>\r\n<CreateTime>\t1413192760 </CreateTime>\r\n" +
 			"<AuthorizerAppid> <![CDATA[wxf8b4f85f3a794e77]]></AuthorizerAppid><AuthorizationCode>\tqueryauthcode@@@1\r\n</AuthorizationCode></xml>\r\n",
 			authorized(Authorized)},
-		{"no AppId inside", "<xml><InfoType>unauthorized</InfoType>" + createTime + authorizer + "</xml>",
-			Push{InfoType: Unauthorized, CreateTime: 1413192760, AuthorizerAppID: "wxf8b4f85f3a794e77"}},
+		{"no AppId inside", "<xml><InfoType>unauthorized</InfoType>" + createTime + authorizer + "</xml>", unauthorized},
 		{"unknown elements, nested and repeated", message(Unauthorized, createTime, authorizer,
-			"<info><AppId>wx6</AppId><InfoType>authorized</InfoType></info><info/><x/><x/>"),
-			Push{InfoType: Unauthorized, CreateTime: 1413192760, AuthorizerAppID: "wxf8b4f85f3a794e77"}},
-		{"unknown kind", message("notify_third_fasteregister", "<CreateTime>soon</CreateTime><appid>wx7</appid>"),
-			Push{InfoType: "notify_third_fasteregister"}},
+			"<info><AppId>wx6</AppId><InfoType>authorized</InfoType></info><info/><x/><x/>"), unauthorized},
+		{"the first of repeated elements", message(Unauthorized, createTime, authorizer, "<InfoType>authorized</InfoType>", "<AppId>wx6</AppId>",
+			"<AuthorizerAppid>wx6</AuthorizerAppid>", "<CreateTime>1</CreateTime>", code), unauthorized},
+		{"the first of repeated tickets", message(ComponentVerifyTicket, createTime, ticket, "<ComponentVerifyTicket>b</ComponentVerifyTicket>"), ticketPush},
+
+		{"a registration", message(NotifyThirdFasteRegister, createTime, "<appid>"+account+"</appid><status>0</status><auth_code>queryauthcode@@@1</auth_code><msg>OK</msg>"), registered},
+		{"a registration that failed", message(NotifyThirdFasteRegister, createTime, "<status>100001</status><auth_code></auth_code>"),
+			Push{InfoType: NotifyThirdFasteRegister, CreateTime: at}},
+		{"a registration without a code", message(NotifyThirdFasteRegister, "<CreateTime>soon</CreateTime><appid>wx7</appid>"),
+			Push{InfoType: NotifyThirdFasteRegister, AuthorizerAppID: "wx7"}},
+		{"a code of another kind", message("notify_3rd_wxa_auth", createTime, "<appid>wx7</appid><auth_code>x</auth_code>", code), Push{InfoType: "notify_3rd_wxa_auth", CreateTime: at, AuthorizerAppID: "wx7"}},
 		{"no kind", "<xml/>", Push{}},
+
+		{"cut off", strings.TrimSuffix(message(Unauthorized, createTime, authorizer), "</xml>"), unauthorized},
+		{"<xml> in place of </xml>", strings.TrimSuffix(message(Unauthorized, createTime, authorizer), "</xml>") + "<xml>", unauthorized},
+		{"BOM before, NUL and LF behind", "\ufeff" + message(Unauthorized, createTime, authorizer) + "\x00\n", unauthorized},
+		{"another document behind", message(Unauthorized, createTime, authorizer) + message(Authorized, createTime, authorizer, code), unauthorized},
+		{"another encoding declared", `<?xml version="1.0" encoding="gbk"?>` + message(Unauthorized, createTime, authorizer), unauthorized},
+		{"a comment and a document type", "<!DOCTYPE xml><!-- <AppId>wx6</AppId> -->" + message(Unauthorized, "<!-- > -->", createTime, authorizer), unauthorized},
+		{"entities", message(Unauthorized, "<CreateTime>&#49;413192760</CreateTime><AuthorizerAppid>&#x77;xf8b4f85f3a794e77</AuthorizerAppid>"), unauthorized},
+		{"attributes and blanks in tags", message(Unauthorized, "<CreateTime type=\"int\">1413192760</CreateTime >", strings.Replace(authorizer, ">", "\n\tx='1' >", 1)), unauthorized},
+		{"CDATA in two pieces", message(Unauthorized, createTime, "<AuthorizerAppid><![CDATA[wxf8b4f85f]]><![CDATA[3a794e77]]></AuthorizerAppid>"), unauthorized},
+		{"a misspelled end tag", message(Unauthorized, createTime, strings.Replace(authorizer, "</AuthorizerAppid>", "</AuthorizerAppId>", 1)), unauthorized},
+		{"text beside an element's own", message(Unauthorized, "loose", createTime, "\xff\x02 & <", authorizer), unauthorized},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -151,10 +186,120 @@ func TestOpenReadsEveryKind(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(Push{}, "Fields")); diff != "" {
 				t.Errorf("push (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestWhatIsNotNeededDoesNoHarm: each of these stands before and behind what is needed.
+func TestWhatIsNotNeededDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	for name, junk := range map[string]string{
+		"control characters":           "<x><![CDATA[a\x02\x10\x1d\x00b]]></x>",
+		"GBK":                          "<x><![CDATA[\xbb\x5c\xb0\x5d]]></x>",
+		"a character cut off":          "<x><![CDATA[中\xe4\xb8]]></x>",
+		"another end tag":              "<idname>7</wxidnnn>",
+		"another end tag, nested":      "<info><idname>7</wxidnnn><name>A</name></info>",
+		"no end tag":                   "<x>7",
+		"no end tag, nested":           "<info><x>7</info>",
+		"a stray end tag":              "</x>",
+		"a stray end tag, nested":      "<info></x></info>",
+		"an unknown entity":            "<x>&nbsp;AT&T &#xffffffff; &#0; &;</x>",
+		"less than":                    "<x>1 < 2 <3 <</x>",
+		"greater than":                 "<x>1 > 2 ]]></x>",
+		"CDATA that doesn't end":       "<x><![CDATA[7</x>",
+		"a comment that doesn't end":   "<!-- ",
+		"an instruction that doesn't":  "<? ",
+		"a document type that doesn't": "<!",
+		"markup in CDATA":              "<x><![CDATA[</x><AppId>wx6</AppId><AuthorizerAppid>wx6</AuthorizerAppid>]]></x>",
+		"no name":                      "<></><1></1><\xff></\xff>",
+		"deep":                         strings.Repeat("<x>", 20) + strings.Repeat("</x>", 20),
+		"elements of other places":     "<info><AppId>wx6</AppId><CreateTime>1</CreateTime><AuthorizerAppid>wx6</AuthorizerAppid></info>",
+	} {
+		want := Push{InfoType: Unauthorized, CreateTime: 1413192760, AuthorizerAppID: "wxf8b4f85f3a794e77"}
+		for _, text := range []string{
+			message(Unauthorized, createTime, authorizer, junk),
+			message(Unauthorized, createTime, junk, authorizer),
+			strings.Replace(message(Unauthorized, createTime, authorizer), "<xml>", "<xml>"+junk, 1),
+		} {
+			if strings.HasSuffix(name, "CDATA that doesn't end") {
+				text = strings.ReplaceAll(text, "]]>", "")
+			}
+			query, body := samplePlatform.seal(text)
+			got, err := samplePlatform.receiver(t).Open(query, body)
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Push{}, "Fields")); err != nil || diff != "" {
+				t.Errorf("%s: %q: %v\n%s", name, text, err, diff)
+			}
+		}
+	}
+}
+
+func TestFields(t *testing.T) {
+	t.Parallel()
+	base := map[string]string{"AppId": "wx5823bf96d3bd56c7", "InfoType": "x", "CreateTime": "1413192760"}
+	for _, c := range []struct {
+		name     string
+		infoType InfoType
+		elements string
+		want     map[string]string // beside base
+	}{
+		{"the case from the field", "x", "<info><name><![CDATA[a\x02b]]></name></info>", map[string]string{"info/name": "a\x02b"}},
+		{"a company", "x", "<info><name>A</name><code>91</code><code_type>1</code_type><legal_persona_name>王</legal_persona_name></info>",
+			map[string]string{"info/name": "A", "info/code": "91", "info/code_type": "1", "info/legal_persona_name": "王"}},
+		{"secret names", "x", "<auth_code>a</auth_code><PRE_AUTH_CODE>a</PRE_AUTH_CODE><AuthorizationCodeExpiredTime>1</AuthorizationCodeExpiredTime>" +
+			"<a><MyTicket>a</MyTicket><AccessToken>a</AccessToken><AppSecrets>a</AppSecrets><info><code>a</code></info></a><code>a</code><INFO><CODE>a</CODE></INFO>",
+			map[string]string{}},
+		{"names above the last", "x", "<token><status>1</status></token><codes><a>2</a></codes>", map[string]string{"token/status": "1", "codes/a": "2"}},
+		{"a code as another's value", NotifyThirdFasteRegister, "<appid>wx7</appid><auth_code>queryauthcode@@@1</auth_code><info><code>queryauthcode@@@1</code><name>by queryauthcode@@@1</name></info><msg>queryauthcode@@@</msg>",
+			map[string]string{"InfoType": "notify_third_fasteregister", "appid": "wx7", "msg": "queryauthcode@@@"}},
+		{"a code that can't be read", Authorized, authorizer + "<AuthorizationCode>a\x01b\xff</AuthorizationCode><x>a\x01b\xff</x>",
+			map[string]string{"InfoType": "authorized", "AuthorizerAppid": "wxf8b4f85f3a794e77"}},
+		{"a ticket", ComponentVerifyTicket, ticket + "<x>ticket@@@12</x><y>1</y>", map[string]string{"InfoType": "component_verify_ticket", "y": "1"}},
+		{"bytes that are no UTF-8", "x", "<a><![CDATA[中\xe4\xb8]]></a>", map[string]string{"a": "中\ufffd\ufffd"}},
+		{"the first of repeated ones", "x", "<a>1</a><a>2</a><b><c>3</c></b><b><c>4</c><d>5</d></b>", map[string]string{"a": "1", "b/c": "3", "b/d": "5"}},
+		{"empty", "x", "<a/><b></b><c> </c>", map[string]string{"a": "", "b": "", "c": ""}},
+		{"inside an element without an end", "x", "<a>1<b>2</b>", map[string]string{"b": "2"}},
+		{"broken, but to be read", "x", "<a>AT&T</a><idname>7</wxidnnn>", map[string]string{"a": "AT&T", "idname": "7"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := samplePlatform.receiver(t).Open(samplePlatform.seal(message(c.infoType, createTime, c.elements)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := maps.Clone(base)
+			maps.Copy(want, c.want)
+			if diff := cmp.Diff(want, p.Fields); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The kinds that WeChat's pages name, beside those that something is done about.
+func TestOtherKindsAreHandedOn(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []InfoType{"notify_third_fastregisterbetaapp", "notify_3rd_wxa_auth", "notify_3rd_wxa_wxverify", "notify_apply_icpfiling_result",
+		"notify_icpfiling_verify_result", "order_path_apply_result_notify", "order_path_audit_result_notify", "wxa_nickname_audit", "a new one"} {
+		p, err := samplePlatform.receiver(t).Open(samplePlatform.seal(message(kind, "<appid>wx7</appid>")))
+		if err != nil || p.InfoType != kind || p.AuthorizerAppID != "wx7" || p.IsAuthorization() || p.Fields["appid"] != "wx7" {
+			t.Errorf("%s: %+v, %v", kind, p, err)
+		}
+	}
+}
+
+// Anybody can send a body; reading it may not take long.
+func TestLargeBodiesAreReadFast(t *testing.T) {
+	t.Parallel()
+	for _, piece := range []string{"<", "<a>", "</a>", "<a/>", "<a></b>", "<![CDATA[", "<!--", "<?", "<!", "&", "&amp", "<a ", ">", "]]>", "<a>x"} {
+		body := []byte("<xml>" + strings.Repeat(piece, 64<<10/len(piece)))
+		began := time.Now()
+		scan(body)
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%q took %v", piece, took)
+		}
 	}
 }
 
@@ -165,16 +310,21 @@ func TestOpenRefusesMessages(t *testing.T) {
 		{"no XML", "success"},
 		{"JSON", `{"InfoType":"component_verify_ticket"}`},
 		{"other root", "<html/>"},
-		{"cut off", strings.TrimSuffix(message(ComponentVerifyTicket, createTime, ticket), "</xml>")},
-		{"other encoding", `<?xml version="1.0" encoding="gbk"?>` + message(ComponentVerifyTicket, createTime, ticket)},
-		{"no UTF-8", message(ComponentVerifyTicket, createTime, ticket, "<x>\xff</x>")},
 		{"entities of its own", `<!DOCTYPE xml [<!ENTITY t "ticket">]>` + message(ComponentVerifyTicket, createTime, "<ComponentVerifyTicket>&t;</ComponentVerifyTicket>")},
-		{"very deep", message(ComponentVerifyTicket, createTime, ticket, strings.Repeat("<x>", 10000))},
 		{"other AppId", strings.Replace(message(ComponentVerifyTicket, createTime, ticket), "wx5", "wx6", 1)},
-		{"AppId repeated", message(ComponentVerifyTicket, createTime, ticket, "<AppId>wx5823bf96d3bd56c7</AppId>")},
-		{"InfoType repeated", message(Unauthorized, createTime, authorizer, "<InfoType>authorized</InfoType>")},
-		{"authorizer repeated", message(Unauthorized, createTime, authorizer, authorizer)},
-		{"ticket repeated", message(ComponentVerifyTicket, createTime, ticket, ticket)},
+		{"ticket with a control character", message(ComponentVerifyTicket, createTime, "<ComponentVerifyTicket><![CDATA[a\x02]]></ComponentVerifyTicket>")},
+		{"ticket that is no UTF-8", message(ComponentVerifyTicket, createTime, "<ComponentVerifyTicket>a\xff</ComponentVerifyTicket>")},
+		{"kind with a control character", message("component_verify_ticket\x01", createTime, ticket)},
+		{"ticket cut off", "<xml>" + createTime + "<InfoType>component_verify_ticket</InfoType><ComponentVerifyTicket>ticket@@@1"},
+		{"ticket without an end tag", message(ComponentVerifyTicket, createTime, "<ComponentVerifyTicket>ticket@@@1")},
+		{"first of two tickets blank", message(ComponentVerifyTicket, createTime, "<ComponentVerifyTicket/>", ticket)},
+		{"ticket too deep", message(ComponentVerifyTicket, createTime, "<x>", ticket, "</x>")},
+		{"everything too deep", message(ComponentVerifyTicket, createTime, strings.Repeat("<x>", 10000), ticket)},
+		{"account with a start tag for its end", message(Unauthorized, createTime, strings.Replace(authorizer, "</", "<", 1))},
+		{"names in another case", strings.ToUpper(message(Unauthorized, createTime, authorizer))},
+		{"account with a control character", message(Unauthorized, createTime, "<AuthorizerAppid>wx\x01</AuthorizerAppid>")},
+		{"registration without time", message(NotifyThirdFasteRegister, "<appid>wx7</appid><auth_code>queryauthcode@@@1</auth_code>")},
+		{"other AppId that can't be read", strings.Replace(message(ComponentVerifyTicket, createTime, ticket), "wx5823", "wx\x015823", 1)},
 		{"ticket missing", message(ComponentVerifyTicket, createTime)},
 		{"ticket blank", message(ComponentVerifyTicket, createTime, "<ComponentVerifyTicket> \n</ComponentVerifyTicket>")},
 		{"ticket without time", message(ComponentVerifyTicket, ticket)},
@@ -184,10 +334,8 @@ func TestOpenRefusesMessages(t *testing.T) {
 		{"time zero", message(ComponentVerifyTicket, ticket, "<CreateTime>0</CreateTime>")},
 		{"time negative", message(ComponentVerifyTicket, ticket, "<CreateTime>-1</CreateTime>")},
 		{"authorized without account", message(Authorized, createTime, code)},
-		{"authorized without code", message(Authorized, createTime, authorizer)},
 		{"authorized without time", message(Authorized, authorizer, code)},
 		{"updateauthorized without account", message(UpdateAuthorized, createTime, code)},
-		{"updateauthorized without code", message(UpdateAuthorized, createTime, authorizer)},
 		{"unauthorized without account", message(Unauthorized, createTime)},
 		{"unauthorized without time", message(Unauthorized, authorizer)},
 	} {
@@ -199,6 +347,8 @@ func TestOpenRefusesMessages(t *testing.T) {
 	}
 }
 
+func isZero(p Push) bool { return reflect.ValueOf(p).IsZero() }
+
 // refused also checks that nothing is handed over with the error, and that the
 // error is of one kind.
 func refused(t *testing.T, r *Receiver, query url.Values, body []byte, want error) {
@@ -207,7 +357,7 @@ func refused(t *testing.T, r *Receiver, query url.Values, body []byte, want erro
 	if !errors.Is(err, want) || errors.Is(err, ErrSignature) == errors.Is(err, ErrMalformed) {
 		t.Errorf("error %v, want %v", err, want)
 	}
-	if p != (Push{}) {
+	if !isZero(p) {
 		t.Errorf("push %+v beside an error", p)
 	}
 }
@@ -230,10 +380,13 @@ func TestOpenRefusesEnvelopes(t *testing.T) {
 		{"without CDATA", query, strings.NewReplacer("<![CDATA[", "", "]]>", "").Replace(string(good)), nil},
 		{"to an account", query, "<xml><ToUserName>gh_97417a04a28d</ToUserName>" + encrypt + "</xml>", nil},
 
+		{"repeated AppId", query, "<xml>" + encrypt + "<AppId>wx5823bf96d3bd56c7</AppId><AppId>wx6</AppId></xml>", nil},
+		{"cut off behind Encrypt", query, "<xml>" + encrypt, nil},
+		{"signed first of two", query, "<xml>" + encrypt + "<Encrypt>AAAA</Encrypt></xml>", nil},
+		{"with a declaration, a BOM and a NUL", query, "\ufeff<?xml version=\"1.0\" encoding=\"gbk\"?><xml><x>\xff\x02</y>" + encrypt + "<xml>\x00", nil},
+
 		{"other AppId", query, "<xml><AppId>wx134c8103faa5a59e</AppId>" + encrypt + "</xml>", ErrMalformed},
-		{"repeated AppId", query, "<xml>" + encrypt + "<AppId>wx5823bf96d3bd56c7</AppId><AppId>wx5823bf96d3bd56c7</AppId></xml>", ErrMalformed},
-		{"cut off behind Encrypt", query, "<xml>" + encrypt, ErrMalformed},
-		{"signed first of two", query, "<xml>" + encrypt + "<Encrypt>AAAA</Encrypt></xml>", ErrMalformed},
+		{"first of two AppIds is another's", query, "<xml>" + encrypt + "<AppId>wx6</AppId><AppId>wx5823bf96d3bd56c7</AppId></xml>", ErrMalformed},
 		{"no Encrypt, signed so", unsigned, "<xml/>", ErrMalformed},
 		{"no XML, signed so", unsigned, "success", ErrMalformed},
 
@@ -313,8 +466,8 @@ func TestEveryByteOfTheBodyIsSigned(t *testing.T) {
 	}
 }
 
-// A ciphertext that was changed and signed again gives nothing but what stood in
-// the message before, and nearly always an error.
+// A ciphertext that was changed and signed again gives nothing to act on but what
+// stood in the message before: mostly an error, or else a push of no kind.
 func TestEveryByteOfTheCiphertext(t *testing.T) {
 	t.Parallel()
 	ciphertext := samplePlatform.encrypt(pad(samplePlatform.plain(random, message(ComponentVerifyTicket, createTime, ticket))))
@@ -328,7 +481,7 @@ func TestEveryByteOfTheCiphertext(t *testing.T) {
 			c := bytes.Clone(ciphertext)
 			c[i] ^= 1 << bit
 			got, err := r.Open(samplePlatform.send(c))
-			if err == nil && !cmp.Equal(got, want) || err != nil && !errors.Is(err, ErrMalformed) {
+			if err == nil && got.InfoType != "" && !cmp.Equal(got, want, cmpopts.IgnoreFields(Push{}, "Fields")) || err != nil && !errors.Is(err, ErrMalformed) {
 				t.Errorf("byte %d, bit %d: %v", i, bit, err)
 			}
 		}
@@ -515,7 +668,6 @@ func TestNothingLeaks(t *testing.T) {
 		`<xml ` + marker + `></xml>`,
 		message(Authorized, "<CreateTime>"+marker+"</CreateTime>"),
 		message(Authorized, createTime, code),
-		message(Authorized, createTime, authorizer, code, code),
 		strings.Replace(message(Authorized, createTime, code), "wx5", marker, 1),
 	} {
 		query, body := samplePlatform.seal(text)
@@ -525,7 +677,7 @@ func TestNothingLeaks(t *testing.T) {
 		query.Set("msg_signature", marker)
 		_, forged := r.Open(query, body)
 		for _, err := range []error{sealed, raw, signed, forged} {
-			if err == nil || strings.Contains(err.Error(), marker) {
+			if err != nil && strings.Contains(err.Error(), marker) {
 				t.Errorf("%q: error %v", text, err)
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -42,7 +42,7 @@ func FailureOf(appID string, err error, now time.Time) Failure {
 	case f.Errcode == codeCredential && takesSecret(refusal.Call):
 		f.Action = wechat.Lookup(codeSecret).Action
 	default:
-		f.Action = api.ProblemOf(err, now).Advice()
+		f.Action = fault.Of(err, now).Action
 	}
 	return f
 }

@@ -77,7 +77,7 @@ type Renewer struct {
 }
 
 // New makes the renewer of a function.
-func New(deps bootstrap.Parts) *Renewer {
+func New(deps bootstrap.Deps) *Renewer {
 	aws, s := bootstrap.ForBatches(deps.AWS), deps.Settings
 	database := dynamodb.NewFromConfig(aws)
 	secrets := token.NewSecretsStore(secretsmanager.NewFromConfig(aws), s.SecretPrefix, s.KMSKey)

@@ -33,6 +33,7 @@ type Settings struct {
 	EventBusName          string // or ARN
 	SwitchQueueURL        string
 	AuthorizationQueueURL string
+	NoticeQueueURL        string // empty: what wasn't taken comes again when the queue sees fit
 	Openable              Openable
 	AccountTokenStore     AccountTokenStore
 	IgnoreMiniPrograms    bool          // their tokens are not kept alive
@@ -126,6 +127,7 @@ func Read(getenv func(string) string) (Settings, error) {
 	s.EventBusName = value("EVENT_BUS_NAME", "default", matches(busName, longestBus, "it must be the name or ARN of an event bus"))
 	s.SwitchQueueURL = value("SWITCH_QUEUE_URL", "", isBaseURL)
 	s.AuthorizationQueueURL = value("AUTHORIZATION_QUEUE_URL", "", isBaseURL)
+	s.NoticeQueueURL = value("NOTICE_QUEUE_URL", "", isBaseURL)
 	value("OPENABLE_ACCOUNTS", "", func(v string) error {
 		for one := range strings.SplitSeq(v, ",") {
 			switch one = strings.TrimSpace(one); {

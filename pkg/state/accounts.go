@@ -21,15 +21,6 @@ const (
 	Unauthorized Status = "unauthorized"
 )
 
-// Kind says what kind of account it is. Only an Official Account has a draft switch.
-type Kind string
-
-// The kinds.
-const (
-	OfficialAccount Kind = "official-account"
-	MiniProgram     Kind = "mini-program"
-)
-
 // checkedAtPrecision is how far a stored checked_at may lag behind the last check: a check that finds nothing new costs
 // no write before.
 const checkedAtPrecision = 7 * 24 * time.Hour
@@ -37,8 +28,8 @@ const checkedAtPrecision = 7 * 24 * time.Hour
 // Account is what the bundle knows of an account.
 type Account struct {
 	AppID       string
-	Kind        Kind   // empty: not known yet
-	Name        string // as WeChat gives it
+	Kind        wechat.AccountKind // empty: not known yet
+	Name        string             // as WeChat gives it
 	Status      Status
 	StatusAt    int64 // Unix seconds of the push that set Status; 0: none did
 	DraftSwitch wechat.SwitchState
@@ -57,7 +48,7 @@ func NewAccount(appID string) Account {
 func (a Account) IsStored() bool { return a.stored != nil }
 
 // IsMiniProgram reports whether the account is known to be a mini program, which has no draft switch.
-func (a Account) IsMiniProgram() bool { return a.Kind == MiniProgram }
+func (a Account) IsMiniProgram() bool { return a.Kind == wechat.MiniProgram }
 
 // SetSwitch notes what a check of the draft switch said. A check that didn't learn the state changes nothing of it, and
 // neither does any check once the switch is open: it never closes again.
@@ -122,8 +113,8 @@ func readAccount(i item) Account {
 	a := NewAccount(textOf(i, "sk"))
 	a.Name, a.StatusAt = textOf(i, "name"), numberOf(i, "status_at")
 	a.CheckedAt, a.Errcode = timeOf(i, "checked_at"), int(numberOf(i, "errcode"))
-	switch kind := Kind(textOf(i, "kind")); kind {
-	case OfficialAccount, MiniProgram:
+	switch kind := wechat.AccountKind(textOf(i, "kind")); kind {
+	case wechat.OfficialAccount, wechat.MiniProgram:
 		a.Kind = kind
 	}
 	if textOf(i, "status") == string(Unauthorized) {

@@ -27,7 +27,7 @@ func TestAccountIsStoredAndRead(t *testing.T) {
 		t.Error("there is no item")
 	}
 
-	want := state.Account{AppID: "wx1", Kind: state.MiniProgram, Name: "茶", Status: state.Unauthorized, StatusAt: 1700000000,
+	want := state.Account{AppID: "wx1", Kind: wechat.MiniProgram, Name: "茶", Status: state.Unauthorized, StatusAt: 1700000000,
 		DraftSwitch: wechat.SwitchClosed, CheckedAt: start, Errcode: 61003}
 	before, after, err := accounts.Update(t.Context(), "wx1", func(a *state.Account) { *a = want })
 	must(t, err)
@@ -117,7 +117,7 @@ func TestAccountIsWrittenWhereItIsWorthIt(t *testing.T) {
 		"refused": {func(a *state.Account) { a.SetRefused(61007, start) }, true},
 		"ended":   {func(a *state.Account) { a.Status = state.Unauthorized }, true},
 		"pushed":  {func(a *state.Account) { a.SetStatus(state.Authorized, 5) }, true},
-		"named":   {func(a *state.Account) { a.Name = "n" }, true}, "kind": {func(a *state.Account) { a.Kind = state.OfficialAccount }, true},
+		"named":   {func(a *state.Account) { a.Name = "n" }, true}, "kind": {func(a *state.Account) { a.Kind = wechat.OfficialAccount }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@
 //	box      watch                   whether the baseline was recorded, and whether the last answer had a list
 //	draft    create_time#draft_id    a draft that was ever seen, whole: [Drafts.History]
 //	lease    tokens                  the run that renews tokens: [Lease]
+//	notice   the id of an event      the chat robots that took its notice, for a few days: [Notices]
 //	opening  the appid               an opening under way: [Lease]
 //	survey   cursor                  where a survey that ran out of time goes on: [Cursor]
 //

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/wechat"
 )
 
 // TruncateDraft is the draft's JSON in at most limit bytes. Where it has more, its texts are cut, one after the other,
 // and its key truncated names them. Where something else is too large only its key and its mini program are left.
 func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
-	encoded, err := plainjson.Marshal(draft)
+	encoded, err := jsonx.Marshal(draft)
 	if err != nil {
 		return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 	}
@@ -35,15 +35,15 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 		if !slices.Contains(truncated, name) {
 			truncated = append(truncated, name)
 		}
-		fields["truncated"], _ = plainjson.Marshal(truncated) // strings always encode
+		fields["truncated"], _ = jsonx.Marshal(truncated) // strings always encode
 		fields[name] = json.RawMessage(`""`)
-		without, err := plainjson.Marshal(fields)
+		without, err := jsonx.Marshal(fields)
 		if err != nil {
 			return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 		}
-		fields[name], _ = plainjson.Marshal(truncateJSON(long, limit-len(without)))
+		fields[name], _ = jsonx.Marshal(truncateJSON(long, limit-len(without)))
 		if len(without) <= limit {
-			return plainjson.Marshal(fields)
+			return jsonx.Marshal(fields)
 		}
 	}
 	return MinimalDraft(KeyOf(draft), draft.SourceMiniprogramAppID)
@@ -51,7 +51,7 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 
 // MinimalDraft is the JSON of a draft of which nothing else is left.
 func MinimalDraft(key DraftKey, sourceAppID string) (json.RawMessage, error) {
-	return plainjson.Marshal(struct {
+	return jsonx.Marshal(struct {
 		DraftID     int64    `json:"draft_id"`
 		CreateTime  int64    `json:"create_time"`
 		SourceAppID string   `json:"source_miniprogram_appid"`

@@ -185,7 +185,7 @@ func TestARefusedToken(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
-		stored string   // what stands in the secret by the time of the refusal; empty: the same
+		stored string   // what the secret holds by the time of the refusal; empty: the same
 		takes  []string // WeChat
 		sent   []string
 		code   int // of the error
@@ -316,7 +316,7 @@ func TestEachCallerGivesUpOnItsOwnDeadline(t *testing.T) {
 	}
 
 	var others sync.WaitGroup
-	var patient atomic.Int32
+	var waited atomic.Int32
 	for range 5 {
 		others.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
@@ -332,15 +332,15 @@ func TestEachCallerGivesUpOnItsOwnDeadline(t *testing.T) {
 	for range 5 {
 		others.Go(func() {
 			if _, err := token.Call(t.Context(), w.Reader, token.Component, (&calls{}).call); err == nil {
-				patient.Add(1)
+				waited.Add(1)
 			}
 		})
 	}
 	giveUp() // another one takes over
 	first.Wait()
 	others.Wait()
-	if patient.Load() != 5 || w.aws.Calls(get) != 2 {
-		t.Errorf("%d patient callers got a token in %d reads", patient.Load(), w.aws.Calls(get))
+	if waited.Load() != 5 || w.aws.Calls(get) != 2 {
+		t.Errorf("%d callers that waited got a token in %d reads", waited.Load(), w.aws.Calls(get))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/wechat"
 )
 
 // Component is the owner of the platform's own token. Every other owner is an account's appid.
@@ -33,6 +34,7 @@ type Record struct {
 	UpdatedAt time.Time // of this version; zero: not known
 
 	stored  bool
+	own     bool                       // its app secret was read, and left out of a cache
 	unknown map[string]json.RawMessage // keys of a secret that the bundle doesn't know, and keeps
 	item    map[string]types.AttributeValue
 }
@@ -41,7 +43,15 @@ type Record struct {
 func (r Record) IsStored() bool { return r.stored }
 
 // IsOwnAccount reports whether the operator's own app secret renews the token, and not an authorization.
-func (r Record) IsOwnAccount() bool { return !r.AppSecret.IsZero() }
+func (r Record) IsOwnAccount() bool { return r.own || !r.AppSecret.IsZero() }
+
+// caller says whose whitelist a refusal of a call with the token is about.
+func (r Record) caller() wechat.Caller {
+	if r.IsOwnAccount() {
+		return wechat.ByOwnAccount
+	}
+	return wechat.ByPlatform
+}
 
 // IsExpired reports whether the token's time is over.
 func (r Record) IsExpired(now time.Time) bool {

@@ -123,7 +123,7 @@ func (s SecretsStore) Put(ctx context.Context, previous, next Record) (Record, b
 }
 
 func (s SecretsStore) write(ctx context.Context, name, id string, create bool, text secret.Value) error {
-	if s.pace.Wait(ctx) != nil { // the deadline comes before the turn
+	if s.pace.Wait(ctx) != nil { // the deadline comes first
 		return awserror.Wrap("secretsmanager:PutSecretValue", name, context.DeadlineExceeded)
 	}
 	if create {

@@ -334,7 +334,7 @@ func TestErrorsOfAStore(t *testing.T) {
 	}
 }
 
-// A store reads its accounts in pages. One that can't be read is told of, and hides no other.
+// A store reads its accounts in pages. One that can't be read is reported, and hides no other.
 func TestAllAndOwners(t *testing.T) {
 	t.Parallel()
 	const count, malformed = 105, "wx0000000000000007"

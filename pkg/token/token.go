@@ -13,6 +13,7 @@ import (
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/cache"
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -21,6 +22,11 @@ import (
 type UnknownAccount struct{ AppID string }
 
 func (u *UnknownAccount) Error() string { return "no token is stored for account " + u.AppID }
+
+// Fault implements [fault.Faulter].
+func (u *UnknownAccount) Fault(time.Time) fault.Fault {
+	return fault.Fault{Kind: fault.UnknownAccount, Detail: u.Error()}
+}
 
 // Expired is the error for a stored token whose time is over, or that has yet to be fetched: it counts as refused,
 // although nobody asked WeChat.
@@ -38,12 +44,19 @@ func (e *Expired) reason() string {
 	return "the stored access token has expired"
 }
 
+// Fault implements [fault.Faulter].
+func (e *Expired) Fault(now time.Time) fault.Fault {
+	f := fault.Of(e.Unwrap(), now)
+	f.Detail = e.Error()
+	return f
+}
+
 // Unwrap is WeChat's refusal of such a token.
 func (e *Expired) Unwrap() error {
 	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: e.reason()}
 }
 
-// RejectionNotifier is told of a token that WeChat refused and that is still the stored one, so that somebody fetches a
+// RejectionNotifier is called for a token that WeChat refused and that is still the stored one, so that somebody fetches a
 // new one.
 type RejectionNotifier interface {
 	TokenRejected(ctx context.Context, owner string, errcode int, version string)
@@ -77,7 +90,7 @@ func NewReader(store Getter, notifier RejectionNotifier, ttl time.Duration, now 
 }
 
 // Call calls WeChat with the owner's token. If WeChat refuses the token, it is read afresh, and the call is made once
-// more if that gives another one; if it doesn't, the reader's notifier is told. WeChat does nothing when it refuses a
+// more if that gives another one; if it doesn't, the reader's notifier is called. WeChat does nothing when it refuses a
 // token, so writes may be called so too.
 //
 // Errors: those of call, [*UnknownAccount], [*awserror.Error], [*awserror.Malformed].
@@ -89,16 +102,23 @@ func Call[T any](ctx context.Context, reader *Reader, owner string, call func(co
 	}
 	fresh := token
 	var refusal error
+	attempt := func(t Record) (T, error) {
+		result, err := call(ctx, t.Access)
+		if owner != Component {
+			wechat.SetCaller(err, t.caller())
+		}
+		return result, err
+	}
 	if reader.usable(token) {
 		var result T
-		if result, refusal = call(ctx, token.Access); !wechat.IsRefusedToken(refusal) {
+		if result, refusal = attempt(token); !wechat.IsRefusedToken(refusal) {
 			return result, refusal
 		}
 		if fresh, err = reader.fresh(ctx, owner, token); err != nil {
 			return none, err
 		}
 		if reader.usable(fresh) && !fresh.Access.Equal(token.Access) {
-			if result, refusal = call(ctx, fresh.Access); !wechat.IsRefusedToken(refusal) {
+			if result, refusal = attempt(fresh); !wechat.IsRefusedToken(refusal) {
 				return result, refusal
 			}
 		}
@@ -179,7 +199,7 @@ func (r *Reader) load(ctx context.Context, owner string) (Record, error) {
 	case err != nil:
 		return Record{}, fmt.Errorf("read the token: %w", err)
 	}
-	t := Record{Owner: owner, Access: read.Access, ExpiresAt: read.ExpiresAt, Version: read.Version, stored: true}
+	t := Record{Owner: owner, Access: read.Access, ExpiresAt: read.ExpiresAt, Version: read.Version, stored: true, own: read.IsOwnAccount()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cache[owner] = cached{t, r.now().Round(0)}

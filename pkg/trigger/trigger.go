@@ -1,4 +1,4 @@
-// Package trigger tells the triggers of a function apart by the shape of their events.
+// Package trigger routes the events of a function to what handles them, by their shape.
 package trigger
 
 import (
@@ -12,13 +12,14 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// Task does a task and returns its result. event is {"task": NAME} with whatever else stands in it.
+// Task does a task and returns its result. event is {"task": NAME} with whatever else is in it.
 type Task func(ctx context.Context, event json.RawMessage) (any, error)
 
-// Triggers are all that a function serves. What isn't set is not served.
-type Triggers struct {
-	// HTTP answers an API Gateway request.
-	HTTP func(ctx context.Context, event json.RawMessage) (any, error)
+// Router routes the events of a function. What isn't set is not served. It is a [lambda.Handler], so that nothing is
+// encoded or checked again on the way.
+type Router struct {
+	// HTTP answers an API Gateway request, in the form that API Gateway expects.
+	HTTP func(ctx context.Context, event []byte) []byte
 	// Tasks by name.
 	Tasks map[string]Task
 	// Scheduled is the task of a plain "Scheduled Event".
@@ -29,8 +30,8 @@ type Triggers struct {
 	Events map[string]func(ctx context.Context, detail json.RawMessage) error
 }
 
-// shape holds what tells the events apart.
-type shape struct {
+// envelope holds what tells the events apart.
+type envelope struct {
 	RequestContext *struct{}       `json:"requestContext"`
 	Task           string          `json:"task"`
 	DetailType     string          `json:"detail-type"`
@@ -40,49 +41,58 @@ type shape struct {
 	}
 }
 
-// Handle hands the event to its trigger.
-func (t Triggers) Handle(ctx context.Context, event json.RawMessage) (any, error) {
-	var s shape
-	if err := json.Unmarshal(event, &s); err != nil {
-		return nil, t.unclaimed()
+// Invoke hands the event to what handles it.
+func (r Router) Invoke(ctx context.Context, event []byte) ([]byte, error) {
+	var e envelope
+	if err := json.Unmarshal(event, &e); err != nil {
+		return nil, r.unsupportedEvent()
 	}
-	if s.DetailType == "Scheduled Event" {
-		s.Task = t.Scheduled
+	if e.RequestContext != nil && r.HTTP != nil {
+		return r.HTTP(ctx, event), nil
 	}
-	switch {
-	case s.RequestContext != nil && t.HTTP != nil:
-		return t.HTTP(ctx, event)
-	case t.Tasks[s.Task] != nil:
-		return t.Tasks[s.Task](ctx, event)
-	case len(s.Records) > 0 && s.Records[0].EventSource == "aws:sqs" && t.Messages != nil:
-		var batch events.SQSEvent
-		if err := json.Unmarshal(event, &batch); err != nil {
-			return nil, t.unclaimed()
-		}
-		return t.Messages(ctx, batch)
-	case t.Events[s.DetailType] != nil:
-		return nil, t.Events[s.DetailType](ctx, s.Detail)
+	result, err := r.route(ctx, event, e)
+	if err != nil {
+		return nil, err
 	}
-	return nil, t.unclaimed()
+	return json.Marshal(result)
 }
 
-// unclaimed names the shapes, and nothing of the event: an authorization code may stand in it.
-func (t Triggers) unclaimed() error {
+func (r Router) route(ctx context.Context, event []byte, e envelope) (any, error) {
+	if e.DetailType == "Scheduled Event" {
+		e.Task = r.Scheduled
+	}
+	switch {
+	case r.Tasks[e.Task] != nil:
+		return r.Tasks[e.Task](ctx, event)
+	case len(e.Records) > 0 && e.Records[0].EventSource == "aws:sqs" && r.Messages != nil:
+		var batch events.SQSEvent
+		if err := json.Unmarshal(event, &batch); err != nil {
+			return nil, r.unsupportedEvent()
+		}
+		return r.Messages(ctx, batch)
+	case r.Events[e.DetailType] != nil:
+		return nil, r.Events[e.DetailType](ctx, e.Detail)
+	}
+	return nil, r.unsupportedEvent()
+}
+
+// unsupportedEvent names the shapes that the function accepts, and nothing of the event: it may hold an authorization code.
+func (r Router) unsupportedEvent() error {
 	var shapes []string
-	if t.HTTP != nil {
+	if r.HTTP != nil {
 		shapes = append(shapes, "an API Gateway request (payload format 2.0 or 1.0)")
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.Tasks)) {
+	for _, name := range slices.Sorted(maps.Keys(r.Tasks)) {
 		shapes = append(shapes, fmt.Sprintf(`{"task": %q}`, name))
 	}
-	if t.Scheduled != "" {
+	if r.Scheduled != "" {
 		shapes = append(shapes, `an EventBridge "Scheduled Event"`)
 	}
-	if t.Messages != nil {
+	if r.Messages != nil {
 		shapes = append(shapes, "an SQS batch")
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.Events)) {
+	for _, name := range slices.Sorted(maps.Keys(r.Events)) {
 		shapes = append(shapes, fmt.Sprintf("an EventBridge event %q", name))
 	}
-	return fmt.Errorf("no trigger of this function claims the event; it takes %s", strings.Join(shapes, ", "))
+	return fmt.Errorf("no trigger of this function handles the event; it accepts %s", strings.Join(shapes, ", "))
 }

@@ -17,11 +17,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"wechat-draftbox/pkg/plainjson"
+	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
 )
@@ -35,7 +36,7 @@ const (
 
 // Client calls WeChat. It is safe for concurrent use; make one a process.
 type Client struct {
-	bases []string
+	hosts *hosts
 	// kept reuses connections. After Lambda has frozen the instance they may be dead, all at once: they serve the first
 	// try of a read only, so that they cost it one repeat.
 	kept *http.Client
@@ -66,8 +67,13 @@ func WithObserver(f func(Attempt)) Option {
 	return func(c *Client) { c.observe = f }
 }
 
+// WithClock sets the clock by which a base URL is avoided.
+func WithClock(now func() time.Time) Option {
+	return func(c *Client) { c.hosts.now = now }
+}
+
 // New makes a client for the base URLs, such as https://api.weixin.qq.com, without a slash at the end. A later one
-// is used while an earlier one can't be connected to.
+// is used while an earlier one can't be connected to, or has a gateway that doesn't reach WeChat.
 func New(bases []string, options ...Option) *Client {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{
@@ -81,7 +87,7 @@ func New(bases []string, options ...Option) *Client {
 	fresh := transport.Clone()
 	fresh.DisableKeepAlives = true
 	c := &Client{
-		bases:   bases,
+		hosts:   newHosts(bases),
 		kept:    &http.Client{Transport: transport, CheckRedirect: noRedirect},
 		fresh:   &http.Client{Transport: fresh, CheckRedirect: noRedirect},
 		backoff: growing,
@@ -116,6 +122,7 @@ type call struct {
 	token   secret.Value   // empty: the call takes none
 	body    any            // sent as JSON; nil: no body
 	secrets []secret.Value // in the body: no error may quote them
+	caller  Caller         // whose token or secrets these are, where the call tells
 	write   bool           // it changes something that a repeat would change again: sent once
 }
 
@@ -126,15 +133,25 @@ func (c *Client) do(ctx context.Context, call call) (fields, error) {
 	if call.write {
 		tries, client = 1, c.fresh
 	}
+	bases := c.hosts.order(call.write)
 	var kept error // what is told of all tries
 	for try := 1; ; try++ {
-		answer, err := c.try(ctx, client, call, tries-try+1)
+		trying, cancel := shareOf(ctx, tries-try+1)
+		t, err := c.try(trying, client, call, bases)
+		cancel()
 		if err == nil {
-			return answer, nil
+			return t.answer, nil
+		}
+		var failure *Failure
+		isFailure := errors.As(err, &failure)
+		if isFailure && failure.badGateway { // the next base URL is next
+			bases = slices.Concat(bases[t.base+1:], bases[:t.base+1])
+		}
+		if hasClass(kept, Busy) {
+			noteUnpublished(err)
 		}
 		// The last try's error is told, but "unreachable" only where every try ended so.
-		var failure *Failure
-		if kept == nil || !errors.As(err, &failure) || failure.Cause != Unreachable {
+		if kept == nil || !isFailure || failure.Cause != Unreachable {
 			kept = err
 		}
 		if try == tries || !helpsToRepeat(err) {
@@ -151,6 +168,23 @@ func (c *Client) do(ctx context.Context, call call) (fields, error) {
 	}
 }
 
+// shareOf is the time of one try, where so many tries share what time there is.
+func shareOf(ctx context.Context, tries int) (context.Context, context.CancelFunc) {
+	limit := longestTry
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/time.Duration(tries))
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// noteUnpublished is for what follows a -1: the fetch of a component token ends so for a platform that isn't published.
+func noteUnpublished(err error) {
+	var refusal *Error
+	if errors.As(err, &refusal) && refusal.Call == componentTokenPath && refusal.Code == codeInvalidTicket {
+		refusal.unpublished = true
+	}
+}
+
 // helpsToRepeat: -1, time-outs, broken connections, answers cut short, HTTP 5xx.
 func helpsToRepeat(err error) bool {
 	var failure *Failure
@@ -160,76 +194,94 @@ func helpsToRepeat(err error) bool {
 	return failure.Cause != Unusable || failure.Status >= 500 || failure.Detail == cutShort
 }
 
-// try sends the call once, to the first base URL that can be connected to. left is the number of tries that share
-// what time is left.
-func (c *Client) try(ctx context.Context, client *http.Client, call call, left int) (fields, error) {
-	limit := longestTry
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(deadline)/time.Duration(left))
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+// tried is how a try went: the position of the base URL it ended at, and the answer there.
+type tried struct {
+	base   int
+	answer fields
+}
 
+// try sends the call once, to the first base URL that can be connected to.
+func (c *Client) try(ctx context.Context, client *http.Client, call call, bases []string) (t tried, err error) {
 	began := time.Now()
-	var answer fields
-	var err error
-	for _, base := range c.bases {
-		answer, err = send(ctx, client, base, call)
+	for i, base := range bases {
+		t.base = i
+		t.answer, err = c.send(ctx, client, base, call)
 		var failure *Failure
 		if !errors.As(err, &failure) || failure.Sent || ctx.Err() != nil {
 			break
 		}
 	}
 	c.observe(Attempt{Call: call.path, Latency: time.Since(began), Err: err})
-	return answer, err
+	return t, err
 }
 
 const cutShort = "the answer was cut short"
 
-func send(ctx context.Context, client *http.Client, base string, call call) (fields, error) {
+// send sends the call to one base URL.
+func (c *Client) send(ctx context.Context, client *http.Client, base string, call call) (fields, error) {
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
 	request, err := call.request(ctx, base)
 	if err != nil {
 		return nil, fmt.Errorf("%s: make the request: %w", call.path, err)
 	}
-	fail := func(cause Cause, status int, detail string) error {
-		return &Failure{Call: call.path, Cause: cause, Detail: detail, Status: status, Sent: connected}
-	}
-
 	response, err := client.Do(request)
 	if err != nil {
 		cause, detail := classify(err)
-		return nil, fail(cause, 0, detail)
+		return nil, &Failure{Call: call.path, Cause: cause, Detail: detail, Sent: connected}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	answer, err := call.read(response.StatusCode, body, err)
+	var failure *Failure
+	c.hosts.answered(base, errors.As(err, &failure) && failure.badGateway)
+	return answer, err
+}
+
+// read reads an answer. brokeOff is the error that ended its body, if one did.
+func (call call) read(status int, body []byte, brokeOff error) (fields, error) {
+	fail := func(detail string) *Failure {
+		return &Failure{Call: call.path, Cause: Unusable, Detail: detail, Sent: true}
+	}
 	switch {
-	case response.StatusCode != http.StatusOK:
-		return nil, fail(Unusable, response.StatusCode, fmt.Sprintf("HTTP status %d", response.StatusCode))
+	case status != http.StatusOK:
+		failure := fail(fmt.Sprintf("HTTP status %d", status))
+		failure.Status, failure.badGateway = status, isBadGateway(status, body)
+		return nil, failure
 	case len(body) > maxAnswer:
-		return nil, fail(Unusable, 0, "the answer is larger than 8 MB")
-	case err != nil:
-		cause, detail := classify(err)
-		if cause == Unreachable {
-			cause, detail = Unusable, cutShort
+		return nil, fail("the answer is larger than 8 MB")
+	case brokeOff != nil:
+		failure := fail(cutShort)
+		if cause, detail := classify(brokeOff); cause != Unreachable {
+			failure.Cause, failure.Detail = cause, detail
 		}
-		return nil, fail(cause, 0, detail)
+		return nil, failure
 	}
 
 	answer, err := decode(body)
 	if err != nil {
-		return nil, fail(Unusable, 0, fmt.Sprintf("the answer of %d bytes is no JSON object", len(body)))
+		return nil, fail(fmt.Sprintf("the answer of %d bytes is no JSON object", len(body)))
 	}
 	code, ok := answer.number("errcode")
 	if !ok && answer.has("errcode") {
-		return nil, fail(Unusable, 0, "the answer's errcode is no number")
+		return nil, fail("the answer's errcode is no number")
 	}
 	if code != 0 {
 		message, _ := answer.text("errmsg")
-		return nil, &Error{Call: call.path, Code: int(code), Message: abridged(without(message, append(call.secrets, call.token)))}
+		return nil, &Error{Call: call.path, Code: int(code), Caller: call.caller,
+			Message: abridged(without(message, append(call.secrets, call.token)))}
 	}
 	return answer, nil
+}
+
+// isBadGateway reports whether an answer comes from a gateway that doesn't reach WeChat.
+func isBadGateway(status int, body []byte) bool {
+	switch status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		_, err := decode(body)
+		return err != nil
+	}
+	return false
 }
 
 // request makes the HTTP request. Here, and nowhere else, a token gets into a URL.
@@ -247,7 +299,7 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 	}
 	var body io.Reader
 	if call.body != nil {
-		encoded, err := plainjson.Marshal(call.body)
+		encoded, err := jsonx.Marshal(call.body)
 		if err != nil {
 			return nil, errors.New("the body can't be encoded")
 		}

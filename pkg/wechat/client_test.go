@@ -54,9 +54,9 @@ func TestBytesSent(t *testing.T) {
 		{"list drafts", func(ctx context.Context, c *Client) error { _, err := c.DraftList(ctx, awkward); return err },
 			"GET /wxa/gettemplatedraftlist?access_token=" + token + " HTTP/1.1", ""},
 		{"check", func(ctx context.Context, c *Client) error { _, err := c.CheckDraftSwitch(ctx, awkward); return err },
-			"POST /cgi-bin/draft/switch?access_token=" + token + "&checkonly=1 HTTP/1.1", ""},
+			"POST /cgi-bin/draft/switch?access_token=" + token + "&checkonly=1 HTTP/1.1", "{}"},
 		{"open", func(ctx context.Context, c *Client) error { return NewSwitchOpener(c).OpenDraftSwitch(ctx, awkward) },
-			"POST /cgi-bin/draft/switch?access_token=" + token + " HTTP/1.1", ""},
+			"POST /cgi-bin/draft/switch?access_token=" + token + " HTTP/1.1", "{}"},
 		{"add", func(ctx context.Context, c *Client) error { return c.AddToTemplate(ctx, awkward, 0, 0) },
 			"POST /wxa/addtotemplate?access_token=" + token + " HTTP/1.1", `{"draft_id":0,"template_type":0}`},
 		{"delete", func(ctx context.Context, c *Client) error { return c.DeleteTemplate(ctx, awkward, 47) },
@@ -187,7 +187,7 @@ func TestALaterBaseURLIsUsedWhileAnEarlierOneCantBeConnectedTo(t *testing.T) {
 
 	t.Run("not after it was connected to", func(t *testing.T) {
 		t.Parallel()
-		for _, fault := range []wechattest.Fault{wechattest.Drop(), wechattest.Status(502, ""), wechattest.Raw(""), wechattest.Refuse(-1), wechattest.Refuse(40001)} {
+		for _, fault := range []wechattest.Fault{wechattest.Drop(), wechattest.Status(500, ""), wechattest.Status(502, `{"errcode":-1}`), wechattest.Raw(""), wechattest.Refuse(-1), wechattest.Refuse(40001)} {
 			first, _, _, account := simulated(t)
 			first.Fail("", fault.Always())
 			second := wechattest.New(wechattest.WithExample())

@@ -75,6 +75,33 @@ func Lookup(code int) Code {
 	return codes[i]
 }
 
+// Codes whose advice depends on more than the code.
+const (
+	codeWrongSecret   = 40125
+	codeFrozenSecret  = 40243
+	codeInvalidTicket = 61006
+	codeNotPublished  = 61028
+)
+
+// codeUnpublished is what 61006 means where -1 came just before it.
+var codeUnpublished = Lookup(codeNotPublished)
+
+// accountSettings is where the administrator of an Official Account finds its app secret and its whitelist.
+const accountSettings = "微信开发者平台 (developers.weixin.qq.com/platform) → 我的业务 → 公众号 → 开发密钥"
+
+// Advice that depends on whose token or app secret the call took.
+const (
+	addToPlatformWhitelist = "Add the address that the message names (egress_ip) to the whitelist in the platform's settings (Open Platform, third-party platform, development settings; \"修改\" acts at once, \"编辑\" only after the whole platform is published)."
+	addToAccountWhitelist  = "Add the address that the message names (egress_ip) to the account's whitelist: " + accountSettings + "."
+	unfreezePlatformSecret = "Unfreeze the app secret in the platform's settings on the Open Platform; that takes ten minutes to act."
+	unfreezeAccountSecret  = "Unfreeze the account's app secret (" + accountSettings + "); that takes ten minutes to act."
+	replaceAccountSecret   = "Put the account's current app secret (" + accountSettings + ") into its secret: it is wrong or was reset."
+)
+
+// namesWhitelist reports whether the remedy is to add the address to a whitelist; the other codes of the class wait for
+// an administrator's confirmation.
+func (c Code) namesWhitelist() bool { return c.Class == Whitelist && c.Repeat == RepeatAfterFix }
+
 // codes is sorted by Code and never written to.
 var codes = []Code{
 	{-1, Busy, "busy", WeChat, RepeatWait,
@@ -98,9 +125,11 @@ var codes = []Code{
 	{40125, Misconfigured, "secret wrong or was reset", PlatformOperator, RepeatAfterFix,
 		"Put the current app secret into the secret: it is wrong or was reset."},
 	{40164, Whitelist, "account whitelist", AccountAdministrator, RepeatAfterFix,
-		"Add the address that the message names (egress_ip) to the whitelist of the account (Official Account settings, basic configuration)."},
+		addToAccountWhitelist},
 	{40170, Other, "list count > 500", Bundle, RepeatNever,
 		"Report it to the bundle's maintainers."},
+	{40243, Misconfigured, "the account's or platform's app secret was frozen; unfreezing takes effect after 10 minutes; calls with an authorizer token go on working", PlatformOperator, RepeatAfterFix,
+		"Unfreeze the app secret (the platform's on the Open Platform, an account's in " + accountSettings + "); that takes ten minutes to act."},
 	{41001, Other, "coding error", Bundle, RepeatNever,
 		"Report it to the bundle's maintainers."},
 	{41002, Other, "appid missing", Bundle, RepeatNever,
@@ -129,6 +158,8 @@ var codes = []Code{
 		"Use an https:// address in WECHAT_API_BASE_URL."},
 	{43007, NotGranted, "account not authorised (clear_quota v2)", AccountAdministrator, RepeatAfterFix,
 		"Ask the account's administrator to authorise the platform."},
+	{44002, Other, "a POST without a body where one is wanted", Bundle, RepeatNever,
+		"Report it to the bundle's maintainers."},
 	{45009, DayQuota, "day quota", PlatformOperator, RepeatWait,
 		"Wait until midnight in Beijing, or clear the quota by hand (10 times a month); a longer DRAFT_CACHE_TTL and a slower watch-drafts schedule spare it."},
 	{45011, MinuteQuota, "minute quota", Bundle, RepeatWait,
@@ -158,7 +189,7 @@ var codes = []Code{
 	{61003, NotGranted, "authorisation ended", AccountAdministrator, RepeatNever,
 		"Ask the account's administrator to authorise the platform again: the authorisation ended."},
 	{61004, Whitelist, "platform whitelist", PlatformOperator, RepeatAfterFix,
-		"Add the address that the message names (egress_ip) to the whitelist in the platform's settings (Open Platform, third-party platform, development settings; \"修改\" acts at once, \"编辑\" only after the whole platform is published)."},
+		addToPlatformWhitelist},
 	{61005, Other, "> 12 h without push", PlatformOperator, RepeatNewTicket,
 		"Wait for the next ticket push; if none comes within ten minutes, check the callback URL in the platform's settings."},
 	{61006, Other, "never got one, other platform's, mangled in storage", PlatformOperator, RepeatNewTicket,
@@ -183,7 +214,7 @@ var codes = []Code{
 		"Ask the account's administrator to authorise the platform again if the next refresh fails too: the refresh token is not valid."},
 	{61024, Other, "component appid used on cgi-bin/token", Bundle, RepeatNever,
 		"Store the component's appid as component_appid, not as an own account."},
-	{61028, Other, "not 全网发布", PlatformOperator, RepeatAfterFix,
+	{61028, Misconfigured, "not 全网发布", PlatformOperator, RepeatAfterFix,
 		"Publish the platform (全网发布) in its settings."},
 	{76003, Other, "quota/get", Bundle, RepeatNever,
 		"Report it to the bundle's maintainers."},

@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/wechattest"
 )
 
 // TestEveryCodeIsKnown holds the table against the list of codes that was gathered from WeChat's pages.
@@ -27,6 +31,7 @@ func TestEveryCodeIsKnown(t *testing.T) {
 	parties := map[string]Party{
 		"WeChat": WeChat, "the bundle": Bundle, "platform operator": PlatformOperator, "account administrator": AccountAdministrator,
 		"account administrator or platform operator": AccountAdministrator,
+		"platform operator or account administrator": PlatformOperator,
 		"the bundle, then platform operator":         PlatformOperator,
 		"the bundle, then account administrator":     AccountAdministrator,
 	}
@@ -71,7 +76,7 @@ func TestClasses(t *testing.T) {
 		Busy:          {-1},
 		TokenRefused:  {40001, 40014, 42001, 42006},
 		NotGranted:    {42002, 42007, 43007, 48001, 50001, 61003, 61007, 61017, 48004, 50002},
-		Misconfigured: {61014, 61015, 40013, 40125, 61011},
+		Misconfigured: {61014, 61015, 40013, 40125, 61011, 40243, 61028},
 		Whitelist:     {61004, 40164, 45035, 40090, 89501, 89502, 89503, 89504, 89505, 89506, 89507},
 		DayQuota:      {45009},
 		MinuteQuota:   {45011},
@@ -113,7 +118,15 @@ func TestWhatMessagesName(t *testing.T) {
 		{40001, "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r rid: 6949fe38-0627ff0d-47df91c7", "6949fe38-0627ff0d-47df91c7", ""},
 		{40001, "invalid credential 198.51.100.1", "", ""},
 		{45009, "reach max api daily quota limit rid: 65af81fb-4abb2a3b-18a1751e", "65af81fb-4abb2a3b-18a1751e", ""},
-		{40013, "invalid appid hint: [abc_0123]", "", ""},
+		{40013, "invalid appid hint: [abc_0123]", "abc_0123", ""},
+		{40164, "invalid ip 198.51.100.4 ipv6 ::ffff:198.51.100.4, not in whitelist hint: [jotvMa01143580]", "jotvMa01143580", "198.51.100.4"},
+		{40001, "invalid credential hint: [dq1i3013336-0]    rid: 684d20cd-4e3b2108-3ad934e2", "684d20cd-4e3b2108-3ad934e2", ""},
+		{61009, "invalid code, hints: [ req_id: UdICunNre-o_pNZa ]", "UdICunNre-o_pNZa", ""},
+		{40164, "invalid ip not in\n whitelist", "", ""},
+		{40164, "invalid ip: 198.51.100.4. not in whitelist hint: []", "", "198.51.100.4"},
+		{40164, "invalid ip ::, not in whitelist rid: 684d20cd-4e3b2108-3ad934e2", "684d20cd-4e3b2108-3ad934e2", ""},
+		{40164, "invalid ip 198.51.100.4，not in whitelist", "", "198.51.100.4"},
+		{45035, "access clientip is not registered, not in ip-white-list (198.51.100.4)", "", "198.51.100.4"},
 		{40013, "grid: 12", "", ""},
 		{0, "", "", ""},
 	} {
@@ -144,10 +157,107 @@ func TestIsLostAndIsRetired(t *testing.T) {
 		{"500", &Failure{Cause: Unusable, Status: 500, Sent: true}, true, false},
 		{"404 of the switch", &Failure{Call: switchPath, Cause: Unusable, Status: 404, Sent: true}, true, true},
 		{"410 of the switch", &Failure{Call: switchPath, Cause: Unusable, Status: 410, Sent: true}, true, true},
+		{"404 of the count", &Failure{Call: draftCountPath, Cause: Unusable, Status: 404, Sent: true}, true, true},
 		{"404 of another call", &Failure{Call: other, Cause: Unusable, Status: 404, Sent: true}, true, false},
 	} {
 		if IsLost(c.err) != c.lost || IsRetired(c.err) != c.retired {
 			t.Errorf("%s: lost %v, retired %v", c.name, IsLost(c.err), IsRetired(c.err))
+		}
+	}
+}
+
+// TestAdviceFollowsFromWhoseTokenTheCallTook: one code is told for the whitelists and secrets of both.
+func TestAdviceFollowsFromWhoseTokenTheCallTook(t *testing.T) {
+	t.Parallel()
+	const account, platform = "微信开发者平台 (developers.weixin.qq.com/platform) → 我的业务 → 公众号 → 开发密钥", "platform's settings"
+	for _, c := range []struct {
+		code   int
+		caller Caller
+		acts   Party
+		names  string
+	}{
+		{61004, UnknownCaller, PlatformOperator, platform},
+		{61004, ByPlatform, PlatformOperator, platform},
+		{61004, ByOwnAccount, AccountAdministrator, account},
+		{40164, UnknownCaller, AccountAdministrator, account},
+		{40164, ByPlatform, PlatformOperator, platform},
+		{40164, ByOwnAccount, AccountAdministrator, account},
+		{45035, ByOwnAccount, AccountAdministrator, account},
+		{89503, ByOwnAccount, AccountAdministrator, "confirm the calling address"},
+		{40243, UnknownCaller, PlatformOperator, "ten minutes"},
+		{40243, ByPlatform, PlatformOperator, "platform's settings"},
+		{40243, ByOwnAccount, AccountAdministrator, account},
+		{40125, ByOwnAccount, PlatformOperator, account},
+		{45009, ByOwnAccount, PlatformOperator, "midnight"},
+	} {
+		err := error(&Error{Code: c.code})
+		SetCaller(fmt.Errorf("outer: %w", err), c.caller)
+		got := err.(*Error).Known()
+		if got.Acts != c.acts || !strings.Contains(got.Action, c.names) || got.Class != Lookup(c.code).Class {
+			t.Errorf("%d to caller %d: %s acts: %s", c.code, c.caller, got.Acts, got.Action)
+		}
+	}
+	SetCaller(nil, ByPlatform)
+	SetCaller(&Failure{}, ByPlatform)
+}
+
+func TestTheClientNotesWhoseTokenACallTook(t *testing.T) {
+	t.Parallel()
+	c := answering(t, `{"errcode":61004,"errmsg":"access clientip is not registered requestIP: 198.51.100.154 rid: 6949fe38-0627ff0d-47df91c7"}`)
+	_, list := c.DraftList(t.Context(), awkward)
+	_, templates := c.TemplateList(t.Context(), awkward)
+	_, component := c.ComponentToken(t.Context(), Platform{"wx1", awkward}, awkward)
+	_, authorizer := c.AuthorizerToken(t.Context(), awkward, "wx1", "wx2", awkward)
+	_, info := c.AuthorizerInfo(t.Context(), awkward, "wx1", "wx2")
+	_, stable := c.StableToken(t.Context(), "wx1", awkward, false)
+	_, check := c.CheckDraftSwitch(t.Context(), awkward)
+	add := c.AddToTemplate(t.Context(), awkward, 1, 0)
+	for name, c := range map[string]struct {
+		err  error
+		want Caller
+	}{
+		"draft list": {list, ByPlatform}, "template list": {templates, ByPlatform}, "component token": {component, ByPlatform},
+		"authorizer token": {authorizer, ByPlatform}, "authorizer info": {info, ByPlatform},
+		"add": {add, ByPlatform}, "stable token": {stable, ByOwnAccount}, "switch": {check, UnknownCaller},
+	} {
+		var refusal *Error
+		if !errors.As(c.err, &refusal) || refusal.Caller != c.want {
+			t.Errorf("%s: %+v", name, c.err)
+		}
+	}
+}
+
+func TestFrozenAppSecret(t *testing.T) {
+	t.Parallel()
+	c := answering(t, `{"errcode":40243,"errmsg":"appsecret is frozen rid: 6949fe38-0627ff0d-47df91c7"}`)
+	_, err := c.StableToken(t.Context(), "wx1", awkward, false)
+	var refusal *Error
+	if !errors.As(err, &refusal) || refusal.Known().Class != Misconfigured || !strings.Contains(refusal.Known().Action, "ten minutes") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestAPlatformThatIsNotPublished: WeChat answers -1 and then 61006, which otherwise says to wait for a ticket.
+func TestAPlatformThatIsNotPublished(t *testing.T) {
+	t.Parallel()
+	busy, ticket := wechattest.Refuse(-1), wechattest.Refuse(61006)
+	for _, c := range []struct {
+		name      string
+		faults    []wechattest.Fault
+		published bool
+	}{
+		{"-1, then 61006", []wechattest.Fault{busy, ticket}, false},
+		{"-1 twice, then 61006", []wechattest.Fault{busy, busy, ticket}, false},
+		{"61006 alone", []wechattest.Fault{ticket}, true},
+		{"a broken connection, then 61006", []wechattest.Fault{wechattest.Drop(), ticket}, true},
+		{"-1, then another code", []wechattest.Fault{busy, wechattest.Refuse(61005)}, true},
+	} {
+		wechat, client, _, _ := simulated(t)
+		wechat.Fail(wechattest.PathComponentToken, c.faults...)
+		_, err := client.ComponentToken(t.Context(), Platform{wechattest.ExamplePlatform().AppID, secret.New(wechattest.ExamplePlatform().AppSecret)}, secret.New("ticket@@@1"))
+		var refusal *Error
+		if !errors.As(err, &refusal) || strings.Contains(refusal.Known().Action, "全网发布") == c.published || refusal.Known().Repeat != RepeatNewTicket {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }

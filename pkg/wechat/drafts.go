@@ -3,7 +3,10 @@ package wechat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"wechat-draftbox/pkg/secret"
 )
@@ -15,6 +18,28 @@ type DraftList struct {
 	Drafts []Draft // in WeChat's order
 	// Keyless: the answer had no draft_list. That can be an empty box, or half an answer.
 	Keyless bool
+	// Unreadable is what was lost in reading the list. A draft that was left out is in the box all the same.
+	Unreadable []Unreadable
+}
+
+// HasLeftOut reports whether the box holds a draft that isn't in the list.
+func (l DraftList) HasLeftOut() bool {
+	return slices.ContainsFunc(l.Unreadable, func(u Unreadable) bool { return u.LeftOut })
+}
+
+// Unreadable says what could not be read of one entry of a list.
+type Unreadable struct {
+	Entry   int      // its place in WeChat's list, from 0
+	Keys    []string // whose values were replaced by a default
+	LeftOut bool     // the entry's id is one of them, so the entry is not in the list
+}
+
+// String says it in words for the log.
+func (u Unreadable) String() string {
+	if u.LeftOut {
+		return fmt.Sprintf("entry %d is left out: its %s can't be read", u.Entry, strings.Join(u.Keys, ", "))
+	}
+	return fmt.Sprintf("entry %d: %s can't be read", u.Entry, strings.Join(u.Keys, ", "))
 }
 
 // DraftList lists the platform's draft box. It takes the component token, and has a daily quota.
@@ -22,36 +47,56 @@ type DraftList struct {
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/thirdparty-management/template-library-management/getTemplatedRaftList.html
 func (c *Client) DraftList(ctx context.Context, component secret.Value) (DraftList, error) {
 	const path = "/wxa/gettemplatedraftlist"
-	answer, err := c.do(ctx, call{method: http.MethodGet, path: path, token: component})
+	answer, err := c.do(ctx, call{method: http.MethodGet, path: path, caller: ByPlatform, token: component})
 	if err != nil {
 		return DraftList{}, err
 	}
-	drafts, keyless, err := list(answer, path, "draft_list", newDraft)
-	return DraftList{drafts, keyless}, err
+	list, err := readList(answer, listOf[Draft]{path, "draft_list", "draft_id", newDraft})
+	return DraftList{list.entries, list.missing, list.unreadable}, err
 }
 
-// list reads the array under key. An answer that says errcode 0 without it is an empty one.
-func list[T any](answer fields, path, key string, read func(fields) (T, bool)) (all []T, keyless bool, err error) {
+// listOf says where an answer has a list and how its entries are read.
+type listOf[T any] struct {
+	path, key, id string
+	read          func(fields) (entry T, unreadable []string, ok bool)
+}
+
+type listing[T any] struct {
+	entries    []T
+	missing    bool // the answer has no such key
+	unreadable []Unreadable
+}
+
+// readList reads the list of an answer. An answer that says errcode 0 without it is an empty one. Entries without an id
+// are left out, since nothing can be done with them; if that leaves none of several, the answer can't be used.
+func readList[T any](answer fields, of listOf[T]) (listing[T], error) {
 	unusable := func(detail string) error {
-		return &Failure{Call: path, Cause: Unusable, Detail: detail, Sent: true}
+		return &Failure{Call: of.path, Cause: Unusable, Detail: detail, Sent: true}
 	}
-	if !answer.has(key) {
+	if !answer.has(of.key) {
 		if !answer.has("errcode") {
-			return nil, true, unusable("the answer has neither errcode nor " + key)
+			return listing[T]{missing: true}, unusable("the answer has neither errcode nor " + of.key)
 		}
-		return nil, true, nil
+		return listing[T]{missing: true}, nil
 	}
-	objects, ok := answer.list(key)
+	objects, ok := answer.list(of.key)
 	if !ok {
-		return nil, false, unusable(key + " is no list of objects")
+		return listing[T]{}, unusable(of.key + " is no list of objects")
 	}
-	all = make([]T, 0, len(objects))
-	for _, o := range objects {
-		one, ok := read(o)
-		if !ok { // without its id nothing can be done with it, and leaving it out would be a lie
-			return nil, false, unusable("an entry of " + key + " has no id")
+	l := listing[T]{entries: make([]T, 0, len(objects))}
+	for i, o := range objects {
+		entry, unreadable, ok := of.read(o)
+		switch {
+		case !ok:
+			l.unreadable = append(l.unreadable, Unreadable{i, []string{of.id}, true})
+			continue
+		case len(unreadable) > 0:
+			l.unreadable = append(l.unreadable, Unreadable{i, unreadable, false})
 		}
-		all = append(all, one)
+		l.entries = append(l.entries, entry)
 	}
-	return all, false, nil
+	if len(l.entries) == 0 && len(objects) > 0 {
+		return listing[T]{}, unusable("the entries of " + of.key + " have no id that can be read")
+	}
+	return l, nil
 }

@@ -16,33 +16,85 @@ type Error struct {
 	Call    string // as in /cgi-bin/draft/switch
 	Code    int
 	Message string // errmsg, at most 2 KB of it, without secrets of the request
+	Caller  Caller // whose token or app secret the call took; see [SetCaller]
+
+	unpublished bool // WeChat refuses the platform because it isn't published
 }
 
 func (e *Error) Error() string {
 	return fmt.Sprintf("%s: errcode %d: %s", e.Call, e.Code, e.Message)
 }
 
-// Known is what the code table knows of the error.
-func (e *Error) Known() Code { return Lookup(e.Code) }
+// Caller says whose token or app secret a call took. Whose whitelist and app secret it is about follows from that.
+type Caller int
 
-var ridPattern = regexp.MustCompile(`\brid: *([0-9A-Za-z-]+)`)
+// The callers.
+const (
+	UnknownCaller Caller = iota
+	ByPlatform           // the component's token or secret, or an authorizer's token
+	ByOwnAccount         // an own account's
+)
 
-// RID is the number under which WeChat's support finds the call, or empty.
+// SetCaller notes on WeChat's refusal in err, if it is one, whose token the call took. Calls that take either an
+// authorizer's token or an own account's leave that to their caller. Only who made the call may use it: err is changed.
+func SetCaller(err error, caller Caller) {
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		refusal.Caller = caller
+	}
+}
+
+// Known is what is known of the error: from the code table, and from whose token the call took.
+func (e *Error) Known() Code {
+	known := Lookup(e.Code)
+	switch {
+	case e.unpublished:
+		known.Meaning, known.Action = codeUnpublished.Meaning, codeUnpublished.Action
+	case e.Caller == ByOwnAccount && known.namesWhitelist():
+		known.Meaning, known.Acts, known.Action = "account whitelist", AccountAdministrator, addToAccountWhitelist
+	case e.Caller == ByPlatform && known.namesWhitelist():
+		known.Meaning, known.Acts, known.Action = "platform whitelist", PlatformOperator, addToPlatformWhitelist
+	case e.Caller == ByOwnAccount && e.Code == codeFrozenSecret:
+		known.Acts, known.Action = AccountAdministrator, unfreezeAccountSecret
+	case e.Caller == ByPlatform && e.Code == codeFrozenSecret:
+		known.Action = unfreezePlatformSecret
+	case e.Caller == ByOwnAccount && e.Code == codeWrongSecret:
+		known.Action = replaceAccountSecret
+	}
+	return known
+}
+
+// handlePatterns match the handles under which WeChat's support finds a call, the newest form first.
+var handlePatterns = []*regexp.Regexp{
+	regexp.MustCompile(`\brid: *([0-9A-Za-z-]+)`),
+	regexp.MustCompile(`\breq_id: *([^\s\]]+)`),
+	regexp.MustCompile(`\bhint: *\[ *([^\s\]]+) *\]`),
+}
+
+// RID is the handle under which WeChat's support finds the call, or empty.
 func (e *Error) RID() string {
-	if m := ridPattern.FindStringSubmatch(e.Message); m != nil {
-		return m[1]
+	for _, pattern := range handlePatterns {
+		if m := pattern.FindStringSubmatch(e.Message); m != nil {
+			return m[1]
+		}
 	}
 	return ""
 }
 
-// EgressIP is the address that the call came from, which the message of a whitelist error names, or empty.
+// EgressIP is the address that the call came from, which the message of a whitelist error mostly names, or empty.
 func (e *Error) EgressIP() string {
 	if e.Known().Class != Whitelist {
 		return ""
 	}
-	for _, word := range strings.Fields(strings.ReplaceAll(e.Message, "requestIP:", " ")) {
-		if ip, err := netip.ParseAddr(strings.Trim(word, ",;()[]")); err == nil {
-			return ip.Unmap().String()
+	words := strings.FieldsFunc(e.Message, func(r rune) bool {
+		return !strings.ContainsRune("0123456789abcdefABCDEF.:", r)
+	})
+	for _, word := range words {
+		// Beside an address there can be the colon or the full stop of the sentence.
+		for _, word := range []string{word, strings.TrimPrefix(word, ":"), strings.TrimRight(word, ".:"), strings.Trim(word, ".:")} {
+			if ip, err := netip.ParseAddr(word); err == nil && !ip.IsUnspecified() {
+				return ip.Unmap().String()
+			}
 		}
 	}
 	return ""
@@ -78,6 +130,8 @@ type Failure struct {
 	Detail string
 	Status int  // the HTTP status if it was the reason, else 0
 	Sent   bool // WeChat may have acted on the call
+
+	badGateway bool // the base URL answered for WeChat, which another one may still reach
 }
 
 func (f *Failure) Error() string { return f.Call + ": " + f.Detail }
@@ -91,13 +145,13 @@ func IsLost(err error) bool {
 	return hasClass(err, Busy)
 }
 
-// IsRetired reports whether err says that WeChat has taken the draft switch away: by an error code, or because
-// nothing is left at its address.
+// IsRetired reports whether err says that WeChat has taken the draft switch, or the count of drafts that stands in for
+// it, away: by an error code, or because nothing is left at its address.
 func IsRetired(err error) bool {
 	var failure *Failure
 	if errors.As(err, &failure) {
 		gone := failure.Status == http.StatusNotFound || failure.Status == http.StatusGone
-		return gone && failure.Call == switchPath
+		return gone && (failure.Call == switchPath || failure.Call == draftCountPath)
 	}
 	return hasClass(err, Retired)
 }

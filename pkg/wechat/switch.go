@@ -21,11 +21,11 @@ const switchPath = "/cgi-bin/draft/switch"
 
 // switchCall is the one place that makes a request to the draft switch. WeChat has a single address for asking and
 // for opening, which can't be undone; the difference is checkonly=1 in the query, and only there: in a body it has no
-// effect, and the switch opens.
+// effect, and the switch opens. The body is an empty object, since POSTs without a body get 44002 on other calls.
 //
 // https://developers.weixin.qq.com/doc/offiaccount/Draft_Box/Temporary_MP_Switch.html
 func switchCall(account secret.Value, open bool) call {
-	c := call{method: http.MethodPost, path: switchPath, token: account, query: "checkonly=1"}
+	c := call{method: http.MethodPost, path: switchPath, token: account, query: "checkonly=1", body: struct{}{}}
 	if open {
 		c.query, c.write = "", true
 	}
@@ -38,10 +38,10 @@ func (c *Client) CheckDraftSwitch(ctx context.Context, account secret.Value) (Sw
 	if err != nil {
 		return "", err
 	}
-	switch state, _ := answer.text("is_open"); {
-	case state == "1" || string(answer["is_open"]) == "true":
+	switch state, ok := answer.number("is_open"); {
+	case ok && state == 1 || string(answer.get("is_open")) == "true":
 		return SwitchOpen, nil
-	case state == "0" || string(answer["is_open"]) == "false":
+	case ok && state == 0 || string(answer.get("is_open")) == "false":
 		return SwitchClosed, nil
 	case !answer.has("is_open") && !answer.has("errcode"):
 		return "", &Failure{Call: switchPath, Cause: Unusable, Detail: "the answer has neither errcode nor is_open", Sent: true}

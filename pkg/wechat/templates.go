@@ -16,17 +16,24 @@ func IsNotFound(err error) bool { return hasClass(err, NotFound) }
 // IsLibraryFull reports whether err says that the library has no room for another template.
 func IsLibraryFull(err error) bool { return hasClass(err, LibraryFull) }
 
+// TemplateList is the template library as WeChat tells it.
+type TemplateList struct {
+	Templates []Template // in WeChat's order
+	// Unreadable is what was lost in reading the list. A template that was left out is in the library all the same.
+	Unreadable []Unreadable
+}
+
 // TemplateList lists the whole template library, of both types, with the component token.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/thirdparty-management/template-library-management/getTemplateList.html
-func (c *Client) TemplateList(ctx context.Context, component secret.Value) ([]Template, error) {
+func (c *Client) TemplateList(ctx context.Context, component secret.Value) (TemplateList, error) {
 	const path = "/wxa/gettemplatelist"
-	answer, err := c.do(ctx, call{method: http.MethodGet, path: path, token: component})
+	answer, err := c.do(ctx, call{method: http.MethodGet, path: path, caller: ByPlatform, token: component})
 	if err != nil {
-		return nil, err
+		return TemplateList{}, err
 	}
-	templates, _, err := list(answer, path, "template_list", newTemplate)
-	return templates, err
+	list, err := readList(answer, listOf[Template]{path, "template_list", "template_id", newTemplate})
+	return TemplateList{list.entries, list.unreadable}, err
 }
 
 // AddToTemplate copies a draft into the template library with the component token. WeChat's answer has no template
@@ -34,7 +41,7 @@ func (c *Client) TemplateList(ctx context.Context, component secret.Value) ([]Te
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/thirdparty-management/template-library-management/addToTemplate.html
 func (c *Client) AddToTemplate(ctx context.Context, component secret.Value, draftID, templateType int64) error {
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/wxa/addtotemplate", token: component, write: true,
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/wxa/addtotemplate", caller: ByPlatform, token: component, write: true,
 		body: struct {
 			DraftID      int64 `json:"draft_id"`
 			TemplateType int64 `json:"template_type"`
@@ -46,7 +53,7 @@ func (c *Client) AddToTemplate(ctx context.Context, component secret.Value, draf
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/thirdparty-management/template-library-management/deleteTemplate.html
 func (c *Client) DeleteTemplate(ctx context.Context, component secret.Value, templateID int64) error {
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/wxa/deletetemplate", token: component, write: true,
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/wxa/deletetemplate", caller: ByPlatform, token: component, write: true,
 		body: struct {
 			TemplateID int64 `json:"template_id"`
 		}{templateID}})

@@ -24,12 +24,14 @@ type Platform struct {
 	AppSecret secret.Value
 }
 
+const componentTokenPath = "/cgi-bin/component/api_component_token"
+
 // ComponentToken fetches a component token with the newest ticket. The former one works for five minutes more, and a
 // daily limit stands on the call.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/getComponentAccessToken.html
 func (c *Client) ComponentToken(ctx context.Context, p Platform, ticket secret.Value) (Grant, error) {
-	answer, err := c.do(ctx, call{method: http.MethodPost, path: "/cgi-bin/component/api_component_token",
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: componentTokenPath, caller: ByPlatform,
 		secrets: []secret.Value{p.AppSecret, ticket},
 		body: map[string]string{
 			"component_appid":         p.AppID,
@@ -39,7 +41,7 @@ func (c *Client) ComponentToken(ctx context.Context, p Platform, ticket secret.V
 	if err != nil {
 		return Grant{}, err
 	}
-	return grant(answer, "/cgi-bin/component/api_component_token", "component_access_token", "")
+	return grant(answer, componentTokenPath, "component_access_token", "")
 }
 
 // AuthorizerToken fetches an account's token with its refresh token, and the component token. The refresh token of the
@@ -48,7 +50,7 @@ func (c *Client) ComponentToken(ctx context.Context, p Platform, ticket secret.V
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/getAuthorizerAccessToken.html
 func (c *Client) AuthorizerToken(ctx context.Context, component secret.Value, componentAppID, appID string, refresh secret.Value) (Grant, error) {
 	const path = "/cgi-bin/component/api_authorizer_token"
-	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, token: component, secrets: []secret.Value{refresh},
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, caller: ByPlatform, token: component, secrets: []secret.Value{refresh},
 		body: map[string]string{
 			"component_appid":          componentAppID,
 			"authorizer_appid":         appID,
@@ -66,7 +68,7 @@ func (c *Client) AuthorizerToken(ctx context.Context, component secret.Value, co
 // https://developers.weixin.qq.com/doc/offiaccount/Basic_Information/getStableAccessToken.html
 func (c *Client) StableToken(ctx context.Context, appID string, appSecret secret.Value, force bool) (Grant, error) {
 	const path = "/cgi-bin/stable_token"
-	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, secrets: []secret.Value{appSecret},
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, caller: ByOwnAccount, secrets: []secret.Value{appSecret},
 		body: map[string]any{
 			"grant_type":    "client_credential",
 			"appid":         appID,
@@ -96,7 +98,7 @@ func grant(answer fields, path, access, refresh string) (Grant, error) {
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/startPushTicket.html
 func (c *Client) StartPushTicket(ctx context.Context, p Platform) error {
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/cgi-bin/component/api_start_push_ticket",
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/cgi-bin/component/api_start_push_ticket", caller: ByPlatform,
 		secrets: []secret.Value{p.AppSecret},
 		body:    map[string]string{"component_appid": p.AppID, "component_secret": p.AppSecret.Reveal()}})
 	return err
@@ -108,7 +110,7 @@ func (c *Client) StartPushTicket(ctx context.Context, p Platform) error {
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/authorization-management/getAuthorizerRefreshToken.html
 func (c *Client) QueryAuth(ctx context.Context, component secret.Value, componentAppID string, code secret.Value) (appID string, g Grant, err error) {
 	const path = "/cgi-bin/component/api_query_auth"
-	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, token: component, secrets: []secret.Value{code},
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, caller: ByPlatform, token: component, secrets: []secret.Value{code},
 		body: map[string]string{"component_appid": componentAppID, "authorization_code": code.Reveal()}})
 	if err != nil {
 		return "", Grant{}, err
@@ -134,38 +136,35 @@ const authorizersPerPage = 500
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/authorization-management/getAuthorizerList.html
 func (c *Client) Authorizers(ctx context.Context, component secret.Value, componentAppID string, offset int) (page []Authorizer, total int, err error) {
 	const path = "/cgi-bin/component/api_get_authorizer_list"
-	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, token: component,
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, caller: ByPlatform, token: component,
 		body: map[string]any{"component_appid": componentAppID, "offset": offset, "count": authorizersPerPage}})
 	if err != nil {
 		return nil, 0, err
 	}
-	page, _, err = list(answer, path, "list", func(f fields) (Authorizer, bool) {
-		appID, ok := f.text("authorizer_appid")
-		refresh, _ := f.text("refresh_token")
-		return Authorizer{appID, secret.New(refresh)}, ok
-	})
+	list, err := readList(answer, listOf[Authorizer]{path, "list", "authorizer_appid", newAuthorizer})
 	count, _ := answer.number("total_count")
-	return page, int(count), err
+	return list.entries, int(count), err
 }
 
-// IsMiniProgram asks whether an account that authorised the platform is a mini program, which has no draft switch.
-//
-// https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/authorization-management/getAuthorizerInfo.html
-func (c *Client) IsMiniProgram(ctx context.Context, component secret.Value, componentAppID, appID string) (bool, error) {
-	answer, err := c.do(ctx, call{method: http.MethodPost, path: "/cgi-bin/component/api_get_authorizer_info", token: component,
-		body: map[string]string{"component_appid": componentAppID, "authorizer_appid": appID}})
-	return answer.object("authorizer_info").has("MiniProgramInfo"), err
+func newAuthorizer(sent fields) (a Authorizer, unreadable []string, ok bool) {
+	a.AppID, ok = sent.text("authorizer_appid")
+	refresh, _ := sent.text("refresh_token")
+	a.Refresh = secret.New(refresh)
+	return a, nil, ok && a.AppID != ""
 }
 
 // Quota is how often a call may be made in a day.
 type Quota struct{ Limit, Used, Left int }
+
+// IsKnown reports whether WeChat gave numbers. Zeros only are none: the call works all the same.
+func (q Quota) IsKnown() bool { return q != Quota{} }
 
 // DraftListQuota asks for the quota of the draft list.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/openapi/getApiQuota.html
 func (c *Client) DraftListQuota(ctx context.Context, component secret.Value) (Quota, error) {
 	const path = "/cgi-bin/openapi/quota/get"
-	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, token: component,
+	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, caller: ByPlatform, token: component,
 		body: map[string]string{"cgi_path": "/wxa/gettemplatedraftlist"}})
 	if err != nil {
 		return Quota{}, err

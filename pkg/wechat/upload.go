@@ -2,115 +2,197 @@ package wechat
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
 
-	"wechat-draftbox/pkg/plainjson"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Upload is what drafts and templates have in common: one upload of a development mini program.
 type Upload struct {
-	CreateTime             int64  // Unix seconds; 0 where WeChat sent none
-	UserVersion            string // the developer's own text; CI puts the commit here
-	UserDesc               string
-	SourceMiniprogramAppID string // missing in older answers
-	SourceMiniprogram      string // the mini program's name; missing in older answers
-	Developer              string // the uploader's WeChat name; missing in older answers
+	CreateTime             int64           // Unix seconds; 0 where WeChat sent none that can be read
+	UserVersion            string          // the developer's own text; CI puts the commit here
+	UserDesc               string          //
+	SourceMiniprogramAppID string          // missing in older answers
+	SourceMiniprogram      string          // the mini program's name; missing in older answers
+	Developer              string          // the uploader's WeChat name; missing in older answers
+	CategoryList           json.RawMessage // an array of objects
+	Other                  []Member        // what else WeChat sent, by name
 
-	encoded []byte // see [Upload.MarshalJSON]
+	sent sentKeys
 }
 
-// newUpload reads an upload. ids are the keys of its kind that stand first in its JSON.
-func newUpload(sent fields, ids ...string) Upload {
-	var u Upload
-	u.CreateTime, _ = sent.number("create_time")
-	u.UserVersion, _ = sent.text("user_version")
-	u.UserDesc, _ = sent.text("user_desc")
-	u.SourceMiniprogramAppID, _ = sent.text("source_miniprogram_appid")
-	u.SourceMiniprogram, _ = sent.text("source_miniprogram")
-	u.Developer, _ = sent.text("developer")
-	u.encoded = u.encode(sent, ids)
-	return u
+// Member is a key that the bundle doesn't know, with its JSON.
+type Member struct {
+	Name  string
+	Value json.RawMessage
 }
 
-// MarshalJSON implements [json.Marshaler]. The keys stand in the order of WeChat's page, numbers as numbers and texts as
-// texts however they were sent, created_at beside create_time, and then whatever else WeChat sent. A key that WeChat did
-// not send isn't there: missing and empty differ.
-func (u Upload) MarshalJSON() ([]byte, error) { return u.encoded, nil }
+// sentKeys are the keys that WeChat sent. In JSON a missing key and an empty value differ.
+type sentKeys uint8
 
-// encode makes the JSON of an upload: once, since a list is asked for far more often than it changes.
-func (u Upload) encode(sent fields, ids []string) []byte {
-	var out bytes.Buffer
-	rest := maps.Clone(sent)
-	put := func(key string, value []byte) {
-		delete(rest, key)
-		if value == nil {
-			return
+const (
+	sentCreateTime sentKeys = 1 << iota
+	sentUserVersion
+	sentUserDesc
+	sentSourceAppID
+	sentSource
+	sentDeveloper
+	sentTemplateType
+)
+
+// uploadText is a text field of an upload.
+type uploadText struct {
+	key   string
+	field *string
+	sent  sentKeys
+}
+
+// texts are the text fields, in the order of WeChat's page.
+func (u *Upload) texts() [5]uploadText {
+	return [5]uploadText{
+		{"user_version", &u.UserVersion, sentUserVersion},
+		{"user_desc", &u.UserDesc, sentUserDesc},
+		{"source_miniprogram_appid", &u.SourceMiniprogramAppID, sentSourceAppID},
+		{"source_miniprogram", &u.SourceMiniprogram, sentSource},
+		{"developer", &u.Developer, sentDeveloper},
+	}
+}
+
+// read reads an upload, but for the ids of its kind. Of equal keys the last one counts. unreadable are the keys whose values were replaced by a default.
+func (u *Upload) read(sent fields) (unreadable []string) {
+	texts := u.texts()
+	for _, m := range sent {
+		ok := true
+		switch m.name {
+		case "draft_id", "template_id", "template_type", "created_at": // read by its kind; the last one is ours
+		case "create_time":
+			u.CreateTime, ok = unixSecondsOf(m.raw)
+			u.sent |= sentCreateTime
+		case "category_list":
+			u.CategoryList, ok = readCategories(m.raw)
+		default:
+			at := slices.IndexFunc(texts[:], func(t uploadText) bool { return t.key == m.name })
+			if at < 0 {
+				u.addOther(m)
+				continue
+			}
+			*texts[at].field, ok = readText(m.raw)
+			u.sent |= texts[at].sent
 		}
-		if out.Len() == 0 {
-			out.WriteByte('{')
+		if !ok && string(m.raw) != "null" && !slices.Contains(unreadable, m.name) {
+			unreadable = append(unreadable, m.name)
+		}
+	}
+	slices.Sort(unreadable)
+	return unreadable
+}
+
+// readText reads a text. A number is taken as it was spelled, and so are true and false.
+func readText(raw json.RawMessage) (text string, ok bool) {
+	if string(raw) == "true" || string(raw) == "false" {
+		return string(raw), true
+	}
+	return textOf(raw)
+}
+
+// readCategories reads category_list, and leaves out what is no object.
+func readCategories(raw json.RawMessage) (list json.RawMessage, ok bool) {
+	if string(raw) == "[]" {
+		return raw, true
+	}
+	_, ok = listOfObjects(raw)
+	var entries []json.RawMessage
+	json.Unmarshal(raw, &entries) // of what is no array, there is nothing to keep
+	entries = slices.DeleteFunc(entries, func(entry json.RawMessage) bool { return entry[0] != '{' })
+	list = append(list, '[')
+	for i, entry := range entries {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(list, replaceLoneSurrogates(entry)...)
+	}
+	return append(list, ']'), ok
+}
+
+// addOther keeps a key that the bundle doesn't know, in the order of the names. Of equal names the last one counts.
+func (u *Upload) addOther(m member) {
+	at, there := slices.BinarySearchFunc(u.Other, m.name, func(o Member, name string) int { return cmp.Compare(o.Name, name) })
+	if !there {
+		u.Other = slices.Insert(u.Other, at, Member{Name: m.name})
+	}
+	u.Other[at].Value = replaceLoneSurrogates(m.raw)
+}
+
+// appendJSON appends an upload's members. The keys are in the order of WeChat's page, each with a value of the type that
+// the OpenAPI document promises, created_at beside create_time, and then whatever else WeChat sent. A key that WeChat
+// didn't send is left out while its field is empty.
+func (u *Upload) appendJSON(out []byte) []byte {
+	if u.CreateTime != 0 || u.sent&sentCreateTime != 0 {
+		out = appendNumber(out, "create_time", u.CreateTime)
+		out = append(out, `,"created_at":`...)
+		if u.CreateTime == 0 {
+			out = append(out, "null"...)
 		} else {
-			out.WriteByte(',')
+			out = time.Unix(u.CreateTime, 0).UTC().AppendFormat(out, `"`+time.RFC3339+`"`)
 		}
-		out.WriteString(`"` + key + `":`) // the keys put here are plain ASCII
-		out.Write(value)
 	}
-	number := func(key string) []byte {
-		if n, ok := sent.number(key); ok {
-			return strconv.AppendInt(nil, n, 10)
+	for _, t := range u.texts() {
+		if *t.field != "" || u.sent&t.sent != 0 {
+			out, _ = jsontext.AppendQuote(appendKey(out, t.key), *t.field)
 		}
-		return sent[key]
 	}
-	text := func(key string) []byte {
-		s, ok := sent.text(key)
-		if raw := sent[key]; !ok || isPlain(raw) {
-			return raw
-		}
-		return quote(s)
+	if u.CategoryList != nil {
+		out = append(appendKey(out, "category_list"), u.CategoryList...)
 	}
-
-	for _, key := range ids {
-		put(key, number(key))
+	for _, o := range u.Other {
+		out, _ = jsontext.AppendQuote(appendComma(out), o.Name)
+		out = append(append(out, ':'), o.Value...)
 	}
-	put("create_time", number("create_time"))
-	if u.CreateTime != 0 {
-		put("created_at", []byte(time.Unix(u.CreateTime, 0).UTC().Format(`"`+time.RFC3339+`"`)))
-	}
-	for _, key := range []string{"user_version", "user_desc", "source_miniprogram_appid", "source_miniprogram", "developer"} {
-		put(key, text(key))
-	}
-	put("category_list", sent["category_list"])
-	for _, key := range slices.Sorted(maps.Keys(rest)) {
-		out.WriteByte(',')
-		out.Write(quote(key))
-		out.WriteByte(':')
-		out.Write(sent[key])
-	}
-	out.WriteByte('}')
-	return out.Bytes()
+	return out
 }
 
-func quote(text string) []byte {
-	quoted, _ := plainjson.Marshal(text) // a string always encodes
-	return quoted
+func appendComma(out []byte) []byte {
+	if out[len(out)-1] != '{' {
+		out = append(out, ',')
+	}
+	return out
 }
 
-// Draft is one entry of the platform's draft box. Its JSON is WeChat's, see [Upload].
+// appendKey appends a key of plain ASCII.
+func appendKey(out []byte, key string) []byte {
+	return append(append(append(appendComma(out), '"'), key...), `":`...)
+}
+
+func appendNumber(out []byte, key string, n int64) []byte {
+	return strconv.AppendInt(appendKey(out, key), n, 10)
+}
+
+// Draft is one entry of the platform's draft box.
 type Draft struct {
 	DraftID int64 // 0 is an id like any other
 	Upload
 }
 
+// AppendJSON appends the draft's JSON, which is WeChat's with created_at beside create_time.
+func (d Draft) AppendJSON(out []byte) []byte {
+	out = appendNumber(append(out, '{'), "draft_id", d.DraftID)
+	return append(d.appendJSON(out), '}')
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (d Draft) MarshalJSON() ([]byte, error) { return d.AppendJSON(nil), nil }
+
 // UnmarshalJSON implements [json.Unmarshaler].
 func (d *Draft) UnmarshalJSON(data []byte) error {
-	var sent fields
-	if err := json.Unmarshal(data, &sent); err != nil {
+	sent, err := decodeObject(bytes.Clone(data))
+	if err != nil {
 		return err
 	}
-	draft, ok := newDraft(sent)
+	draft, _, ok := newDraft(sent)
 	if !ok {
 		return errNoID
 	}
@@ -118,12 +200,14 @@ func (d *Draft) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func newDraft(sent fields) (Draft, bool) {
-	id, ok := sent.number("draft_id")
-	return Draft{id, newUpload(sent, "draft_id")}, ok
+func newDraft(sent fields) (d Draft, unreadable []string, ok bool) {
+	if d.DraftID, ok = sent.number("draft_id"); !ok {
+		return Draft{}, nil, false
+	}
+	return d, d.read(sent), true
 }
 
-// Template is one entry of the template library. Its JSON is WeChat's, see [Upload].
+// Template is one entry of the template library.
 type Template struct {
 	TemplateID   int64  // 0 is an id like any other
 	DraftID      *int64 // the draft that it was made of; WeChat gives it sometimes
@@ -131,12 +215,36 @@ type Template struct {
 	Upload
 }
 
-func newTemplate(sent fields) (Template, bool) {
-	id, ok := sent.number("template_id")
-	t := Template{TemplateID: id, Upload: newUpload(sent, "template_id", "draft_id", "template_type")}
+// AppendJSON appends the template's JSON, which is WeChat's with created_at beside create_time.
+func (t Template) AppendJSON(out []byte) []byte {
+	out = appendNumber(append(out, '{'), "template_id", t.TemplateID)
+	if t.DraftID != nil {
+		out = appendNumber(out, "draft_id", *t.DraftID)
+	}
+	if t.TemplateType != 0 || t.sent&sentTemplateType != 0 {
+		out = appendNumber(out, "template_type", t.TemplateType)
+	}
+	return append(t.appendJSON(out), '}')
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (t Template) MarshalJSON() ([]byte, error) { return t.AppendJSON(nil), nil }
+
+func newTemplate(sent fields) (t Template, unreadable []string, ok bool) {
+	if t.TemplateID, ok = sent.number("template_id"); !ok {
+		return Template{}, nil, false
+	}
+	unreadable = t.read(sent)
 	if n, ok := sent.number("draft_id"); ok {
 		t.DraftID = &n
+	} else if sent.has("draft_id") {
+		unreadable = append(unreadable, "draft_id")
 	}
-	t.TemplateType, _ = sent.number("template_type")
-	return t, ok
+	if n, ok := sent.number("template_type"); ok && (n == 0 || n == 1) {
+		t.TemplateType = n
+		t.sent |= sentTemplateType
+	} else if sent.has("template_type") {
+		unreadable = append(unreadable, "template_type")
+	}
+	return t, unreadable, true
 }

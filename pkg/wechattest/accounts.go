@@ -23,6 +23,8 @@ type account struct {
 	authorizedAt time.Time
 	former       []formerRefreshToken
 	lag          int // so many checks still say that the switch is closed
+
+	articleDrafts []ArticleDraft // in the order of their additions
 }
 
 type formerRefreshToken struct {
@@ -33,7 +35,7 @@ type formerRefreshToken struct {
 // permissionSet is the one that the draft box switch belongs to.
 const permissionSet = 11
 
-// AddAccount adds an account, or replaces the one with its appid, whose tokens stay.
+// AddAccount adds an account, or replaces the one with its appid, whose tokens and article drafts stay.
 func (s *Server) AddAccount(a Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,6 +46,7 @@ func (s *Server) addAccount(a Account) *account {
 	s.remember(a.Secret, a.RefreshToken)
 	added := &account{Account: a, authorizedAt: s.now()}
 	if old := s.accountByID[a.AppID]; old != nil {
+		added.articleDrafts = old.articleDrafts
 		*old = *added
 		return old
 	}
@@ -63,14 +66,14 @@ func (s *Server) Account(appid string) (Account, bool) {
 	return a.Account, true
 }
 
-// code is an authorization code. It works once, for ten minutes.
+// code is an authorization code. It works once, for an hour.
 type code struct {
 	account *account
 	expires time.Time
 	used    bool
 }
 
-const codeLife = 10 * time.Minute
+const codeLife = time.Hour
 
 // NewCode lets an account authorise the platform and returns the authorization code, without a push. An appid that
 // is not known becomes an Official Account that grants permission set 11.

@@ -26,13 +26,17 @@ const adminPrefix = "/_sim/"
 //	DELETE /_sim/drafts/{draft_id} takes a draft out of the box, as its deletion on the platform's page does
 //	POST   /_sim/accounts      {"appid", "name", "secret", "refresh_token", "authorized", "granted", "mini_program", "open"}:
 //	                           adds or replaces an account
+//	POST   /_sim/article-drafts {"appid", "media_id", "update_time", "articles": [{"title", "author", "digest", "url", "content"}]}:
+//	                           adds an article draft to an account's, answers {"media_id"}
+//	POST   /_sim/retire-switch {"status", "errcode"}: retires the switch, by errcode 48009 or by HTTP status
 //	POST   /_sim/faults        {"path", "kind", ...}: the next request to path meets the fault; an empty path is any
 //	                           kind    refuse (errcode, errmsg), status (status, body), raw (body), drop, reset, hang, redirect (to),
-//	                                   pass, late (every), bom, half, cut-short, drip (every), huge
+//	                                   pass, late (every), bom, gbk, half, cut-short, drip (every), huge
 //	                           times   how many requests meet it (1; -1: all until DELETE)
 //	                           after   true: the request is processed first
 //	                           delay   waits first, such as "2s"
 //	                           appid   only requests with a token of this account
+//	                           host    only requests to this host, such as localhost:8081
 //	                           only    "open" or "check": only such requests to the switch
 //	DELETE /_sim/faults[?path=] takes away those of a path, or all
 //	POST   /_sim/tokens        {"appid"}: somebody else fetches a token of that account (empty: the platform's);
@@ -41,17 +45,45 @@ const adminPrefix = "/_sim/"
 //	POST   /_sim/callback      {"url"}: where pushes go
 //	POST   /_sim/ticket        makes a ticket and pushes it where there is a callback
 //	POST   /_sim/authorize     {"appid"}: lets the account authorise the platform and pushes the code
+//	POST   /_sim/register      {"appid", "name"}: registers a mini program, which authorises the platform, and pushes that
 //	POST   /_sim/unauthorize   {"appid"}: ends its authorisation and pushes that
 //	POST   /_sim/whitelist     {"refused_ip"}: refuses calls as from this address; empty: no longer
 //	GET    /_sim/requests[?path=] the newest requests, with secret values shown as REDACTED
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
+	s.adminRequestPaths(mux)
+	s.adminBoxPaths(mux)
+	s.adminAccountPaths(mux)
+	s.adminPushPaths(mux)
+	return mux
+}
+
+// adminRequestPaths serves what shows and spoils requests.
+func (s *Server) adminRequestPaths(mux *http.ServeMux) {
 	mux.HandleFunc("GET /_sim/state", s.adminState)
 	mux.HandleFunc("GET /_sim/requests", s.adminRequests)
 	mux.HandleFunc("DELETE /_sim/faults", func(w http.ResponseWriter, r *http.Request) {
 		s.Heal(r.URL.Query().Get("path"))
 		writeJSON(w, http.StatusOK, struct{}{})
 	})
+	handle(mux, "POST /_sim/faults", func(_ *http.Request, f adminFault) (any, error) {
+		fault, err := f.fault()
+		if err != nil {
+			return nil, err
+		}
+		s.Fail(f.Path, fault)
+		return struct{}{}, nil
+	})
+	handle(mux, "POST /_sim/whitelist", func(_ *http.Request, in struct {
+		RefusedIP string `json:"refused_ip"`
+	}) (any, error) {
+		s.RefuseAddress(in.RefusedIP)
+		return struct{}{}, nil
+	})
+}
+
+// adminBoxPaths serves what changes draft boxes and their switch.
+func (s *Server) adminBoxPaths(mux *http.ServeMux) {
 	handle(mux, "POST /_sim/drafts", func(_ *http.Request, d Draft) (any, error) {
 		return map[string]int64{"draft_id": s.UploadDraft(d)}, nil
 	})
@@ -62,19 +94,31 @@ func (s *Server) Admin() http.Handler {
 		}
 		return struct{}{}, nil
 	})
+	handle(mux, "POST /_sim/article-drafts", func(_ *http.Request, in adminArticleDraft) (any, error) {
+		if _, known := s.Account(in.AppID); !known {
+			return nil, fmt.Errorf("no such account: %s", in.AppID)
+		}
+		return map[string]string{"media_id": s.AddArticleDraft(in.AppID, ArticleDraft{in.MediaID, in.UpdateTime, in.Articles})}, nil
+	})
+	handle(mux, "POST /_sim/retire-switch", func(_ *http.Request, in struct{ Status, ErrCode int }) (any, error) {
+		if in.Status == 0 {
+			in.Status = http.StatusOK
+		}
+		if in.ErrCode == 0 {
+			in.ErrCode = 48009
+		}
+		s.RetireSwitch(in.Status, in.ErrCode)
+		return struct{}{}, nil
+	})
+}
+
+// adminAccountPaths serves what changes accounts and tokens.
+func (s *Server) adminAccountPaths(mux *http.ServeMux) {
 	handle(mux, "POST /_sim/accounts", func(_ *http.Request, a adminAccount) (any, error) {
 		if a.AppID == "" {
 			return nil, errors.New("appid is missing")
 		}
 		s.AddAccount(Account(a))
-		return struct{}{}, nil
-	})
-	handle(mux, "POST /_sim/faults", func(_ *http.Request, f adminFault) (any, error) {
-		fault, err := f.fault()
-		if err != nil {
-			return nil, err
-		}
-		s.Fail(f.Path, fault)
 		return struct{}{}, nil
 	})
 	handle(mux, "POST /_sim/tokens", func(_ *http.Request, in adminAppID) (any, error) {
@@ -87,6 +131,10 @@ func (s *Server) Admin() http.Handler {
 		s.ExpireTokens()
 		return struct{}{}, nil
 	})
+}
+
+// adminPushPaths serves what leads to pushes.
+func (s *Server) adminPushPaths(mux *http.ServeMux) {
 	handle(mux, "POST /_sim/callback", func(_ *http.Request, in struct{ URL string }) (any, error) {
 		s.PushTo(in.URL)
 		return struct{}{}, nil
@@ -100,16 +148,15 @@ func (s *Server) Admin() http.Handler {
 		}
 		return pushed(s.Authorize(r.Context(), in.AppID))
 	})
+	handle(mux, "POST /_sim/register", func(r *http.Request, in struct{ AppID, Name string }) (any, error) {
+		if in.AppID == "" {
+			return nil, errors.New("appid is missing")
+		}
+		return pushed(s.Register(r.Context(), in.AppID, in.Name))
+	})
 	handle(mux, "POST /_sim/unauthorize", func(r *http.Request, in adminAppID) (any, error) {
 		return pushed(s.Unauthorize(r.Context(), in.AppID))
 	})
-	handle(mux, "POST /_sim/whitelist", func(_ *http.Request, in struct {
-		RefusedIP string `json:"refused_ip"`
-	}) (any, error) {
-		s.RefuseAddress(in.RefusedIP)
-		return struct{}{}, nil
-	})
-	return mux
 }
 
 // handle serves a path whose body is read into an In. An empty body is an empty object.
@@ -151,6 +198,14 @@ type adminAccount struct {
 	Open         bool   `json:"open"`
 }
 
+// adminArticleDraft is an account's ArticleDraft in JSON.
+type adminArticleDraft struct {
+	AppID      string    `json:"appid"`
+	MediaID    string    `json:"media_id"`
+	UpdateTime int64     `json:"update_time"`
+	Articles   []Article `json:"articles"`
+}
+
 type adminFault struct {
 	Path, Kind          string
 	ErrCode             int
@@ -160,7 +215,7 @@ type adminFault struct {
 	Times               int
 	After               bool
 	Delay, Every, AppID string
-	Only                string
+	Only, Host          string
 	delay, every        time.Duration
 }
 
@@ -181,6 +236,7 @@ var faultKinds = map[string]func(adminFault) Fault{
 	"pass":      func(adminFault) Fault { return Pass() },
 	"late":      func(f adminFault) Fault { return Late(f.every) },
 	"bom":       func(adminFault) Fault { return Rewrite(WithBOM) },
+	"gbk":       func(adminFault) Fault { return Rewrite(InGBK) },
 	"half":      func(adminFault) Fault { return Rewrite(HalfOf) },
 	"cut-short": func(adminFault) Fault { return CutShort() },
 	"drip":      func(f adminFault) Fault { return Drip(f.every) },
@@ -213,6 +269,9 @@ func (f adminFault) fault() (Fault, error) {
 	}
 	if f.AppID != "" {
 		fault = fault.For(f.AppID)
+	}
+	if f.Host != "" {
+		fault = fault.ForHost(f.Host)
 	}
 	switch f.Only {
 	case "":

@@ -133,6 +133,8 @@ func TestAdminFaultKinds(t *testing.T) {
 	}{
 		{object{"kind": "status", "status": 503}, 503, "<html>"},
 		{object{"kind": "raw", "body": "x"}, 200, "x"},
+		{object{"kind": "status", "status": 502, "host": strings.TrimPrefix(w.url, "http://")}, 502, "<html>"},
+		{object{"kind": "gbk"}, 200, `{"errcode":0`},
 		{object{"kind": "bom"}, 200, "\xef\xbb\xbf{"},
 		{object{"kind": "refuse", "errcode": 61004, "errmsg": "not you", "delay": "1ms", "after": true}, 200, `{"errcode":61004,"errmsg":"not you rid`},
 		{object{"kind": "late", "every": "1ms"}, 200, `{"errcode":0`},
@@ -160,6 +162,7 @@ func TestAdminRefusesWhatItCannotUse(t *testing.T) {
 		{"faults", `{"kind":"pass","delay":"x"}`, "delay"},
 		{"faults", `{"kind":"pass","only":"x"}`, "only"},
 		{"tokens", `{"appid":"wx"}`, "wx"},
+		{"article-drafts", `{"appid":"wx"}`, "wx"},
 		{"authorize", `{}`, "appid"},
 		{"unauthorize", `{"appid":"wx"}`, "wx"},
 	} {

@@ -51,6 +51,8 @@ func init() { // not in the declaration: the quota call looks into the table its
 		PathQueryAuth:       {method: http.MethodPost, token: componentOnly, handle: (*Server).queryAuth},
 		PathAuthorizerList:  {method: http.MethodPost, token: componentOnly, handle: (*Server).authorizerList},
 		PathAuthorizerInfo:  {method: http.MethodPost, token: componentOnly, handle: (*Server).authorizerInfo},
+		PathDraftCount:      {method: http.MethodGet, token: accountOnly, handle: (*Server).draftCount},
+		PathDraftBatchGet:   {method: http.MethodPost, token: accountOnly, handle: (*Server).batchGetDrafts},
 		PathQuota:           {method: http.MethodPost, token: anybody, handle: (*Server).quota},
 	}
 }
@@ -184,6 +186,8 @@ var messages = map[int]string{
 	40094: "invalid component credential",
 	40125: "invalid appsecret",
 	40164: "invalid ip 198.51.100.30 ipv6 ::ffff:198.51.100.30, not in whitelist",
+	40243: "AppSecret is frozen",
+	44002: "empty post data",
 	40170: "args count exceed count limit",
 	41001: "access_token missing",
 	41002: "appid missing",

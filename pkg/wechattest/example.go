@@ -22,7 +22,8 @@ func ExamplePlatform() Platform {
 	}
 }
 
-// WithExample starts with the two drafts of WeChat's own page (ids 0 and 4) and five accounts in different states. There
+// WithExample starts with the two drafts of WeChat's own page (ids 0 and 4) and five accounts in different states,
+// two of which have article drafts. There
 // is no ticket and no token yet.
 func WithExample() Option { return func(s *Server) { s.example = true } }
 
@@ -45,4 +46,10 @@ func (s *Server) loadExample() {
 	} {
 		s.addAccount(a)
 	}
+	s.addArticleDraft(s.accountByID[ExampleOpen], ArticleDraft{UpdateTime: 1767150000, Articles: []Article{
+		{Title: "春茶上市", Author: "Harbour Tea", Digest: "明前龙井", URL: "http://mp.weixin.qq.com/s?__biz=example&mid=1", Content: "<p>春茶上市</p>"},
+		{Title: "Opening hours", Content: "<p>9 to 5</p>"},
+	}})
+	s.addArticleDraft(s.accountByID[ExampleOpen], ArticleDraft{UpdateTime: 1767150060, Articles: []Article{{Content: "<p>untitled</p>"}}})
+	s.addArticleDraft(s.accountByID[ExampleOwn], ArticleDraft{UpdateTime: 1767150120, Articles: []Article{{Title: "News", URL: "http://mp.weixin.qq.com/s?__biz=example&mid=2", Content: "<p>News</p>"}}})
 }

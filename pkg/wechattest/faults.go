@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // Fault is something that goes wrong with a request. Make one with [Refuse], [Status], [Raw], [Drop], [Reset], [Hang],
@@ -55,6 +57,12 @@ func (f Fault) When(meets func(Request) bool) Fault {
 // For lets only those requests meet the fault that bear a token of the account.
 func (f Fault) For(appid string) Fault {
 	return f.When(func(r Request) bool { return r.AppID == appid })
+}
+
+// ForHost lets only those requests meet the fault that were sent to this host, such as "sh.api.weixin.qq.com", for a
+// server that is reached under several.
+func (f Fault) ForHost(host string) Fault {
+	return f.When(func(r Request) bool { return r.Host == host })
 }
 
 // Refuse answers with an errcode and its usual errmsg, or the one given, followed by a rid.
@@ -120,6 +128,16 @@ func Rewrite(change func(body []byte) []byte) Fault {
 
 // WithBOM puts a UTF-8 byte order mark before an answer, for [Rewrite].
 func WithBOM(body []byte) []byte { return append([]byte("\xef\xbb\xbf"), body...) }
+
+// InGBK writes an answer in GBK, as WeChat sends text of accounts with old names, for [Rewrite]. What GBK lacks is
+// written in the four bytes of GB18030.
+func InGBK(body []byte) []byte {
+	encoded, err := simplifiedchinese.GB18030.NewEncoder().Bytes(body)
+	if err != nil {
+		panic("wechattest: encode an answer in GBK: " + err.Error()) // every UTF-8 text can be
+	}
+	return encoded
+}
 
 // HalfOf cuts an answer in two and keeps the first half, for [Rewrite]: JSON that ends too early in a good HTTP answer.
 func HalfOf(body []byte) []byte { return body[:len(body)/2] }

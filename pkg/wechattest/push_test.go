@@ -185,7 +185,7 @@ func TestPushes(t *testing.T) {
 	const appid = "wx00000000000000aa"
 	for _, infoType := range []string{"authorized", "updateauthorized"} {
 		got = sent(w.Authorize(t.Context(), appid))
-		if got.InfoType != infoType || got.AuthorizerAppid != appid || got.AuthorizationCodeExpiredTime != fmt.Sprint(w.clock.now().Unix()+600) || got.PreAuthCode == "" {
+		if got.InfoType != infoType || got.AuthorizerAppid != appid || got.AuthorizationCodeExpiredTime != fmt.Sprint(w.clock.now().Unix()+3600) || got.PreAuthCode == "" {
 			t.Errorf("%s: %+v", infoType, got)
 		}
 		wantCode(t, "exchange", w.post(wechattest.PathQueryAuth, w.LiveToken(""), object{"component_appid": w.Platform().AppID, "authorization_code": got.AuthorizationCode}), 0)
@@ -195,6 +195,12 @@ func TestPushes(t *testing.T) {
 	if diff := cmp.Diff(want, sent(w.Unauthorize(t.Context(), appid))); diff != "" {
 		t.Error(diff)
 	}
+	if got := sent(w.Register(t.Context(), "wx00000000000000bb", "新公司")); got.InfoType != "notify_third_fasteregister" || got.CreateTime == 0 {
+		t.Errorf("register: %+v", got)
+	}
+	if a, _ := w.Account("wx00000000000000bb"); !a.MiniProgram || !a.Authorized || a.Name != "新公司" {
+		t.Errorf("registered: %+v", a)
+	}
 	if _, err := w.Unauthorize(t.Context(), "wx00000000000000ff"); err == nil {
 		t.Error("an account that is not known ended its authorisation")
 	}
@@ -202,8 +208,8 @@ func TestPushes(t *testing.T) {
 	if diff := cmp.Diff(head("notify_third_fasteregister"), sent(w.Push(t.Context(), other))); diff != "" {
 		t.Error(diff)
 	}
-	if n := len(w.Pushes()); n != 6 {
-		t.Errorf("%d pushes recorded, want 6", n)
+	if n := len(w.Pushes()); n != 7 {
+		t.Errorf("%d pushes recorded, want 7", n)
 	}
 }
 

@@ -33,6 +33,8 @@ const (
 	PathAuthorizerList  = "/cgi-bin/component/api_get_authorizer_list"
 	PathAuthorizerInfo  = "/cgi-bin/component/api_get_authorizer_info"
 	PathQuota           = "/cgi-bin/openapi/quota/get"
+	PathDraftCount      = "/cgi-bin/draft/count"
+	PathDraftBatchGet   = "/cgi-bin/draft/batchget"
 )
 
 // Platform is what a third-party platform's settings page shows.
@@ -56,6 +58,7 @@ type Server struct {
 	dailyLimits     map[string]int
 	templateLimit   int
 	templateDraftID bool
+	titlesOut       bool
 	emptyListsOut   bool
 	rotateRefresh   bool
 	openingLag      int
@@ -71,6 +74,7 @@ type Server struct {
 	held          map[holder][]*token
 	tickets       []ticket
 	codes         map[string]*code
+	nextMedia     int
 	secrets       []string
 	retired       *refusal
 	refusedIP     string
@@ -147,6 +151,7 @@ type Request struct {
 	Time     time.Time // by the server's clock
 	Method   string
 	Path     string
+	Host     string // the host that was asked, with its port if there was one
 	RawQuery string // holds the token
 	Body     string
 	AppID    string // the appid its token belongs to; empty where it bore none that is known
@@ -214,7 +219,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) arrive(r *http.Request, body []byte) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	req := Request{Time: s.now(), Method: r.Method, Path: r.URL.Path, RawQuery: r.URL.RawQuery, Body: string(body)}
+	req := Request{Time: s.now(), Method: r.Method, Path: r.URL.Path, Host: r.Host, RawQuery: r.URL.RawQuery, Body: string(body)}
 	if t := s.tokens[r.URL.Query().Get("access_token")]; t != nil {
 		req.AppID = t.holder.appid
 	}

@@ -259,7 +259,7 @@ func TestRequestsAreRecorded(t *testing.T) {
 		w.get(wechattest.PathDraftList, "nobody's")
 	}
 	want := []wechattest.Request{
-		{Time: w.clock.now(), Method: "POST", Path: wechattest.PathSwitch, RawQuery: "access_token=" + token + "&checkonly=1", Body: `{"n":1}`, AppID: wechattest.ExampleClosed},
+		{Time: w.clock.now(), Method: "POST", Path: wechattest.PathSwitch, Host: strings.TrimPrefix(w.url, "http://"), RawQuery: "access_token=" + token + "&checkonly=1", Body: `{"n":1}`, AppID: wechattest.ExampleClosed},
 	}
 	if diff := cmp.Diff(want, w.Requests(wechattest.PathSwitch)); diff != "" {
 		t.Error(diff)

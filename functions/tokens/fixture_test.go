@@ -30,63 +30,63 @@ const (
 // stores are the values of ACCOUNT_TOKEN_STORE.
 var stores = []string{"secretsmanager", "dynamodb"}
 
-// scene is a world with a platform, a ticket, and a function that keeps tokens.
-type scene struct {
+// fixture is a world with a platform, a ticket, and a function that keeps tokens.
+type fixture struct {
 	*functiontest.World
-	t      *testing.T
-	store  string // of the accounts' tokens
-	tokens *functiontest.Function
-	told   int // how many events were looked at
+	t          *testing.T
+	store      string // of the accounts' tokens
+	tokens     *functiontest.Function
+	eventsSeen int // how many events were looked at
 }
 
-func newScene(t *testing.T, store string, options ...wechattest.Option) *scene {
+func newFixture(t *testing.T, store string, options ...wechattest.Option) *fixture {
 	t.Helper()
 	world := functiontest.New(t, options...)
 	world.StorePlatform()
 	world.Env["ACCOUNT_TOKEN_STORE"] = store
-	s := &scene{World: world, t: t, store: store, tokens: world.Start(wire)}
+	s := &fixture{World: world, t: t, store: store, tokens: world.Start(wire)}
 	s.ticket()
 	return s
 }
 
-// inEachStore runs a test with both stores, and with refresh tokens that stay and that change.
-func inEachStore(t *testing.T, test func(t *testing.T, newScene func(t *testing.T) *scene)) {
+// forEachStore runs a test with both stores, and with refresh tokens that stay and that change.
+func forEachStore(t *testing.T, test func(t *testing.T, newFixture func(t *testing.T) *fixture)) {
 	t.Helper()
 	for _, store := range stores {
 		for name, options := range map[string][]wechattest.Option{"steady": nil, "rotating": {wechattest.WithRotatingRefreshTokens()}} {
 			t.Run(store+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				test(t, func(t *testing.T) *scene { return newScene(t, store, options...) })
+				test(t, func(t *testing.T) *fixture { return newFixture(t, store, options...) })
 			})
 		}
 	}
 }
 
 // ticket has WeChat make a ticket, and stores it.
-func (s *scene) ticket() {
+func (s *fixture) ticket() {
 	s.AWS.SetSecureParameter(ticketAt, fmt.Sprintf(`{"ticket":%q,"create_time":%d}`, s.WeChat.NewTicket(), s.Clock.Now().Unix()))
 }
 
 // place is the name of what holds an owner's token, as calls of AWS name it, and whether that is a secret.
-func (s *scene) place(holder string) (name string, secret bool) {
+func (s *fixture) place(owner string) (name string, secret bool) {
 	switch {
-	case holder == component:
+	case owner == component:
 		return "wechat/draftbox/component-token", true
 	case s.store == "dynamodb":
-		return functiontest.TokenTable + "/" + holder, false
+		return functiontest.TokenTable + "/" + owner, false
 	}
-	return "wechat/draftbox/accounts/" + holder, true
+	return "wechat/draftbox/accounts/" + owner, true
 }
 
 // put stores a record: a JSON object, a bare token, or an object that is cut short, which stands for a malformed record. In
 // the table it has version and updated_at, as if the bundle had written it.
-func (s *scene) put(holder, text string) {
-	name, secret := s.place(holder)
+func (s *fixture) put(owner, text string) {
+	name, secret := s.place(owner)
 	if secret {
 		s.AWS.SetSecret(name, text)
 		return
 	}
-	former, _ := s.AWS.Item(functiontest.TokenTable, holder, "")
+	former, _ := s.AWS.Item(functiontest.TokenTable, owner, "")
 	number, _ := former["version"].(json.Number)
 	version, _ := number.Int64()
 	item := make(map[string]any)
@@ -98,18 +98,18 @@ func (s *scene) put(holder, text string) {
 	case err != nil:
 		item = map[string]any{"access_token": []any{text}}
 	}
-	item["appid"], item["version"], item["updated_at"] = holder, version+1, s.Clock.Now().UTC().Format(time.RFC3339Nano)
+	item["appid"], item["version"], item["updated_at"] = owner, version+1, s.Clock.Now().UTC().Format(time.RFC3339Nano)
 	s.AWS.SetItem(functiontest.TokenTable, item)
 }
 
 // text is an owner's record as JSON, and its version; empty where there is none.
-func (s *scene) text(holder string) (text, version string) {
-	name, secret := s.place(holder)
+func (s *fixture) text(owner string) (text, version string) {
+	name, secret := s.place(owner)
 	if secret {
 		text, version, _ = s.AWS.Secret(name)
 		return text, version
 	}
-	item, there := s.AWS.Item(functiontest.TokenTable, holder, "")
+	item, there := s.AWS.Item(functiontest.TokenTable, owner, "")
 	if !there {
 		return "", ""
 	}
@@ -121,93 +121,93 @@ func (s *scene) text(holder string) (text, version string) {
 	return string(encoded), version
 }
 
-// stored is what stands for a holder, read.
-func (s *scene) stored(holder string) map[string]any {
+// stored is an owner's record
+func (s *fixture) stored(owner string) map[string]any {
 	s.t.Helper()
-	text, _ := s.text(holder)
+	text, _ := s.text(owner)
 	keys := make(map[string]any)
 	if err := json.Unmarshal([]byte(text), &keys); err != nil {
-		s.t.Fatalf("what stands for %q is %q: %v", holder, text, err)
+		s.t.Fatalf("the record of %q is %q: %v", owner, text, err)
 	}
 	return keys
 }
 
-// give has WeChat issue a token to an owner and stores it beside more, pairs of keys and texts. The account has an item.
-func (s *scene) give(holder string, more ...string) {
+// issue has WeChat issue a token to an owner and stores it beside more, pairs of keys and texts. The account has an item.
+func (s *fixture) issue(owner string, more ...string) {
 	s.t.Helper()
 	keys := map[string]string{"expires_at": s.Clock.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)}
-	switch a, _ := s.WeChat.Account(holder); {
-	case holder == component:
+	switch a, _ := s.WeChat.Account(owner); {
+	case owner == component:
 		keys["access_token"] = s.WeChat.IssueComponentToken()
 	case a.Secret != "":
-		keys["access_token"], keys["appsecret"] = s.WeChat.IssueAccountToken(holder), a.Secret
+		keys["access_token"], keys["appsecret"] = s.WeChat.IssueAccountToken(owner), a.Secret
 	default:
-		keys["access_token"], keys["refresh_token"] = s.WeChat.IssueAccountToken(holder), a.RefreshToken
+		keys["access_token"], keys["refresh_token"] = s.WeChat.IssueAccountToken(owner), a.RefreshToken
 	}
 	for i := 0; i+1 < len(more); i += 2 {
 		keys[more[i]] = more[i+1]
 	}
 	maps.DeleteFunc(keys, func(_, v string) bool { return v == "" })
 	text, _ := json.Marshal(keys)
-	s.put(holder, string(text))
-	if holder != component && s.Account(holder) == nil {
-		s.recordAccount(holder)
+	s.put(owner, string(text))
+	if owner != component && s.Account(owner) == nil {
+		s.recordAccount(owner)
 	}
 }
 
-// giveAll does that for the component, two authorizers and an own account.
-func (s *scene) giveAll() {
+// issueAll does that for the component, two authorizers and an own account.
+func (s *fixture) issueAll() {
 	s.t.Helper()
-	for _, holder := range everybody {
-		s.give(holder)
+	for _, owner := range allOwners {
+		s.issue(owner)
 	}
 }
 
-var everybody = []string{component, closed, open, own}
+var allOwners = []string{component, closed, open, own}
 
-// giveMany gives tokens to n more authorizers, and returns them.
-func (s *scene) giveMany(n int) (appIDs []string) {
+// issueMany gives tokens to n more authorizers, and returns them.
+func (s *fixture) issueMany(n int) (appIDs []string) {
 	s.t.Helper()
 	for i := range n {
 		appID := fmt.Sprintf("wx%016d", 100+i)
 		s.WeChat.AddAccount(wechattest.Account{AppID: appID, RefreshToken: "refreshtoken@@@" + appID, Authorized: true})
-		s.give(appID)
+		s.issue(appID)
 		appIDs = append(appIDs, appID)
 	}
 	return appIDs
 }
 
-// nearEnd lets time pass until tokens that were given a moment ago are due, with so much left.
-func (s *scene) nearEnd(left time.Duration) {
+// advanceTo lets time pass until tokens that were given a moment ago are due, with so much left.
+func (s *fixture) advanceTo(left time.Duration) {
 	s.Clock.Forward(2*time.Hour - left)
 	s.ticket()
 }
 
-// alive checks that the stored token of each holder is the newest that WeChat issued, that it still lives, and that
+// checkNewest checks that the stored token of each owner is the newest that WeChat issued, that it still lives, and that
 // its refresh token is WeChat's.
-func (s *scene) alive(holders ...string) {
+func (s *fixture) checkNewest(owners ...string) {
 	s.t.Helper()
-	for _, holder := range holders {
-		keys := s.stored(holder)
-		if access := keys["access_token"]; access != s.WeChat.LiveToken(holder) {
+	for _, owner := range owners {
+		keys := s.stored(owner)
+		if access := keys["access_token"]; access != s.WeChat.LiveToken(owner) {
 			_, _, superseded, issued := s.WeChat.TokenState(fmt.Sprint(access))
-			s.t.Errorf("the stored token of %q is not the newest (superseded %v, issued %v)", holder, superseded, issued)
+			s.t.Errorf("the stored token of %q is not the newest (superseded %v, issued %v)", owner, superseded, issued)
 		}
 		if ends, err := time.Parse(time.RFC3339, fmt.Sprint(keys["expires_at"])); err != nil || !ends.After(s.Clock.Now()) {
-			s.t.Errorf("the stored token of %q ends at %v", holder, keys["expires_at"])
+			s.t.Errorf("the stored token of %q ends at %v", owner, keys["expires_at"])
 		}
-		a, _ := s.WeChat.Account(holder)
+		a, _ := s.WeChat.Account(owner)
 		if want, _ := keys["refresh_token"].(string); want != a.RefreshToken {
-			s.t.Errorf("the stored refresh token of %q is not WeChat's", holder)
+			s.t.Errorf("the stored refresh token of %q is not WeChat's", owner)
 		}
 		if want, _ := keys["appsecret"].(string); want != a.Secret {
-			s.t.Errorf("the app secret of %q was lost", holder)
+			s.t.Errorf("the app secret of %q was lost", owner)
 		}
 	}
 }
 
 // refresh runs refresh-tokens, which has to be good, and returns its result.
-func (s *scene) refresh() refreshResult {
+func (s *fixture) refresh() refreshResult {
 	s.t.Helper()
 	result, err := s.run(s.t.Context(), s.tokens)
 	if err != nil {
@@ -216,7 +216,7 @@ func (s *scene) refresh() refreshResult {
 	return result
 }
 
-func (s *scene) run(ctx context.Context, f *functiontest.Function) (refreshResult, error) {
+func (s *fixture) run(ctx context.Context, f *functiontest.Function) (refreshResult, error) {
 	var result refreshResult
 	raw, err := f.Invoke(ctx, map[string]string{"task": "refresh-tokens"})
 	if err == nil {
@@ -225,8 +225,8 @@ func (s *scene) run(ctx context.Context, f *functiontest.Function) (refreshResul
 	return result, err
 }
 
-// refreshes runs refresh-tokens and compares the counts.
-func (s *scene) refreshes(refreshed, fresh, failed int) refreshResult {
+// checkRefresh runs refresh-tokens and compares the counts.
+func (s *fixture) checkRefresh(refreshed, fresh, failed int) refreshResult {
 	s.t.Helper()
 	got := s.refresh()
 	if got.Refreshed != refreshed || got.Fresh != fresh || got.Failed != failed || len(got.Failures) != failed {
@@ -236,8 +236,8 @@ func (s *scene) refreshes(refreshed, fresh, failed int) refreshResult {
 	return got
 }
 
-// told is an event as a consumer sees it.
-type told struct {
+// publishedEvent is an event as a consumer sees it.
+type publishedEvent struct {
 	Kind    string `json:"-"`
 	ID      string `json:"id"`
 	AppID   string `json:"appid"`
@@ -246,14 +246,14 @@ type told struct {
 	Action  string `json:"action"`
 }
 
-func (e told) String() string { return fmt.Sprintf("%s %s %d", e.Kind, e.AppID, e.Errcode) }
+func (e publishedEvent) String() string { return fmt.Sprintf("%s %s %d", e.Kind, e.AppID, e.Errcode) }
 
 // events are those that came since it was called last.
-func (s *scene) events() (all []told) {
+func (s *fixture) events() (all []publishedEvent) {
 	s.t.Helper()
 	accepted := s.AWS.Events()
-	for _, e := range accepted[s.told:] {
-		one := told{Kind: e.DetailType}
+	for _, e := range accepted[s.eventsSeen:] {
+		one := publishedEvent{Kind: e.DetailType}
 		if err := json.Unmarshal(e.Detail, &one); err != nil {
 			s.t.Fatal(err)
 		}
@@ -262,12 +262,12 @@ func (s *scene) events() (all []told) {
 		}
 		all = append(all, one)
 	}
-	s.told = len(accepted)
+	s.eventsSeen = len(accepted)
 	return all
 }
 
-// wantsEvents compares the events that came with kind, appid and errcode of each.
-func (s *scene) wantsEvents(want ...string) []told {
+// checkEvents compares the events that came with kind, appid and errcode of each.
+func (s *fixture) checkEvents(want ...string) []publishedEvent {
 	s.t.Helper()
 	got := s.events()
 	var brief []string
@@ -281,7 +281,7 @@ func (s *scene) wantsEvents(want ...string) []told {
 }
 
 // writes is how many writes of AWS arrived, but for those of the lease.
-func (s *scene) writes() int {
+func (s *fixture) writes() int {
 	n := 0
 	for _, call := range s.AWS.Recorded() {
 		switch call.Operation {
@@ -295,7 +295,7 @@ func (s *scene) writes() int {
 }
 
 // putOp is the operation that writes an account's token over another one.
-func (s *scene) putOp() string {
+func (s *fixture) putOp() string {
 	if s.store == "dynamodb" {
 		return "dynamodb:UpdateItem"
 	}
@@ -303,7 +303,7 @@ func (s *scene) putOp() string {
 }
 
 // listOp is the operation that reads the accounts' tokens.
-func (s *scene) listOp() string {
+func (s *fixture) listOp() string {
 	if s.store == "dynamodb" {
 		return "dynamodb:Scan"
 	}
@@ -314,7 +314,7 @@ func (s *scene) listOp() string {
 func accountAt(appID string) string { return functiontest.StateTable + "/account/" + appID }
 
 // recordAccount stores an account's item: an authorized Official Account, but for what pairs of keys and values say.
-func (s *scene) recordAccount(appID string, more ...any) {
+func (s *fixture) recordAccount(appID string, more ...any) {
 	attributes := map[string]any{"status": "authorized", "draft_switch": "unknown", "kind": "official-account"}
 	for i := 0; i+1 < len(more); i += 2 {
 		attributes[more[i].(string)] = more[i+1]
@@ -322,18 +322,18 @@ func (s *scene) recordAccount(appID string, more ...any) {
 	s.SetAccount(appID, attributes)
 }
 
-// rejected is a Token Rejected event about what stands for a holder.
-func (s *scene) rejected(holder string) map[string]any {
-	_, version := s.text(holder)
-	return rejection(holder, version)
+// rejected is a Token Rejected event about an owner's stored token.
+func (s *fixture) rejected(owner string) map[string]any {
+	_, version := s.text(owner)
+	return rejection(owner, version)
 }
 
-func rejection(holder, version string) map[string]any {
+func rejection(owner, version string) map[string]any {
 	return map[string]any{"detail-type": eventbus.TokenRejected, "source": "wechat.draftbox",
-		"detail": map[string]any{"appid": holder, "errcode": 40001, "version_id": version}}
+		"detail": map[string]any{"appid": owner, "errcode": 40001, "version_id": version}}
 }
 
-func (s *scene) invoke(event any) {
+func (s *fixture) invoke(event any) {
 	s.t.Helper()
 	if _, err := s.tokens.Invoke(s.t.Context(), event); err != nil {
 		s.t.Fatal(err)

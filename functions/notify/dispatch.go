@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"wechat-draftbox/pkg/metrics"
+	"wechat-draftbox/pkg/notice"
+	"wechat-draftbox/pkg/robot"
+	"wechat-draftbox/pkg/state"
+)
+
+// recordWrites is how many notices are recorded at once.
+const recordWrites = 10
+
+// dispatcher sends events to the robots that are told of them, and remembers which robot took what.
+type dispatcher struct {
+	client  *robot.Client
+	notices state.Notices
+	pauses  *pauses
+	metrics *metrics.Recorder
+	log     *slog.Logger
+}
+
+// dispatch sends at most one message to each robot, to all at once. It returns the events that a robot didn't take, by
+// their ids, each of which is in all once.
+func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []notice.Event) map[string]failure {
+	var ids []string
+	var asked []notice.Event
+	for _, e := range all {
+		for _, r := range robots {
+			if r.Wants(e.DetailType) {
+				ids, asked = append(ids, e.ID), append(asked, e)
+				break
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	took, err := d.notices.Robots(ctx, ids)
+	if err != nil { // sending now would send again what some robots took
+		return allFailed(asked, err)
+	}
+	var mu sync.Mutex
+	failures := make(map[string]failure)
+	var sending sync.WaitGroup
+	for _, r := range robots {
+		var pending []notice.Event
+		for _, e := range wanted(r, asked) {
+			if !took[e.ID][r.Name] {
+				pending = append(pending, e)
+			}
+		}
+		if len(pending) == 0 {
+			continue
+		}
+		sending.Go(func() {
+			after, err := d.send(ctx, r, pending)
+			if err == nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range pending {
+				failures[e.ID] = failure{errNotTaken, max(after, failures[e.ID].after)}
+			}
+		})
+	}
+	sending.Wait()
+	return failures
+}
+
+// send sends events to one robot, and records that it took them. Where it did not, after says how long it wants to be left
+// alone.
+func (d dispatcher) send(ctx context.Context, r robot.Robot, events []notice.Event) (after time.Duration, err error) {
+	if left := d.pauses.left(r.Name); left > 0 {
+		d.log.InfoContext(ctx, "a robot is left alone after too many messages", "robot", r.Name, "notices", len(events), "seconds", int(left/time.Second))
+		return left, fmt.Errorf("it is left alone for %v", left)
+	}
+	err = d.client.Send(ctx, r, notice.Compose(r, events))
+	var refused *robot.Error
+	if errors.As(err, &refused) {
+		after = refused.RetryAfter
+		d.pauses.set(r.Name, after)
+	}
+	if err != nil {
+		d.metrics.Put(metrics.NoticeFailures, float64(len(events)))
+		d.log.WarnContext(ctx, "a robot did not take its message", "robot", r.Name, "kind", string(r.Kind), "notices", len(events), "error", err.Error())
+		return after, err
+	}
+	d.metrics.Put(metrics.Notices, float64(len(events)))
+	d.record(ctx, r, events)
+	return 0, nil
+}
+
+// record remembers that the robot took the events. Where that fails, the events count as taken all the same: if they come
+// again because of another robot, this one gets them twice, and that is better than not at all.
+func (d dispatcher) record(ctx context.Context, r robot.Robot, events []notice.Event) {
+	// Not ended by the robots' deadline: an answer that came in its last moment is to be remembered too.
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), postponing/2)
+	defer cancel()
+	var group errgroup.Group
+	group.SetLimit(recordWrites)
+	for _, e := range events {
+		group.Go(func() error { return d.notices.Add(recording, e.ID, r.Name) })
+	}
+	if err := group.Wait(); err != nil {
+		d.log.WarnContext(ctx, "could not record what a robot took; it may get the notices again", "robot", r.Name, "error", err.Error())
+	}
+}
+
+// pauses are the robots that want to be left alone, until when. They are this instance's: another one finds out by itself.
+type pauses struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	until map[string]time.Time // by the robot's name, on the wall clock
+}
+
+func newPauses(now func() time.Time) *pauses {
+	return &pauses{now: now, until: make(map[string]time.Time)}
+}
+
+func (p *pauses) left(name string) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, p.until[name].Sub(p.now().Round(0)))
+}
+
+func (p *pauses) set(name string, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d > 0 {
+		p.until[name] = p.now().Round(0).Add(d)
+	}
+}

@@ -1,0 +1,11 @@
+// Command notify tells chat robots what the bundle's events say.
+package main
+
+import (
+	"wechat-draftbox/pkg/bootstrap"
+	"wechat-draftbox/pkg/trigger"
+)
+
+func main() { bootstrap.Run(wire) }
+
+func wire(deps bootstrap.Deps) trigger.Router { return newHandler(deps).router() }

@@ -1,0 +1,208 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"wechat-draftbox/pkg/jsonx"
+)
+
+const (
+	jsonType    = "application/json; charset=utf-8"
+	problemType = "application/problem+json"
+	// compressFrom is the size in bytes from which a body is compressed for callers that accept it.
+	compressFrom = 16 << 10
+)
+
+// Response is what a route's handler answers.
+type Response struct {
+	Status int               // 0 is 200
+	Header map[string]string // beside those that the fields below make
+	Body   *Body             // nil: none
+	Cache  *Cache            // nil: it may not be cached
+}
+
+// Cache says how an answer may be cached.
+type Cache struct {
+	MaxAge time.Duration // 0: a cache has to ask each time
+	Age    time.Duration // since WeChat was asked
+	HasAge bool
+}
+
+// Body is an encoded body, with the forms in which it is sent. It is made once and can be sent any number of times, by
+// several goroutines.
+type Body struct {
+	contentType string
+	plain       []byte
+	etag        string
+
+	quoted     func() []byte // as a JSON string
+	compressed func() []byte // gzip, in base64, as a JSON string
+}
+
+func newBody(contentType string, plain []byte) *Body {
+	b := &Body{contentType: contentType, plain: plain}
+	b.quoted = sync.OnceValue(func() []byte { return quote(plain) })
+	b.compressed = sync.OnceValue(func() []byte { return compress(plain) })
+	return b
+}
+
+// Text is a body of plain text.
+func Text(text string) *Body { return newBody("text/plain", []byte(text)) }
+
+// JSON is a body of the JSON that v encodes to.
+func JSON(v any) (*Body, error) {
+	encoded, err := Encode(v)
+	if err != nil {
+		return nil, err
+	}
+	return newBody(jsonType, encoded), nil
+}
+
+// Tagged is a body of JSON that can be cached. Its ETag is made of content, which is the body without what changes with
+// each fetch, and of the request's query.
+func Tagged(r *Request, encoded, content []byte) *Body {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n", r.Query.Encode())
+	sum.Write(content)
+	b := newBody(jsonType, encoded)
+	b.etag = `"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`
+	return b
+}
+
+// Encode is the JSON of v, as it is sent.
+func Encode(v any) ([]byte, error) {
+	encoded, err := jsonx.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode the answer: %w", err)
+	}
+	return encoded, nil
+}
+
+// matches implements If-None-Match: weak comparison, a list, or *.
+func matches(ifNoneMatch, etag string) bool {
+	for one := range strings.SplitSeq(ifNoneMatch, ",") {
+		one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
+		if one == etag || one == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// encode writes the response to r in the form of payload formats 1.0 and 2.0.
+func (a *Response) encode(r *Request) []byte {
+	status := a.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	header := map[string]string{"X-Request-Id": r.ID, "Cache-Control": "no-store"}
+	for name, value := range a.Header {
+		header[name] = value
+	}
+	body := a.Body
+	if a.Cache != nil {
+		a.Cache.addTo(header)
+		if body != nil && body.etag != "" {
+			header["ETag"] = body.etag
+			if matches(r.Header["if-none-match"], body.etag) {
+				status = http.StatusNotModified
+			}
+		}
+	}
+	encoded, isBase64 := []byte(`""`), false
+	if body != nil {
+		varies := status < http.StatusBadRequest && len(body.plain) >= compressFrom
+		if varies {
+			header["Vary"] = "Accept-Encoding"
+		}
+		if status != http.StatusNotModified {
+			header["Content-Type"] = body.contentType
+			if encoded = nil; varies && acceptsGzip(r.Header["accept-encoding"]) {
+				encoded, isBase64 = body.compressed(), true
+				header["Content-Encoding"] = "gzip"
+			} else {
+				encoded = body.quoted()
+			}
+		}
+	}
+	return gatewayResponse(status, header, encoded, isBase64)
+}
+
+func (c *Cache) addTo(header map[string]string) {
+	header["Cache-Control"] = "private, no-cache"
+	if seconds := int(c.MaxAge / time.Second); seconds > 0 {
+		header["Cache-Control"] = fmt.Sprintf("private, max-age=%d", seconds)
+	}
+	if c.HasAge {
+		header["Age"] = strconv.Itoa(int(max(c.Age, 0) / time.Second))
+	}
+}
+
+// gatewayResponse is written by hand because body is most of it, and is a JSON string already.
+func gatewayResponse(status int, header map[string]string, body []byte, isBase64 bool) []byte {
+	out := make([]byte, 0, len(body)+512)
+	out = append(out, `{"statusCode":`...)
+	out = strconv.AppendInt(out, int64(status), 10)
+	out = append(out, `,"headers":{`...)
+	first := true
+	for name, value := range header {
+		if !first {
+			out = append(out, ',')
+		}
+		first = false
+		out = append(append(out, quote([]byte(name))...), ':')
+		out = append(out, quote([]byte(value))...)
+	}
+	out = append(out, `},"body":`...)
+	out = append(out, body...)
+	out = append(out, `,"isBase64Encoded":`...)
+	out = strconv.AppendBool(out, isBase64)
+	return append(out, '}')
+}
+
+// quote is text as a JSON string; what isn't UTF-8 becomes U+FFFD.
+func quote(text []byte) []byte {
+	quoted, _ := jsontext.AppendQuote(make([]byte, 0, len(text)+len(text)/4+2), text)
+	return quoted
+}
+
+func compress(plain []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write(plain) // a buffer takes everything
+	w.Close()
+	return quote([]byte(base64.StdEncoding.EncodeToString(b.Bytes())))
+}
+
+// acceptsGzip reads Accept-Encoding.
+func acceptsGzip(header string) bool {
+	wildcard := false
+	for one := range strings.SplitSeq(header, ",") {
+		coding, parameters, _ := strings.Cut(one, ";")
+		weight := strings.ReplaceAll(strings.ToLower(parameters), " ", "")
+		accepted := true
+		if q, ok := strings.CutPrefix(weight, "q="); ok {
+			value, err := strconv.ParseFloat(q, 64)
+			accepted = err == nil && value > 0
+		}
+		switch strings.ToLower(strings.TrimSpace(coding)) {
+		case "gzip", "x-gzip":
+			return accepted
+		case "*":
+			wildcard = accepted
+		}
+	}
+	return wildcard
+}
