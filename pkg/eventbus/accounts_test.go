@@ -17,7 +17,7 @@ func TestAccountChanges(t *testing.T) {
 	const appID = "wx0000000000000001"
 	checked := time.Unix(1767323045, 0)
 	account := func(status state.Status, draftSwitch wechat.SwitchState) state.Account {
-		return state.Account{AppID: appID, Kind: state.OfficialAccount, Name: "Lantern Street", Status: status, StatusAt: 7,
+		return state.Account{AppID: appID, Kind: wechat.OfficialAccount, Name: "Lantern Street", Status: status, StatusAt: 7,
 			DraftSwitch: draftSwitch, CheckedAt: checked}
 	}
 	opened := `{"appid":"wx0000000000000001","from":"closed","to":"open"}`

@@ -152,7 +152,15 @@ async function load(name, path) {
     show();
   }
 }
-const loadDrafts = () => load('drafts', `/drafts${state?.wechat.simulated ? '?fresh=true' : ''}`);
+// loadDrafts asks again while the list is older than what the simulated WeChat holds: a fresh list is three seconds old at most.
+let late;
+async function loadDrafts(tries = 5) {
+  clearTimeout(late);
+  await load('drafts', `/drafts${state?.wechat.simulated ? '?fresh=true' : ''}`);
+  const ids = (all) => all.toSorted((a, b) => a - b).join();
+  const listed = lists.drafts?.drafts.map((draft) => draft.draft_id);
+  if (tries && listed && state?.wechat.simulated && ids(listed) !== ids(state.drafts)) late = setTimeout(() => loadDrafts(tries - 1), 1000);
+}
 const loadTemplates = () => load('templates', '/templates');
 const loadAccounts = () => load('accounts', '/accounts');
 const loadAll = () => Promise.all([loadDrafts(), loadTemplates(), loadAccounts()]);
