@@ -74,7 +74,7 @@ func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
 			s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Refuse("ResourceNotFoundException", 400).On("wechat/draftbox/platform").Sticky())
 		}, checkPlatform, "ResourceNotFoundException", "operator: create wechat/draftbox/platform"},
 		{"platform secret without app secret", func(s *fixture) { s.platform("component_appsecret", "") },
-			checkPlatform, "no component_appsecret", "operator: correct what stands in wechat/draftbox/platform"},
+			checkPlatform, "no component_appsecret", "operator: correct what is stored in wechat/draftbox/platform"},
 		{"AES key too short", func(s *fixture) { s.platform("encoding_aes_key", "short") },
 			checkPlatform, "AES", "operator: copy the value anew"},
 		{"secrets may not be read", func(s *fixture) {

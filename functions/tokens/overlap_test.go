@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
+
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/functiontest"
@@ -58,7 +60,7 @@ func (g *gate) before(t *testing.T, next http.Handler) (url string) {
 // instance is a function behind a gate.
 type instance struct {
 	gate
-	handle func(context.Context, json.RawMessage) (any, error)
+	handler lambda.Handler
 }
 
 func (s *fixture) instance() *instance {
@@ -71,7 +73,7 @@ func (s *fixture) instance() *instance {
 	parts := bootstrap.New(read, s.AWS.Config(l.before(s.t, s.AWS)), logging.To(slog.NewJSONHandler(s.Log, nil), slog.LevelDebug),
 		metrics.New(s.Log, "tokens", s.Clock.Now), s.Clock.Now, wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
 	s.t.Cleanup(parts.WeChat.CloseIdleConnections)
-	l.handle = parts.Handler(wire(parts))
+	l.handler = parts.Handler(wire(parts))
 	return l
 }
 
@@ -80,7 +82,7 @@ func (l *instance) run(ctx context.Context, event any, hold func(n int, serve fu
 	l.set(hold)
 	raw, err := json.Marshal(event)
 	if err == nil {
-		_, err = l.handle(ctx, raw)
+		_, err = l.handler.Invoke(ctx, raw)
 	}
 	return err
 }

@@ -109,14 +109,14 @@ func TestComponentFailures(t *testing.T) {
 		{"another platform's ticket", func(s *fixture) {
 			s.AWS.SetSecureParameter(ticketAt, `{"ticket":"ticket@@@another-platform","create_time":1}`)
 		}, 61006, "asked to push tickets", true, (*fixture).ticket},
-		{"malformed ticket", func(s *fixture) { s.AWS.SetSecureParameter(ticketAt, `{}`) }, 0, "correct what stands in " + ticketAt, false, (*fixture).ticket},
+		{"malformed ticket", func(s *fixture) { s.AWS.SetSecureParameter(ticketAt, `{}`) }, 0, "correct what is stored in " + ticketAt, false, (*fixture).ticket},
 		{"changed app secret", func(s *fixture) { s.platform("component_appsecret", "former-app-secret-00000000000000") }, 40125, "Put the current app secret", false, nil},
 		{"changed app secret, as some servers say it", func(s *fixture) {
 			s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(40001))
 		}, 40001, "Put the current app secret", false, func(*fixture) {}},
 		{"wrong component_appid", func(s *fixture) { s.platform("component_appid", "wx0123456789abcdef") }, 40013, "Correct the appid", false, nil},
-		{"platform without a key", func(s *fixture) { s.platform("message_token", "") }, 0, "correct what stands in wechat/draftbox/platform", false, (*fixture).StorePlatform},
-		{"platform that is no JSON", func(s *fixture) { s.AWS.SetSecret("wechat/draftbox/platform", `{"component_appid": "wx`) }, 0, "correct what stands in wechat/draftbox/platform", false, (*fixture).StorePlatform},
+		{"platform without a key", func(s *fixture) { s.platform("message_token", "") }, 0, "correct what is stored in wechat/draftbox/platform", false, (*fixture).StorePlatform},
+		{"platform that is no JSON", func(s *fixture) { s.AWS.SetSecret("wechat/draftbox/platform", `{"component_appid": "wx`) }, 0, "correct what is stored in wechat/draftbox/platform", false, (*fixture).StorePlatform},
 		{"address not in the whitelist", func(s *fixture) { s.WeChat.RefuseAddress("203.0.113.7") }, 61004, "whitelist", false, func(s *fixture) { s.WeChat.RefuseAddress("") }},
 		{"WeChat busy", func(s *fixture) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(-1).Always()) }, -1, "WeChat is busy", false, func(s *fixture) { s.WeChat.Heal("") }},
 		{"WeChat cut off", func(s *fixture) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Reset().Always()) }, 0, "way to the internet", false, func(s *fixture) { s.WeChat.Heal("") }},

@@ -70,7 +70,7 @@ var chinesePhrases = []struct{ english, chinese string }{
 	{"The platform's operator: somebody else seems", "平台运营者：似乎有别的程序也在获取这个令牌，双方会互相使对方的令牌失效；请找到它，只让本程序获取。"},
 	{"The bundle's operator: run the task import-accounts", "程序运营者：运行任务 import-accounts，或写入自有账号的 appsecret。"},
 	{"The bundle's operator: run the task refresh-tokens", "程序运营者：运行任务 refresh-tokens 并查看结果。"},
-	{"The bundle's operator: correct what stands in ", "程序运营者：更正 %s 的内容。"},
+	{"The bundle's operator: correct what is stored in ", "程序运营者：更正 %s 的内容。"},
 	{"The bundle's operator: create ", "程序运营者：创建 %s。"},
 	{"The bundle's operator: let the function's role use ", "程序运营者：请允许函数的角色使用（%s）。"},
 	{"The bundle's operator: check the functions' way", "程序运营者：检查函数到互联网的通路（子网、NAT 网关）和 WECHAT_API_BASE_URL。"},
