@@ -331,6 +331,7 @@ async function breakIt(name) {
   for (const call of faults[name]) answer = await send(...call);
   tell(answer, name === 'heal' ? t('healed') : t(`${name}Done`));
   await loadAll();
+  setTimeout(loadDrafts, 3500); // until then the list of before is fresh enough
 }
 
 // --- language, and the stream ---
