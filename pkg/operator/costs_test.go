@@ -37,11 +37,11 @@ const (
 	days           = hours / 24
 	weeks          = hours / 168
 	requests       = 100_000.0           // to the API
-	polls          = 2 * 15 * hours * 60 // of two queues that hold nothing: Lambda asks each 15 times a minute
+	polls          = 3 * 15 * hours * 60 // of three queues that hold nothing: Lambda asks each 15 times a minute
 	keyUses        = 3 * hours * 12      // three roles, for each of which DynamoDB asks for the key every 5 minutes at most
 	memory         = 0.25                // GB
-	metricsWritten = 11 + 2*16 + 2*4.0   // levels, calls and latency of each function's calls, refusals of each function
-	alarmMetrics   = 24.0
+	metricsWritten = 11 + 2*18 + 2*4.0   // levels, calls and latency of each function's calls, refusals of each function
+	alarmMetrics   = 27.0
 
 	// Units of 4 KB.
 	tokenItem    = 500.0 / 4096

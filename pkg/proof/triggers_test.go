@@ -42,17 +42,30 @@ func read(well want) func(fault) want {
 // state is the rule for what needs the state table: without it, whatever the reason, it is unavailable.
 func state(well want) func(fault) want { return orElse(well, problem("aws-unavailable", 0)) }
 
-// readSwitch is read, of an interface that WeChat may take away.
-func readSwitch(well want) func(fault) want {
+// readSwitch is read, of an interface that WeChat may take away: then the count of drafts, which is answered to accounts
+// that have a draft box, says that it is open.
+func readSwitch(well, retired want) func(fault) want {
 	return func(f fault) want {
-		if isGone(f) {
-			return problem("interface-retired", 0)
+		if isRetired(f) {
+			return retired
 		}
 		return read(well)(f)
 	}
 }
 
+func isRetired(f fault) bool { return isGone(f) || f.errcode == 48009 }
+
 func isGone(f fault) bool { return f.name == "HTTP status 404" }
+
+// withinQuota is the rule for the time after a fault: a day's quota that is used up keeps everybody from asking until it is over.
+func withinQuota(well, exceeded want) func(fault) want {
+	return func(f fault) want {
+		if f.errcode == 45009 {
+			return exceeded
+		}
+		return well
+	}
+}
 
 // write is the rule for the one call of an HTTP route that changes something: after a lost answer it looks what came of
 // it, and never sends it again.
@@ -164,12 +177,12 @@ var triggers = []trigger{
 	{
 		function: "drafts", name: "GET /drafts", event: request("GET", "/drafts?fresh=true", ""), path: wechattest.PathDraftList,
 		ends:  rules{"wechat": read(status(200, "count", 2)), "secretsmanager": read(status(200, "count", 2))},
-		heals: as(status(200, "count", 2)),
+		heals: withinQuota(status(200, "count", 2), problem("quota-exceeded", 45009)),
 	},
 	{
 		function: "drafts", name: "GET /drafts/{draft_id}", event: request("GET", "/drafts/0", ""), path: wechattest.PathDraftList,
 		ends:  rules{"wechat": read(status(200, "draft_id", 0)), "secretsmanager": read(status(200, "draft_id", 0))},
-		heals: as(status(200, "draft_id", 0)),
+		heals: withinQuota(status(200, "draft_id", 0), problem("quota-exceeded", 45009)),
 	},
 	{
 		function: "drafts", name: "GET /drafts/history", event: request("GET", "/drafts/history", ""),
@@ -185,8 +198,11 @@ var triggers = []trigger{
 		scene: func(w *world) { w.env = append(w.env, "TOKEN_CACHE_TTL=0s") },
 		ends:  every(orElse(done("done", "uploaded", 1, "removed", 0), functionError), "wechat", "secretsmanager", "dynamodb", "events"),
 		// What was told before the crash may be told again, under the same id.
-		heals: as(done("done", "drafts", 3)),
-		kept: func(w *world, _ fault) error {
+		heals: withinQuota(done("done", "drafts", 3), functionError),
+		kept: func(w *world, f fault) error {
+			if f.errcode == 45009 {
+				return nil // tomorrow's watch publishes it
+			}
 			ids := map[any]bool{}
 			for _, detail := range w.events(uploads) {
 				ids[detail["id"]] = true
@@ -199,7 +215,7 @@ var triggers = []trigger{
 	},
 	{
 		function: "switch", name: "GET draft-switch", event: request("GET", "/accounts/"+closed+"/draft-switch", ""), path: wechattest.PathSwitch,
-		ends:  rules{"wechat": readSwitch(status(200, "is_open", false)), "secretsmanager": accountSecret(read(status(200, "is_open", false)))},
+		ends:  rules{"wechat": readSwitch(status(200, "is_open", false), status(200, "is_open", true)), "secretsmanager": accountSecret(read(status(200, "is_open", false)))},
 		heals: as(status(200, "is_open", false)),
 	},
 	{
@@ -230,6 +246,9 @@ var triggers = []trigger{
 			"wechat": func(f fault) want {
 				if f.name == refusedConnection { // of all accounts
 					return notDone("checked")
+				}
+				if isRetired(f) {
+					return done("done", "accounts", 3, "checked", 3)
 				}
 				return orElse(done("done", "accounts", 3, "checked", 3), done("one without state", "checked", 2))(f)
 			},
@@ -568,7 +587,7 @@ func oneCopy(w *world, _ fault) error {
 
 // What an opening ends in, by the call that meets the fault.
 var (
-	openingChecked = rules{"wechat": readSwitch(status(200, "changed", true)), "secretsmanager": accountSecret(read(status(200, "changed", true))),
+	openingChecked = rules{"wechat": readSwitch(status(200, "changed", true), status(200, "changed", false)), "secretsmanager": accountSecret(read(status(200, "changed", true))),
 		"dynamodb": state(status(200, "changed", true)), "events": whatever(status(200, "changed", true))}
 	openingSent = rules{"wechat": func(f fault) want {
 		if isGone(f) {
