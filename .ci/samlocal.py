@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -225,10 +226,17 @@ class Standins:
         return self._get("AWS_ENDPOINT_URL", "/", data=json.dumps(arguments).encode(),
                          headers={"X-Amz-Target": operation, "Content-Type": "application/x-amz-json-1.1"})
 
-    def parameters(self):
-        """The parameters, by what stands after the prefix: JSON decoded, other text as it is. There are at most 10."""
-        found = self.aws("AmazonSSM.GetParametersByPath", Path="/wechat/draftbox", Recursive=True, WithDecryption=True)
-        return {p["Name"].removeprefix("/wechat/draftbox/"): decoded(p["Value"]) for p in found["Parameters"]}
+    def stored(self):
+        """The ticket, and the items of both tables: those of the state table by pk/sk, tokens by tokens/appid."""
+        found = {}
+        with contextlib.suppress(urllib.error.HTTPError):  # there is none
+            ticket = self.aws("AmazonSSM.GetParameter", Name="/wechat/draftbox/component-verify-ticket", WithDecryption=True)
+            found["component-verify-ticket"] = decoded(ticket["Parameter"]["Value"])
+        for variable, name in ("STATE_TABLE", "{pk}/{sk}"), ("TOKEN_TABLE", "tokens/{appid}"):
+            for item in self.aws("DynamoDB_20120810.Scan", TableName=self.variables[variable])["Items"]:
+                plain = {key: next(iter(value.values())) for key, value in item.items()}
+                found[name.format(**plain)] = plain
+        return found
 
     def waiting(self, variable):
         """How many messages stand in the queue of an environment variable."""

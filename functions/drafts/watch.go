@@ -118,13 +118,17 @@ func (w watcher) publish(ctx context.Context, d draftDiff) error {
 // save records the diff, and after the first watch that there is a baseline. The added drafts come first: as long as one of
 // them may be published again, the draft that it replaced is known.
 func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
-	err := inParallel(ctx, d.added, func(ctx context.Context, added addedDraft) error {
+	limit := watchWrites
+	if !known.Watched { // all of these check the same item, and transactions that meet there are refused
+		limit = 1
+	}
+	err := inParallel(ctx, limit, d.added, func(ctx context.Context, added addedDraft) error {
 		return w.known.Add(ctx, added.draft, known.Watched)
 	})
 	if err != nil {
 		return err
 	}
-	err = inParallel(ctx, d.gone, func(ctx context.Context, gone goneEntry) error {
+	err = inParallel(ctx, limit, d.gone, func(ctx context.Context, gone goneEntry) error {
 		return w.known.MarkGone(ctx, gone.key, gone.replacedBy, known.Watched)
 	})
 	if err != nil {
@@ -140,9 +144,9 @@ func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
 }
 
 // inParallel writes all, and returns the first error.
-func inParallel[T any](ctx context.Context, all []T, write func(context.Context, T) error) error {
+func inParallel[T any](ctx context.Context, limit int, all []T, write func(context.Context, T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(watchWrites)
+	group.SetLimit(limit)
 	for _, one := range all {
 		group.Go(func() error { return write(ctx, one) })
 	}

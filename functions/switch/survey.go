@@ -112,16 +112,52 @@ func (r *surveyRun) needsCheck(a state.Account) bool {
 // token, then the rest of the first. That way a run that never comes to its end still reaches each of them some day.
 func (s survey) all(ctx context.Context, after string) iter.Seq2[state.Account, error] {
 	return func(yield func(state.Account, error) bool) {
+		missing, stop := s.findMissing(ctx)
+		defer stop()
 		recorded := make(map[string]bool) // in this run, among the accounts still to be read
-		missing := func(a state.Account, err error) bool {
-			if a.AppID <= after {
-				recorded[a.AppID] = true
-			}
-			return yield(a, err)
-		}
 		rest := func(a state.Account, err error) bool { return recorded[a.AppID] || yield(a, err) }
-		if s.eachStored(ctx, after, "", yield) && s.eachMissing(ctx, missing) && after != "" {
+		if !s.eachStored(ctx, after, "", yield) {
+			return
+		}
+		for m := range missing {
+			if m.account.AppID <= after {
+				recorded[m.account.AppID] = true
+			}
+			if !yield(m.account, m.err) || m.err != nil {
+				return
+			}
+		}
+		if after != "" {
 			s.eachStored(ctx, "", after, rest)
+		}
+	}
+}
+
+// missingAccount is an account that has but a token, or the error that ended the search.
+type missingAccount struct {
+	account state.Account
+	err     error
+}
+
+// findMissing looks for the accounts that have but a token while others are checked: the look-ups of many accounts in one
+// partition take seconds. stop ends the search.
+func (s survey) findMissing(ctx context.Context) (found <-chan missingAccount, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	all := make(chan missingAccount)
+	go func() {
+		defer close(all)
+		s.eachMissing(ctx, func(a state.Account, err error) bool {
+			select {
+			case all <- missingAccount{a, err}:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+	}()
+	return all, func() {
+		cancel()
+		for range all { // until the search has ended
 		}
 	}
 }
@@ -149,8 +185,8 @@ func (s survey) eachStored(ctx context.Context, after, last string, yield func(s
 	}
 }
 
-// eachMissing gives out the accounts that have but a token. It reports whether to go on.
-func (s survey) eachMissing(ctx context.Context, yield func(state.Account, error) bool) bool {
+// eachMissing gives out the accounts that have but a token.
+func (s survey) eachMissing(ctx context.Context, yield func(state.Account, error) bool) {
 	for owners, err := range s.tokens.Owners(ctx) {
 		owners = slices.DeleteFunc(owners, func(owner string) bool { return !settings.IsAppID(owner) })
 		var accounts map[string]state.Account
@@ -159,15 +195,14 @@ func (s survey) eachMissing(ctx context.Context, yield func(state.Account, error
 		}
 		if err != nil {
 			yield(state.Account{}, err)
-			return false
+			return
 		}
 		for _, appID := range owners {
 			if a := accounts[appID]; !a.IsStored() && !yield(a, nil) {
-				return false
+				return
 			}
 		}
 	}
-	return true
 }
 
 // checkAll checks all accounts. Those that met a quota by the minute are checked once more when the minute is over. Where the

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	tables "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	secrets "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	parameters "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
@@ -42,6 +43,11 @@ func TestKinds(t *testing.T) {
 		{&secrets.ResourceExistsException{}, awserror.Exists},
 		{&parameters.ParameterAlreadyExists{}, awserror.Exists},
 		{&parameters.TooManyUpdates{}, awserror.Conflict},
+		{&tables.ResourceNotFoundException{}, awserror.NotFound},
+		{&tables.TransactionConflictException{}, awserror.Conflict},
+		{&tables.ProvisionedThroughputExceededException{}, awserror.Unavailable},
+		{&tables.RequestLimitExceeded{}, awserror.Unavailable},
+		{&tables.InternalServerError{}, awserror.Unavailable},
 		{&secrets.DecryptionFailure{}, awserror.Denied},
 		{&smithy.GenericAPIError{Code: "AccessDeniedException"}, awserror.Denied},
 		{&smithy.GenericAPIError{Code: "AccessDenied"}, awserror.Denied},

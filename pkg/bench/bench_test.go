@@ -11,30 +11,33 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestSurveyChecksEveryAccount(t *testing.T) {
+func TestTasksOverAccountsAndDrafts(t *testing.T) {
 	t.Parallel()
 	b := &bench{latency: 5 * time.Millisecond, binaries: binaries{t.TempDir()}}
-	rows, err := survey(t.Context(), b, 200)
-	if err != nil {
-		t.Fatal(err)
-	}
-	took, memory, writes := rows[0], rows[1], rows[2]
-	if took.value < took.limit || took.limit != 0.05 || memory.value <= 0 || writes.value != 0 {
-		t.Errorf("%v", rows)
-	}
-}
-
-func TestRefreshRenewsEveryToken(t *testing.T) {
-	t.Parallel()
-	b := &bench{latency: 5 * time.Millisecond, binaries: binaries{t.TempDir()}}
-	for _, store := range []tokenStore{secretsManager, parameterStore} {
-		rows, err := refresh(t.Context(), b, 60, store, true)
+	for name, test := range map[string]struct {
+		measure func() ([]row, error)
+		limits  []float64 // and for counts the values too
+		counts  bool
+	}{
+		"survey":                     {func() ([]row, error) { return survey(t.Context(), b, 200) }, []float64{0.05, 128, 0}, false},
+		"refresh in Secrets Manager": {func() ([]row, error) { return refresh(t.Context(), b, 60, secretsManager) }, []float64{1.2, 128}, false},
+		"refresh in DynamoDB":        {func() ([]row, error) { return refresh(t.Context(), b, 200, dynamoDB) }, []float64{0.05, 128}, false},
+		"accounts":                   {func() ([]row, error) { return accountPage(t.Context(), b, 1200) }, []float64{1, 1}, true},
+		"watch":                      {func() ([]row, error) { return watch(t.Context(), b, 500) }, []float64{1, 2, 0}, true},
+	} {
+		rows, err := test.measure()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", name, err)
 		}
-		took, memory := rows[0], rows[1]
-		if took.value <= 0 || took.limit != 60/float64(store.writes) || memory.value <= 0 {
-			t.Errorf("%v", rows)
+		var limits []float64
+		for _, r := range rows {
+			limits = append(limits, r.limit)
+			if (test.counts || r.never) && r.missed() || r.value <= 0 && r.limit > 0 {
+				t.Errorf("%s: %v", name, r)
+			}
+		}
+		if diff := cmp.Diff(test.limits, limits); diff != "" {
+			t.Errorf("%s: limits (-want +got):\n%s", name, diff)
 		}
 	}
 }
@@ -108,6 +111,8 @@ func TestRows(t *testing.T) {
 			"| a | 27.0 s |  |  | 1.08 | 1.05 × 25.0 s (missed) |", true},
 		{row{what: "a", format: "%.0f", value: 1, limit: 1, atMost: []float64{1}},
 			"| a | 1 |  |  | 1.00 | 1 |", false},
+		{never("a", 0), "| a | 0 |  |  |  | 0 |", false},
+		{never("a", 2), "| a | 2 |  |  |  | 0 (missed) |", true},
 	} {
 		if got := test.row.String(); got != test.want || test.row.missed() != test.missed {
 			t.Errorf("missed: %v\n%s", test.row.missed(), cmp.Diff(test.want, got))

@@ -166,12 +166,7 @@ func (l *load) world() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.addAccounts(10, func(appID string) {
-		keys := stored(w.wechat.IssueAccountToken(appID), 2*time.Hour)
-		keys["refresh_token"] = refreshToken(appID)
-		w.aws.SetSecret("wechat/draftbox/accounts/"+appID, encode(keys))
-		w.aws.SetParameter("/wechat/draftbox/accounts/"+appID, encode(map[string]string{"appid": appID, "status": "authorized", "draft_switch": "closed"}))
-	})
+	w.addAccounts(10, secretsManager, 2*time.Hour)
 	return w, nil
 }
 

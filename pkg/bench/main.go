@@ -30,12 +30,11 @@ var measurements = []func(context.Context, *bench) ([]row, error){
 	func(ctx context.Context, b *bench) ([]row, error) { return warm(ctx, b, 50) },
 	func(ctx context.Context, b *bench) ([]row, error) { return warm(ctx, b, 1000) },
 	secretReads,
-	func(ctx context.Context, b *bench) ([]row, error) { return refresh(ctx, b, 1000, secretsManager, true) },
-	func(ctx context.Context, b *bench) ([]row, error) {
-		return refresh(ctx, b, 1000, secretsManager, false)
-	},
-	func(ctx context.Context, b *bench) ([]row, error) { return refresh(ctx, b, 1000, parameterStore, true) },
-	func(ctx context.Context, b *bench) ([]row, error) { return survey(ctx, b, 10_000) },
+	func(ctx context.Context, b *bench) ([]row, error) { return refresh(ctx, b, 1000, secretsManager) },
+	func(ctx context.Context, b *bench) ([]row, error) { return refresh(ctx, b, 10_000, dynamoDB) },
+	func(ctx context.Context, b *bench) ([]row, error) { return survey(ctx, b, 20_000) },
+	func(ctx context.Context, b *bench) ([]row, error) { return accountPage(ctx, b, 20_000) },
+	func(ctx context.Context, b *bench) ([]row, error) { return watch(ctx, b, 500) },
 	sizes,
 }
 

@@ -18,6 +18,12 @@ type row struct {
 	minimal []float64 // the same quantity of the two minimal Lambdas; none where they have nothing like it
 	limit   float64   // what it is held against where there is no minimal Lambda; 0: nothing
 	atMost  []float64 // the highest ratios to them, in their order; where it ends, they are told for information
+	never   bool      // the value has to be 0
+}
+
+// never is the row of something that must not happen.
+func never(what string, times int) row {
+	return row{what: what, format: "%.0f", value: float64(times), never: true}
 }
 
 // ratios are those of the value to each quantity that it is held against.
@@ -33,6 +39,9 @@ func (r row) ratios() (ratios []float64) {
 }
 
 func (r row) missed() bool {
+	if r.never && r.value > 0 {
+		return true
+	}
 	ratios := r.ratios()
 	for i, most := range r.atMost {
 		if ratios[i] > most {
@@ -52,6 +61,9 @@ func (r row) String() string {
 	if r.limit > 0 {
 		atMost += " × " + fmt.Sprintf(r.format, r.limit)
 		atMost = strings.TrimPrefix(atMost, "1 × ")
+	}
+	if r.never {
+		atMost = "0"
 	}
 	if r.missed() {
 		atMost += " (missed)"

@@ -19,11 +19,17 @@ type world struct {
 	env                     []string // leads a program there
 }
 
-const componentToken = "wechat/draftbox/component-token"
+const (
+	componentToken = "wechat/draftbox/component-token"
+	stateTable     = "wechat-draftbox-state"
+	tokenTable     = "wechat-draftbox-tokens"
+)
 
 // newWorld starts a WeChat whose draft box holds so many drafts, and the stand-in for AWS with the platform's secrets.
 func newWorld(latency time.Duration, drafts int, options ...awstest.Option) (*world, error) {
 	w := &world{wechat: wechattest.New(wechattest.WithLatency(latency)), aws: awstest.New(options...)}
+	w.aws.CreateTable(stateTable, "pk", "sk")
+	w.aws.CreateTable(tokenTable, "appid", "")
 	for i := range drafts {
 		w.wechat.UploadDraft(wechattest.Draft{
 			CreateTime:             1_700_000_000 + int64(i),
@@ -51,6 +57,7 @@ func newWorld(latency time.Duration, drafts int, options ...awstest.Option) (*wo
 	}
 	w.env = []string{
 		"WECHAT_API_BASE_URL=" + wechatURL, "AWS_ENDPOINT_URL=" + awsURL, "SECRET_ID=" + componentToken,
+		"STATE_TABLE=" + stateTable, "TOKEN_TABLE=" + tokenTable, // for the local run, where the template names them
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench", "AWS_LAMBDA_LOG_FORMAT=JSON",
 	}
 	return w, nil
@@ -59,6 +66,14 @@ func newWorld(latency time.Duration, drafts int, options ...awstest.Option) (*wo
 func (w *world) close() {
 	w.wechatServer.Close()
 	w.awsServer.Close()
+}
+
+// writes is how often the tables were written.
+func (w *world) writes() (n int) {
+	for _, operation := range []string{"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"} {
+		n += w.aws.Calls("dynamodb:" + operation)
+	}
+	return n
 }
 
 // stored is a token as it stands in a secret.

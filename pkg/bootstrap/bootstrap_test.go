@@ -8,11 +8,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/awstest"
@@ -161,5 +165,26 @@ func TestAStartThatCantBe(t *testing.T) {
 		if !strings.HasPrefix(line, "wechat-draftbox can't start: ") || !strings.Contains(line, want) || strings.Count(line, "\n") != 1 {
 			t.Errorf("%s: printed %q", env, line)
 		}
+	}
+}
+
+// A run over many accounts bears more throttling than somebody who waits for an answer.
+func TestForBatches(t *testing.T) {
+	t.Parallel()
+	stand := awstest.New()
+	server := httptest.NewServer(stand)
+	defer server.Close()
+	stand.CreateTable("table", "pk", "")
+	cfg := stand.Config(server.URL)
+	batches := bootstrap.ForBatches(cfg)
+	throttled := awstest.Refuse("ProvisionedThroughputExceededException", http.StatusBadRequest)
+	in := &dynamodb.GetItemInput{TableName: aws.String("table"), Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "a"}}}
+	stand.Fail("dynamodb:GetItem", slices.Repeat([]awstest.Fault{throttled}, 4)...)
+	if _, err := dynamodb.NewFromConfig(cfg).GetItem(t.Context(), in); err == nil || stand.Calls("dynamodb:GetItem") != 3 {
+		t.Errorf("others: %v after %d calls", err, stand.Calls("dynamodb:GetItem"))
+	}
+	stand.Fail("dynamodb:GetItem", slices.Repeat([]awstest.Fault{throttled}, 3)...)
+	if _, err := dynamodb.NewFromConfig(batches).GetItem(t.Context(), in); err != nil || stand.Calls("dynamodb:GetItem") != 8 {
+		t.Errorf("after four refusals: %v after %d calls", err, stand.Calls("dynamodb:GetItem"))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func newBus(t *testing.T, log *slog.Logger) (*eventbus.Bus, *awstest.Server) {
 	aws := awstest.New()
 	endpoint := httptest.NewServer(aws)
 	t.Cleanup(endpoint.Close)
-	return eventbus.New(eventbridge.NewFromConfig(aws.Config(endpoint.URL)), "drafts", log), aws
+	return eventbus.New(eventbridge.NewFromConfig(aws.Config(endpoint.URL)), "drafts", "the/stack", log), aws
 }
 
 // numbered are events whose details have their number and a text of this size.
@@ -54,7 +55,7 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := aws.Events()[0]
-	if got.Bus != "drafts" || got.Source != "wechat.draftbox" || got.DetailType != "Draft Removed" || string(got.Detail) != `{"text":"<长> & \n"}` {
+	if got.Bus != "drafts" || !slices.Equal(got.Resources, []string{"the/stack"}) || got.Source != "wechat.draftbox" || got.DetailType != "Draft Removed" || string(got.Detail) != `{"text":"<长> & \n"}` {
 		t.Errorf("got %+v with detail %s", got, got.Detail)
 	}
 }
@@ -180,7 +181,7 @@ func TestTokenRejectedHoldsUpNobodyForLong(t *testing.T) {
 	var got deadlineOf
 	config := awstest.New().Config("http://127.0.0.1")
 	config.HTTPClient, config.RetryMaxAttempts = &got, 1
-	bus := eventbus.New(eventbridge.NewFromConfig(config), "drafts", slog.New(slog.DiscardHandler))
+	bus := eventbus.New(eventbridge.NewFromConfig(config), "drafts", "the/stack", slog.New(slog.DiscardHandler))
 	bus.TokenRejected(t.Context(), "", 40001, "v1")
 	if got.left <= 0 || got.left > 3*time.Second {
 		t.Errorf("it may take %v", got.left)

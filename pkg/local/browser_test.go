@@ -164,7 +164,11 @@ func TestConsole(t *testing.T) {
 	b.see("#draft-4", "11", "111111", "LXXXXX", "wx6XXXXXXXXXXXXXXX", "XXX")
 	b.see("#draft-0", "VVV", "AAS")
 	b.see("#places", "simulated WeChat", "stand-in for AWS")
-	b.see(closed, "Lantern Street", "switch closed", "checked")
+	b.see(closed, "Lantern Street", "Official Account", "switch closed", "checked")
+	b.see("#account-"+miniProgram.AppID, "Corner Kiosk", "mini program")
+	if text := b.eval("document.querySelector('#account-" + miniProgram.AppID + "').innerText"); strings.Contains(text, "switch") || strings.Contains(text, "Open") {
+		t.Errorf("a mini program has no draft switch, but the console shows %q", text)
+	}
 	b.see("#tokens", "platform", "expires", "Lantern Street", "Our Own News", "own account", "ticket", "pushed")
 
 	b.click("#uploading summary")
@@ -269,7 +273,7 @@ func TestConsole(t *testing.T) {
 	b.press("#draft-4", "删除")
 	b.miss("#draft-4")
 	b.press("#tasks", "watch-drafts")
-	b.see("#events", "Draft Removed", "#4 · 11 · wx6XXXXXXXXXXXXXXX")
+	b.see("#events", "Draft Removed", "#4 · 11 · LXXXXX")
 	b.press("#draft-7", "添加到模板库")
 	b.see("#answer", "模板 ID 为 2")
 	b.picture("console-zh.png")

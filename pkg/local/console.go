@@ -130,18 +130,12 @@ func (l *local) serveEndTokens(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l.world.wechat.ExpireTokens()
-	names := namesOf(l.bundle.Functions, l.options.getenv)
+	names := namesOf(l.bundle, l.options.getenv)
 	tokens := l.state(r.Context()).Tokens
 	for _, t := range tokens {
-		value, _ := names.token(l.world.aws, t.AppID)
-		var held map[string]any
-		if err := json.Unmarshal([]byte(value), &held); err != nil {
-			say(w, http.StatusInternalServerError, "a stored token can't be read")
-			return
-		}
-		held["expires_at"] = time.Now().UTC().Format(time.RFC3339)
-		ended, _ := json.Marshal(held) // it was JSON before
-		names.storeToken(l.world.aws, t.AppID, string(ended))
+		record, _ := names.token(l.world.aws, t.AppID)
+		record["expires_at"] = time.Now().UTC().Format(time.RFC3339)
+		names.storeToken(l.world.aws, t.AppID, record)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(w, "{\"ended\": %d}\n", len(tokens))
@@ -224,7 +218,7 @@ func (l *local) state(ctx context.Context) state {
 		w.simulated(ctx, &s)
 	}
 	if w.aws != nil {
-		w.stored(namesOf(l.bundle.Functions, l.options.getenv), &s)
+		w.stored(namesOf(l.bundle, l.options.getenv), &s)
 	}
 	return s
 }
@@ -266,23 +260,19 @@ func (w *world) simulated(ctx context.Context, s *state) {
 // stored adds what stands in the stand-in for AWS.
 func (w *world) stored(n names, s *state) {
 	for _, appID := range append([]string{""}, slices.Sorted(maps.Keys(s.Names))...) {
-		value, at := n.token(w.aws, appID)
-		var held struct {
-			AccessToken string `json:"access_token"`
-			ExpiresAt   string `json:"expires_at"`
-			AppSecret   string `json:"appsecret"`
-		}
-		if json.Unmarshal([]byte(value), &held) != nil || held.AccessToken == "" {
+		record, at := n.token(w.aws, appID)
+		if access, _ := record["access_token"].(string); access == "" {
 			continue
 		}
 		kind := "authorizer"
 		switch {
 		case appID == "":
 			kind = "component"
-		case held.AppSecret != "":
+		case record["appsecret"] != nil:
 			kind = "own"
 		}
-		s.Tokens = append(s.Tokens, storedToken{appID, kind, at, held.ExpiresAt})
+		expires, _ := record["expires_at"].(string)
+		s.Tokens = append(s.Tokens, storedToken{appID, kind, at, expires})
 	}
 	var ticket struct {
 		CreateTime int64 `json:"create_time"`
@@ -291,11 +281,22 @@ func (w *world) stored(n names, s *state) {
 	if json.Unmarshal([]byte(value), &ticket) == nil && ticket.CreateTime > 0 {
 		s.TicketFrom = new(time.Unix(ticket.CreateTime, 0).UTC())
 	}
-	known := fnv.New32()
-	fmt.Fprint(known, w.aws.Parameters(n.parameters+"/accounts/"))
-	s.Accounts = known.Sum32()
+	s.Accounts = w.accountsVersion(n)
 	events := w.aws.Events()
 	for _, e := range slices.Backward(events[max(0, len(events)-shownEvents):]) {
 		s.Events = append(s.Events, shownEvent{e.ID, e.Time.UTC(), e.DetailType, e.Detail})
 	}
+}
+
+// accountsVersion is a checksum of what the state table says of the accounts.
+func (w *world) accountsVersion(n names) uint32 {
+	sum := fnv.New32()
+	if n.states != "" {
+		for _, item := range w.aws.Items(n.states) {
+			if item["pk"] == "account" {
+				fmt.Fprint(sum, item)
+			}
+		}
+	}
+	return sum.Sum32()
 }

@@ -142,7 +142,7 @@ func readStream(t *testing.T, url string, holds func(state) bool) state {
 func TestStream(t *testing.T) {
 	t.Parallel()
 	l, _ := startLocal(t, echoTemplate, nil)
-	first := readStream(t, l.url, func(s state) bool { return len(s.Tokens) == 6 })
+	first := readStream(t, l.url, func(s state) bool { return len(s.Tokens) == 7 })
 	if !first.WeChat.Simulated || !first.AWS.Simulated || first.Names[wechattest.ExampleClosed] != "Lantern Street" || len(first.Drafts) != 2 {
 		t.Errorf("state: %+v", first)
 	}
@@ -153,7 +153,7 @@ func TestStream(t *testing.T) {
 			t.Errorf("token: %+v", token)
 		}
 	}
-	if kinds["component"] != 1 || kinds["authorizer"] != 4 || kinds["own"] != 1 {
+	if kinds["component"] != 1 || kinds["authorizer"] != 5 || kinds["own"] != 1 {
 		t.Errorf("kinds of tokens: %v", kinds)
 	}
 
@@ -169,11 +169,46 @@ func TestStream(t *testing.T) {
 		}
 	}
 	w.aws.SetSecureParameter("/wechat/draftbox/component-verify-ticket", `{"ticket": "x", "create_time": 1700000000}`)
-	w.aws.SetParameter("/wechat/draftbox/accounts/x", `{}`)
+	w.aws.SetItem("local-State", map[string]any{"pk": "account", "sk": wechattest.ExampleClosed, "draft_switch": "open"})
 	readStream(t, l.url, func(s state) bool {
 		return len(s.Drafts) == 3 && s.RefusedIP == "198.51.100.9" && len(s.Events) == 2 && s.Events[0].Type == "Second" &&
 			string(s.Events[0].Detail) == `{"a":1}` && s.TicketFrom != nil && s.TicketFrom.Unix() == 1700000000 && s.Accounts != first.Accounts
 	})
+}
+
+// Where the accounts' tokens are in DynamoDB, they are shown, ended and renewed there.
+func TestTokensInATable(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds all functions")
+	}
+	l, _ := startLocal(t, "../../template.yaml", func(o *options) {
+		o.parameters = map[string]string{"AccountTokenStore": "dynamodb", "ExistingTokenTable": "adopted", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a"}
+	})
+	lives := func(s state) bool {
+		n := 0
+		for _, token := range s.Tokens {
+			if ends, err := time.Parse(time.RFC3339, token.ExpiresAt); err == nil && time.Until(ends) > time.Hour && !token.StoredAt.IsZero() {
+				n++
+			}
+		}
+		return n == 6 // the platform's, four authorizers' and the own account's
+	}
+	readStream(t, l.url, lives)
+	if item, ok := l.world.aws.Item("adopted", wechattest.ExampleClosed, ""); !ok || item["access_token"] != l.world.wechat.LiveToken(wechattest.ExampleClosed) {
+		t.Error("the account's token is not in the table")
+	}
+	if _, _, ok := l.world.aws.Secret("wechat/draftbox/accounts/" + wechattest.ExampleClosed); ok {
+		t.Error("the account's token is in Secrets Manager too")
+	}
+	if status, _, body := call(t, "POST", l.url+"/_local/tokens/expire", ""); status != http.StatusOK || !strings.Contains(body, `"ended": 6`) {
+		t.Errorf("POST /_local/tokens/expire: %d %s", status, body)
+	}
+	readStream(t, l.url, func(s state) bool { return len(s.Tokens) == 6 && !lives(s) })
+	if status, _, body := call(t, "POST", l.url+"/_local/invoke/tokens", `{"task": "refresh-tokens"}`); status != http.StatusOK || !strings.Contains(body, `"refreshed":6`) {
+		t.Errorf("refresh-tokens: %d %s", status, body)
+	}
+	readStream(t, l.url, lives)
 }
 
 // With the real WeChat and AWS in place, the state says so and holds nothing of theirs.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -58,7 +59,15 @@ func TestExamples(t *testing.T) {
 				simulated.AddTemplate(wechattest.Template{})
 			}
 		}, "POST /drafts/0/template", "", 409},
-		{"EgressIp", func() { simulated.RefuseAddress("198.51.100.154") }, "GET /drafts?fresh=true", "", 502},
+		{"ArticleDrafts", func() {
+			simulated.AddArticleDraft(wechattest.ExampleClosed, wechattest.ArticleDraft{MediaID: "m1", UpdateTime: 1504790906, Articles: []wechattest.Article{
+				{Title: "Spring tea", Author: "Lin", Digest: "The first leaves", URL: "https://mp.weixin.qq.com/s/1"},
+			}})
+		}, "GET /accounts/" + wechattest.ExampleClosed + "/drafts", "", 200},
+		{"EgressIp", func() {
+			simulated.RefuseAddress("198.51.100.154")
+			time.Sleep(3 * time.Second) // for so long the list of before is fresh
+		}, "GET /drafts?fresh=true", "", 502},
 	} {
 		if step.prepare != nil {
 			step.prepare()
@@ -103,7 +112,7 @@ func settled(v any) any {
 		_, template := v["template_id"]
 		for key, value := range v {
 			switch {
-			case slices.Contains([]string{"request_id", "rid", "fetched_at", "checked_at", "seen_at"}, key), template && strings.HasPrefix(key, "create"):
+			case value != nil && slices.Contains([]string{"request_id", "rid", "fetched_at", "checked_at", "seen_at"}, key), template && strings.HasPrefix(key, "create"):
 				v[key] = "settled"
 			default:
 				v[key] = settled(value)

@@ -86,10 +86,11 @@ func (l *local) lines() []line {
 			upload, "2.0.1", "and pay there", l.world.wechatURL, watch)
 		add(watches, "it is deleted on the platform's page (6 is the draft_id that the line before answered): Draft Removed",
 			`curl -s -X DELETE %s/_sim/drafts/6; %s`, l.world.wechatURL, watch)
+		add(l.serves("GET /drafts/history"), "every draft that was ever seen, with what became of it", "curl -s %s/drafts/history", l.url)
 	}
 	add(l.world.aws != nil && !simulated, "the stand-in for AWS holds no token yet; store one",
 		`AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region %s --endpoint-url %s secretsmanager create-secret --name %s/component-token --secret-string file://component-token.json`,
-		region, l.world.awsURL, namesOf(l.bundle.Functions, l.options.getenv).secrets)
+		region, l.world.awsURL, namesOf(l.bundle, l.options.getenv).secrets)
 	add(l.fleet["tokens"] != nil, "any task can be run at once: an event as body, a function in the path; the doctor says what is well and what isn't",
 		`curl -s -d '{"task": "doctor"}' %s/_local/invoke/tokens`, l.url)
 	add(l.managesTokens(), "let all tokens run out: the first answer is a refusal, then the bundle has new ones",

@@ -222,10 +222,11 @@ func (l *local) furnish(ctx context.Context) error {
 	if err := l.world.makeQueues(ctx, l.bundle.Queues); err != nil {
 		return err
 	}
+	names := namesOf(l.bundle, l.options.getenv)
+	l.world.makeTables(l.bundle.Tables, names)
 	if l.world.wechat == nil {
 		return nil
 	}
-	names := namesOf(l.bundle.Functions, l.options.getenv)
 	l.world.configure(names)
 	if !l.managesTokens() {
 		l.world.issueTokens(names)

@@ -19,11 +19,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"go.uber.org/goleak"
 
+	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -447,6 +449,12 @@ func TestStandinsAlone(t *testing.T) {
 	if status, _, body := call(t, "GET", v["WECHAT_API_BASE_URL"]+"/_sim/state", ""); status != http.StatusOK || !strings.Contains(body, wechattest.ExampleClosed) {
 		t.Errorf("the simulated WeChat: %d %s", status, body)
 	}
+	tables := awstest.New().Config(v["AWS_ENDPOINT_URL"])
+	for _, name := range []string{"local-StateTable", "local-TokenTable"} {
+		if _, err := dynamodb.NewFromConfig(tables).DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String(name)}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("stopped with %v", err)
@@ -557,6 +565,8 @@ func TestReady(t *testing.T) {
 		"/accounts/" + wechattest.ExampleOpen + "/draft-switch": `"state":"open"`,
 		"/accounts?draft_switch=closed":                         `"appid":"` + wechattest.ExampleOwn + `"`,
 		"/accounts?draft_switch=unknown":                        `"errcode":61007`,
+		"/accounts?kind=mini-program":                           `"name":"Corner Kiosk"`,
+		"/drafts/history":                                       `"gone_at":null`,
 	} {
 		if status, _, body := call(t, "GET", l.url+path, ""); status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("GET %s: %d %s, want %s", path, status, body, want)

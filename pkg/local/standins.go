@@ -42,11 +42,12 @@ func serveStandins(ctx context.Context, args, environ []string, out io.Writer) e
 	if err := w.makeQueues(ctx, b.Queues); err != nil {
 		return err
 	}
-	names := namesOf(b.Functions, func(string) string { return "" })
+	names := namesOf(b, func(string) string { return "" })
+	w.makeTables(b.Tables, names)
 	w.configure(names)
 	w.issueTokens(names)
 
-	variables, err := json.MarshalIndent(map[string]any{"Parameters": w.samVariables(b)}, "", "  ")
+	variables, err := json.MarshalIndent(map[string]any{"Parameters": w.samVariables(b, names)}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the variables: %w", err)
 	}
@@ -61,9 +62,11 @@ func serveStandins(ctx context.Context, args, environ []string, out io.Writer) e
 }
 
 // samVariables are those for --env-vars of "sam local", which resolves no
-// queue's URL and overrides only what the template declares.
-func (w *world) samVariables(b *bundle) map[string]string {
+// queue's URL and no table's name, and overrides only what the template declares.
+func (w *world) samVariables(b *bundle, n names) map[string]string {
 	all := map[string]string{
+		"STATE_TABLE":         n.states,
+		"TOKEN_TABLE":         n.tokens,
 		"WECHAT_API_BASE_URL": w.wechatURL,
 		"AWS_ENDPOINT_URL":    w.awsURL,
 		"OPENABLE_ACCOUNTS":   "*",

@@ -52,15 +52,17 @@ func TestReadsTheBundle(t *testing.T) {
 	slices.Sort(functions)
 	slices.Sort(routes)
 	slices.Sort(schedules)
-	if diff := cmp.Diff([]string{"callback", "drafts", "switch", "templates", "tokens"}, functions); diff != "" {
+	if diff := cmp.Diff([]string{"callback", "drafts", "notify", "switch", "templates", "tokens"}, functions); diff != "" {
 		t.Errorf("functions (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{
 		"callback open POST /wechat/callback",
 		"drafts guarded GET /drafts",
+		"drafts guarded GET /drafts/history",
 		"drafts guarded GET /drafts/{draft_id}",
 		"switch guarded GET /accounts",
 		"switch guarded GET /accounts/{appid}/draft-switch",
+		"switch guarded GET /accounts/{appid}/drafts",
 		"switch guarded POST /accounts/{appid}/draft-switch",
 		"templates guarded DELETE /templates/{template_id}",
 		"templates guarded GET /templates",
@@ -77,6 +79,7 @@ func TestReadsTheBundle(t *testing.T) {
 		t.Errorf("schedules (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]source{
+		{Function: "notify", Queue: "local-NoticeQueue", BatchSize: 100, Failures: true},
 		{Function: "switch", Queue: "local-SwitchQueue", BatchSize: 10, Failures: true},
 		{Function: "tokens", Queue: "local-AuthorizationQueue", BatchSize: 10, Failures: true},
 	}, b.Sources); diff != "" {
@@ -97,7 +100,7 @@ func TestReadsTheBundle(t *testing.T) {
 		}
 		made[q.Name] = true
 	}
-	if len(made) != 5 {
+	if len(made) != 7 {
 		t.Errorf("queues: %v", made)
 	}
 	if diff := cmp.Diff([]table{
@@ -130,8 +133,8 @@ func TestParametersChangeTheBundle(t *testing.T) {
 	if !slices.ContainsFunc(b.Functions, func(f function) bool { return f.Name == "tokens" }) {
 		t.Error("tokens is gone without ManageTokens: doctor needs it")
 	}
-	if len(b.Rules) != 0 || len(b.Sources) != 1 {
-		t.Errorf("rules %v, sources %v, want the switch's queue alone", b.Rules, b.Sources)
+	if len(b.Rules) != 0 || len(b.Sources) != 2 {
+		t.Errorf("rules %v, sources %v, want the queues of the switch and of notices alone", b.Rules, b.Sources)
 	}
 	if diff := cmp.Diff([]schedule{{
 		Function: "switch", Expression: "rate(2 hours)", Every: 2 * time.Hour, Input: `{"task": "check-switches"}`,

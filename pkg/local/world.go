@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,9 +31,16 @@ type world struct {
 	servers []*http.Server
 }
 
+// miniProgram authorised the platform as the example's Official Accounts did. It has no draft switch.
+var miniProgram = wechattest.Account{
+	AppID: "wx0000000000000006", Name: "Corner Kiosk", MiniProgram: true, Authorized: true,
+	RefreshToken: "refreshtoken@@@example-of-corner-kiosk-0006",
+}
+
 // serveWeChat starts the simulated WeChat with its example on a listener.
 func (w *world) serveWeChat(l net.Listener, host string) {
 	w.wechat = wechattest.New(wechattest.WithExample())
+	w.wechat.AddAccount(miniProgram)
 	w.serve(l, w.wechat)
 	w.wechatURL = address(l, host)
 }
@@ -92,6 +100,19 @@ func (w *world) makeQueues(ctx context.Context, queues []queue) error {
 	return nil
 }
 
+// makeTables makes the template's tables in the stand-in, and those that it adopts.
+func (w *world) makeTables(tables []table, n names) {
+	for _, t := range tables {
+		w.aws.CreateTable(t.Name, t.Keys[0], strings.Join(t.Keys[1:], ""))
+	}
+	if n.states != "" {
+		w.aws.CreateTable(n.states, "pk", "sk")
+	}
+	if n.tokens != "" {
+		w.aws.CreateTable(n.tokens, "appid", "")
+	}
+}
+
 // variables are what leads the functions to the stand-ins.
 func (w *world) variables() map[string]string {
 	all := map[string]string{}
@@ -109,19 +130,21 @@ func (w *world) variables() map[string]string {
 	return all
 }
 
-// names are where the bundle keeps what it needs.
+// names are where the bundle stores what it needs.
 type names struct {
 	secrets    string // SECRET_PREFIX
 	parameters string // PARAMETER_PREFIX
+	states     string // STATE_TABLE; empty: the template has none
+	tokens     string // TOKEN_TABLE; the same
 	store      string // ACCOUNT_TOKEN_STORE
 }
 
-func namesOf(functions []function, getenv func(string) string) names {
+func namesOf(b *bundle, getenv func(string) string) names {
 	variable := func(name, byDefault string) string {
 		if value := getenv(name); value != "" {
 			return value
 		}
-		for _, f := range functions {
+		for _, f := range b.Functions {
 			if f.Environment[name] != "" {
 				return f.Environment[name]
 			}
@@ -131,6 +154,8 @@ func namesOf(functions []function, getenv func(string) string) names {
 	return names{
 		secrets:    variable("SECRET_PREFIX", "wechat/draftbox"),
 		parameters: variable("PARAMETER_PREFIX", "/wechat/draftbox"),
+		states:     variable("STATE_TABLE", ""),
+		tokens:     variable("TOKEN_TABLE", ""),
 		store:      variable("ACCOUNT_TOKEN_STORE", "secretsmanager"),
 	}
 }
@@ -139,52 +164,59 @@ func namesOf(functions []function, getenv func(string) string) names {
 // settings of the platform and the app secret of the operator's own account.
 func (w *world) configure(n names) {
 	p := w.wechat.Platform()
-	w.aws.SetSecret(n.secrets+"/platform", object(
+	text, _ := json.Marshal(record( // of texts
 		"component_appid", p.AppID,
 		"component_appsecret", p.AppSecret,
 		"message_token", p.MessageToken,
 		"encoding_aes_key", p.EncodingAESKey,
 	))
-	n.storeToken(w.aws, wechattest.ExampleOwn, object("appsecret", wechattest.ExampleOwnSecret))
+	w.aws.SetSecret(n.secrets+"/platform", string(text))
+	n.storeToken(w.aws, wechattest.ExampleOwn, record("appsecret", wechattest.ExampleOwnSecret))
 }
 
 // issueTokens does what a token server does: it stores a token of the component
 // and of each account.
 func (w *world) issueTokens(n names) {
 	expires := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
-	n.storeToken(w.aws, "", object("access_token", w.wechat.IssueComponentToken(), "expires_at", expires))
+	n.storeToken(w.aws, "", record("access_token", w.wechat.IssueComponentToken(), "expires_at", expires))
 	for _, appID := range []string{
 		wechattest.ExampleClosed, wechattest.ExampleOpen, wechattest.ExampleNotGranted,
-		wechattest.ExampleRevoked, wechattest.ExampleOwn,
+		wechattest.ExampleRevoked, wechattest.ExampleOwn, miniProgram.AppID,
 	} {
 		known, _ := w.wechat.Account(appID)
-		n.storeToken(w.aws, appID, object(
+		n.storeToken(w.aws, appID, record(
 			"access_token", w.wechat.IssueAccountToken(appID), "expires_at", expires,
 			"refresh_token", known.RefreshToken, "appsecret", known.Secret))
 	}
 }
 
 // storeToken stores what belongs to an account, or to the component, whose appid is empty.
-func (n names) storeToken(to *awstest.Server, appID, value string) {
-	if parameter := n.parameter(appID); parameter != "" {
-		to.SetSecureParameter(parameter, value)
+func (n names) storeToken(to *awstest.Server, appID string, record map[string]any) {
+	if n.isInTable(appID) {
+		item := maps.Clone(record)
+		item["appid"] = appID
+		to.SetItem(n.tokens, item)
 		return
 	}
-	to.SetSecret(n.secret(appID), value)
+	text, _ := json.Marshal(record) // as it was read, or texts
+	to.SetSecret(n.secret(appID), string(text))
 }
 
-// token is what storeToken or the bundle stored, and since when; the stand-in tells no date of a parameter.
-func (n names) token(in *awstest.Server, appID string) (value string, since time.Time) {
-	if parameter := n.parameter(appID); parameter != "" {
-		value, _, _ = in.Parameter(parameter)
-		return value, time.Time{}
+// token is what storeToken or the bundle stored, and since when; nil where there is nothing, or something else.
+func (n names) token(in *awstest.Server, appID string) (record map[string]any, since time.Time) {
+	if n.isInTable(appID) {
+		record, _ = in.Item(n.tokens, appID, "")
+		updated, _ := record["updated_at"].(string)
+		since, _ = time.Parse(time.RFC3339Nano, updated)
+		return record, since
 	}
 	for _, version := range in.SecretVersions(n.secret(appID)) {
 		if slices.Contains(version.Stages, "AWSCURRENT") {
-			return version.Value, version.Created.UTC()
+			json.Unmarshal([]byte(version.Value), &record)
+			return record, version.Created.UTC()
 		}
 	}
-	return "", time.Time{}
+	return nil, time.Time{}
 }
 
 func (n names) secret(appID string) string {
@@ -194,22 +226,15 @@ func (n names) secret(appID string) string {
 	return n.secrets + "/accounts/" + appID
 }
 
-// parameter is empty for what stands in a secret.
-func (n names) parameter(appID string) string {
-	if appID == "" || n.store != "ssm" {
-		return ""
-	}
-	return n.parameters + "/account-tokens/" + appID
-}
+func (n names) isInTable(appID string) bool { return appID != "" && n.store == "dynamodb" }
 
-// object is a JSON object of keys and values; empty values are left out.
-func object(pairs ...string) string {
-	all := map[string]string{}
+// record has the keys and values in turn; empty values are left out.
+func record(pairs ...string) map[string]any {
+	all := make(map[string]any)
 	for at := 0; at+1 < len(pairs); at += 2 {
 		if pairs[at+1] != "" {
 			all[pairs[at]] = pairs[at+1]
 		}
 	}
-	text, _ := json.Marshal(all) // strings always are JSON
-	return string(text)
+	return all
 }

@@ -9,57 +9,87 @@ import (
 
 // What AWS asks in us-east-1, in dollars. README.md states them.
 const (
-	aSecret          = 0.40
-	secretCall       = 0.05 / 10_000
-	advanced         = 0.05 // parameter, beyond the standard ones
-	parameterCall    = 0.05 / 10_000
-	keyUse           = 0.03 / 10_000
-	lambdaRequest    = 0.20 / 1e6
-	lambdaGBSecond   = 0.0000133334
-	apiRequest       = 1.00 / 1e6
-	queueRequest     = 0.40 / 1e6
-	aMetric          = 0.30
-	anAlarmMetric    = 0.10
-	logGB            = 0.50
-	natHour, natGB   = 0.045, 0.045
-	addressHour      = 0.005
-	standardForFree  = 10_000
-	hours            = 730.0
-	runs             = hours * 6        // of refresh-tokens, and tickets that WeChat pushes
-	watches          = hours * 12       // of the drafts
-	renewals         = hours * 60 / 100 // of each token
-	days             = hours / 24
-	weeks            = hours / 168
-	requests         = 100_000.0           // to the API
-	polls            = 2 * 15 * hours * 60 // of two queues that hold nothing: Lambda asks each 15 times a minute
-	memory           = 0.25                // GB
-	metricsWritten   = 11 + 2*14 + 2*4.0   // levels, calls and latency of each function's calls, refusals of each function
-	alarmMetrics     = 24.0
-	bytesOfAnAccount = 800.0 // in the answer that lists it
+	aSecret        = 0.40
+	secretCall     = 0.05 / 10_000
+	parameterCall  = 0.05 / 10_000
+	keyUse         = 0.03 / 10_000
+	aKey           = 1.00
+	writeUnit      = 0.625 / 1e6 // of DynamoDB on demand: 1 KB
+	readUnit       = 0.125 / 1e6 // 4 KB, consistently
+	storedGB       = 0.25 + 0.20 // with point-in-time recovery
+	lambdaRequest  = 0.20 / 1e6
+	lambdaGBSecond = 0.0000133334
+	apiRequest     = 1.00 / 1e6
+	queueRequest   = 0.40 / 1e6
+	aMetric        = 0.30
+	anAlarmMetric  = 0.10
+	logGB          = 0.50
+	natHour, natGB = 0.045, 0.045
+	addressHour    = 0.005
 )
 
-// monthly are the rows of README.md's table for n accounts, none of which is known to have an open switch.
-func monthly(n float64) []float64 {
-	// Beside the accounts' tokens: the platform's two secrets, and what reads them; an account's parameter is read
-	// when it is renewed and when it is surveyed, and written once a week.
-	secretsBeside := 2*aSecret + (2*runs+3*renewals+2*watches)*secretCall
-	callsBeside := 3*runs + renewals*n + watches + days*n + weeks*n
+// What happens in a month.
+const (
+	hours          = 730.0
+	runs           = hours * 6        // of refresh-tokens, and tickets that WeChat pushes
+	watches        = hours * 12       // of the drafts
+	renewals       = hours * 60 / 100 // of each token
+	days           = hours / 24
+	weeks          = hours / 168
+	requests       = 100_000.0           // to the API
+	polls          = 3 * 15 * hours * 60 // of three queues that hold nothing: Lambda asks each 15 times a minute
+	keyUses        = 3 * hours * 12      // three roles, for each of which DynamoDB asks for the key every 5 minutes at most
+	memory         = 0.25                // GB
+	metricsWritten = 11 + 2*18 + 2*4.0   // levels, calls and latency of each function's calls, refusals of each function
+	alarmMetrics   = 27.0
 
-	secrets := secretsBeside + n*aSecret + (runs*n+renewals*n+days*n+days*n/100)*secretCall
-	beside := callsBeside*parameterCall + max(0, n+3-standardForFree)*advanced
-	parameters := (callsBeside+runs*n+renewals*n+2*days*n)*parameterCall + max(0, 2*n+3-standardForFree)*advanced
-	keys := (runs*n + renewals*n + days*n) * keyUse
+	// Units of 4 KB.
+	tokenItem    = 500.0 / 4096
+	accountItem  = 300.0 / 4096
+	draftEntries = 500 * 150.0 / 4096 // of the drafts in the box
+
+	bytesOfASecret = 900.0 // in the answer that lists it
+)
+
+// costs are the rows of README.md's table.
+type costs struct {
+	secrets, secretsBeside, tokens, state, key, ticket, compute, watch, nat float64
+}
+
+func (c costs) withSecretsManager() float64 {
+	return c.secrets + c.state + c.key + c.ticket + c.compute + c.watch
+}
+
+func (c costs) withDynamoDB() float64 {
+	return c.secretsBeside + c.tokens + c.state + c.key + c.ticket + c.compute + c.watch
+}
+
+// monthly are the costs of n accounts, none of which is known to have an open switch.
+func monthly(n float64) costs {
+	var c costs
+	// Beside the accounts' tokens: the platform's two secrets, and what reads them.
+	c.secretsBeside = 2*aSecret + (2*runs+3*renewals+2*watches)*secretCall
+	c.secrets = c.secretsBeside + n*aSecret + (runs*n+renewals*n+days*n+days*n/100)*secretCall
+
+	// A refresh scans the tokens and reads each account's item; a survey lists the items, reads each once more for each
+	// token's owner and in its check, and lists and reads the tokens. An account is written once a week, a token when it
+	// is renewed. An item that is read by its key is a unit, whatever its size.
+	c.tokens = (runs*n*tokenItem+days*n*(1+tokenItem))*readUnit + renewals*n*writeUnit + n*tokenItem*4096/1e9*storedGB
+	c.state = (runs*n+days*n*(accountItem+2)+watches*draftEntries+requests)*readUnit + (weeks*n+2*runs)*writeUnit + n*accountItem*4096/1e9*storedGB
+	c.key = aKey + keyUses*keyUse
+	c.ticket = 3 * runs * (parameterCall + keyUse)
 
 	batches := days * n / 10
 	invocations := requests + 2*runs + watches + batches
 	seconds := requests*0.05 + watches*0.1 + runs*(0.3+n/20*0.03) + renewals*n/50 + batches*0.3
-	compute := invocations*lambdaRequest + seconds*memory*lambdaGBSecond + (requests+runs)*apiRequest + (polls+3*batches)*queueRequest
-	watch := metricsWritten*aMetric + alarmMetrics*anAlarmMetric + (invocations*2e3+(requests+runs)*500)/1e9*logGB
-	nat := hours*(natHour+addressHour) + (1+runs*n*bytesOfAnAccount/1e9)*natGB
-
-	return []float64{secrets, beside, secretsBeside, parameters, keys, compute, watch, nat,
-		secrets + beside + compute + watch + nat, secretsBeside + parameters + keys + compute + watch + nat}
+	c.compute = invocations*lambdaRequest + seconds*memory*lambdaGBSecond + (requests+runs)*apiRequest + (polls+3*batches)*queueRequest
+	c.watch = metricsWritten*aMetric + alarmMetrics*anAlarmMetric + (invocations*2e3+(requests+runs)*500)/1e9*logGB
+	c.nat = hours*(natHour+addressHour) + (1+runs*n*bytesOfASecret/1e9)*natGB
+	return c
 }
+
+// The contract with operators: all of AWS for 10,000 accounts with their tokens in DynamoDB, without a NAT gateway.
+const mostForTenThousand = 35
 
 func TestCostsInTheReadmeAreThoseOfItsPrices(t *testing.T) {
 	t.Parallel()
@@ -75,23 +105,36 @@ func TestCostsInTheReadmeAreThoseOfItsPrices(t *testing.T) {
 		t.Errorf("the template's alarms read %d metrics, and %v are counted", n, alarmMetrics)
 	}
 	few, many, most := monthly(10), monthly(1_000), monthly(10_000)
-	for i, row := range []string{
-		"Secrets Manager, `AccountTokenStore=secretsmanager`", "Parameter Store beside it",
-		"*or* Secrets Manager, `AccountTokenStore=ssm`", "*and* Parameter Store", "*and* KMS for its values",
-		"Lambda, HTTP API, SQS", "CloudWatch: 47 metrics, 24 alarm metrics, logs", "NAT gateway with `CreateEgress=true`",
-		"**all, `secretsmanager`**", "**all, `ssm`**",
+	for _, row := range []struct {
+		name string
+		of   func(costs) float64
+	}{
+		{"Secrets Manager, `AccountTokenStore=secretsmanager`", func(c costs) float64 { return c.secrets }},
+		{"*or* Secrets Manager, `AccountTokenStore=dynamodb`", func(c costs) float64 { return c.secretsBeside }},
+		{"*and* DynamoDB for the tokens", func(c costs) float64 { return c.tokens }},
+		{"DynamoDB for what the bundle knows", func(c costs) float64 { return c.state }},
+		{"the token table's key", func(c costs) float64 { return c.key }},
+		{"Parameter Store and KMS for the ticket", func(c costs) float64 { return c.ticket }},
+		{"Lambda, HTTP API, SQS", func(c costs) float64 { return c.compute }},
+		{fmt.Sprintf("CloudWatch: %v metrics, %v alarm metrics, logs", metricsWritten, alarmMetrics), func(c costs) float64 { return c.watch }},
+		{"**all, `secretsmanager`**", costs.withSecretsManager},
+		{"**all, `dynamodb`**", costs.withDynamoDB},
+		{"beside that: NAT gateway with `CreateEgress=true`", func(c costs) float64 { return c.nat }},
 	} {
 		mark := ""
-		if strings.HasPrefix(row, "**") {
+		if strings.HasPrefix(row.name, "**") {
 			mark = "**"
 		}
-		line := "| " + row
-		for _, column := range [][]float64{few, many, most} {
-			line += " | " + mark + dollars(column[i]) + mark
+		line := "| " + row.name
+		for _, column := range []costs{few, many, most} {
+			line += " | " + mark + dollars(row.of(column)) + mark
 		}
 		if line += " |\n"; !strings.Contains(string(text), line) {
 			t.Errorf("README.md lacks\n%s", line)
 		}
+	}
+	if got := most.withDynamoDB(); got > mostForTenThousand {
+		t.Errorf("10,000 accounts with dynamodb cost $%.2f", got)
 	}
 }
 

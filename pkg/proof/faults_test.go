@@ -153,8 +153,8 @@ func faultsOf(service, throttling string) []fault {
 		{name: "internal failure", slug: "aws-unavailable", again: true, cause: atAWS(service, awstest.Refuse("InternalFailure", 500))},
 		{name: "no answer", slug: "aws-unavailable", again: true, cause: atAWS(service, awstest.Hang())},
 		{name: "dropped before it was done", slug: "aws-unavailable", again: true, cause: atAWS(service, awstest.Drop())},
-		{name: "dropped after it was done", slug: "aws-unavailable", again: true, cause: atAWS(service, awstest.DropAfter())},
-		{name: "a page of HTML", slug: "aws-unavailable", again: true, cause: atAWS(service, awstest.Garbage())},
+		{name: "dropped after it was done", slug: "aws-unavailable", again: true, acted: true, cause: atAWS(service, awstest.DropAfter())},
+		{name: "a page of HTML", slug: "aws-unavailable", again: true, acted: true, cause: atAWS(service, awstest.Garbage())},
 		{name: "throttled once", cause: func(w *world, _ trigger) { w.aws.Fail(service+":*", awstest.Refuse(throttling, 400)) }},
 		{name: "dropped once after it was done", cause: func(w *world, _ trigger) { w.aws.Fail(service+":*", awstest.DropAfter()) }},
 	}
@@ -166,9 +166,27 @@ func faultsOf(service, throttling string) []fault {
 
 // missing and malformed are what the operator did wrong, not AWS.
 const (
-	missing   = "missing"
-	malformed = "malformed"
+	missing     = "missing"
+	malformed   = "malformed"
+	otherWriter = "another writer at the same time"
 )
+
+// raceForItems changes each item of an account just before the function's first write of it.
+func raceForItems(w *world, _ trigger) {
+	for _, appID := range []string{closed, open, notGranted, own} {
+		w.aws.Fail("dynamodb:UpdateItem",
+			awstest.Before(func() { w.touch(stateTable, "account", appID, "name", "Renamed") }).On(stateTable+"/account/"+appID),
+			awstest.Before(func() { w.touch(tokenTable, appID, "", "version", 7) }).On(tokenTable+"/"+appID))
+	}
+}
+
+// touch sets an attribute of an item that is there.
+func (w *world) touch(table, hashKey, rangeKey, attribute string, value any) {
+	if item, ok := w.aws.Item(table, hashKey, rangeKey); ok {
+		item[attribute] = value
+		w.aws.SetItem(table, item)
+	}
+}
 
 var faultsOfAWS = slices.Concat(
 	faultsOf("secretsmanager", "ThrottlingException"),
@@ -181,8 +199,16 @@ var faultsOfAWS = slices.Concat(
 	},
 	faultsOf("ssm", "ThrottlingException"),
 	[]fault{
-		{name: "another writer at the same time", service: "ssm", cause: func(w *world, _ trigger) {
+		{name: otherWriter, service: "ssm", cause: func(w *world, _ trigger) {
 			w.aws.Fail("ssm:PutParameter", awstest.Refuse("TooManyUpdates", 400))
+		}},
+	},
+	faultsOf("dynamodb", "ProvisionedThroughputExceededException"),
+	[]fault{
+		{name: missing, service: "dynamodb", slug: "misconfigured", cause: atAWS("dynamodb", awstest.Refuse("ResourceNotFoundException", 400))},
+		{name: otherWriter, service: "dynamodb", cause: raceForItems},
+		{name: "a part of a batch comes later", service: "dynamodb", cause: func(w *world, _ trigger) {
+			w.aws.Fail("dynamodb:BatchGetItem", awstest.FailEntries("", 0))
 		}},
 	},
 	faultsOf("events", "ThrottlingException"),

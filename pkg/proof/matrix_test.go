@@ -21,7 +21,7 @@ const unused = "–"
 func end(tr trigger, f fault) (w want, ok bool) {
 	service := f.service
 	if service == "" {
-		for _, s := range []string{"wechat", "ssm", "secretsmanager"} {
+		for _, s := range []string{"wechat", "ssm", "dynamodb", "secretsmanager"} {
 			if rule := tr.ends[s]; rule != nil {
 				return rule(f), true
 			}
@@ -170,7 +170,7 @@ func table(function string, mark func(trigger, fault, string) string) string {
 }
 
 var servicesByName = map[string]string{
-	"wechat": "WeChat:", "secretsmanager": "Secrets Manager:", "ssm": "SSM:", "events": "EventBridge:", "sqs": "SQS:",
+	"wechat": "WeChat:", "secretsmanager": "Secrets Manager:", "ssm": "SSM:", "dynamodb": "DynamoDB:", "events": "EventBridge:", "sqs": "SQS:",
 }
 
 const page = "../../docs/reliability.md"

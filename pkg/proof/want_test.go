@@ -27,7 +27,7 @@ func status(code int, fields ...any) want {
 
 // statuses are those of the contract's table of problems.
 var statuses = map[string]int{
-	"not-granted": 403, "unknown-account": 404, "library-full": 409, "interface-retired": 410, "quota-exceeded": 429,
+	"not-granted": 403, "unknown-account": 404, "opening-under-way": 409, "library-full": 409, "interface-retired": 410, "quota-exceeded": 429,
 	"misconfigured": 500, "token-rejected": 502, "egress-ip-not-whitelisted": 502, "wechat-unreachable": 502,
 	"bad-upstream-answer": 502, "wechat-busy": 503, "aws-unavailable": 503, "wechat-timeout": 504,
 }

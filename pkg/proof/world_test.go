@@ -49,6 +49,8 @@ const (
 
 	secrets    = "wechat/draftbox/"
 	parameters = "/wechat/draftbox/"
+	stateTable = "wechat-draftbox-state"
+	tokenTable = "wechat-draftbox-tokens"
 )
 
 var functions = []string{"callback", "drafts", "switch", "templates", "tokens"}
@@ -100,14 +102,17 @@ type world struct {
 	answers      []string
 	ticket, code string            // what a push brings
 	spoilt       map[string]string // secrets as they were
+	inTable      bool              // the accounts' tokens are in DynamoDB
 }
 
 // newWorld makes a platform whose tokens are all stored and fresh.
 func newWorld(t *testing.T, tr trigger) *world {
 	t.Helper()
 	w := &world{
-		t: t, wechat: wechattest.New(wechattest.WithExample(), wechattest.WithRotatingRefreshTokens()), aws: awstest.New(),
+		t: t, wechat: wechattest.New(wechattest.WithExample(), wechattest.WithRotatingRefreshTokens()), aws: awstest.New(), inTable: tr.inTable,
 	}
+	w.aws.CreateTable(stateTable, "pk", "sk")
+	w.aws.CreateTable(tokenTable, "appid", "")
 	w.toWeChat, w.toAWS = listen(t, w.wechat), listen(t, w.aws)
 	p := w.wechat.Platform()
 	w.aws.SetSecret(secrets+"platform", object("component_appid", p.AppID, "component_appsecret", p.AppSecret,
@@ -120,6 +125,9 @@ func newWorld(t *testing.T, tr trigger) *world {
 		"WECHAT_API_BASE_URL=" + w.toWeChat.url, "AWS_ENDPOINT_URL=" + w.toAWS.url, "AWS_REGION=us-east-1",
 		"AWS_ACCESS_KEY_ID=proof", "AWS_SECRET_ACCESS_KEY=proof", "AWS_LAMBDA_LOG_FORMAT=JSON", "LOG_LEVEL=debug",
 		"OPENABLE_ACCOUNTS=" + closed,
+	}
+	if w.inTable {
+		w.env = append(w.env, "ACCOUNT_TOKEN_STORE=dynamodb")
 	}
 	if tr.scene != nil {
 		tr.scene(w)
@@ -136,37 +144,67 @@ func newWorld(t *testing.T, tr trigger) *world {
 }
 
 // storeToken has WeChat issue a token and stores it as one that lives for life.
-func (w *world) storeToken(holder string, life time.Duration) {
-	name, issued, a := secrets+"component-token", "", wechattest.Account{}
-	if holder == "" {
-		issued = w.wechat.IssueComponentToken()
-	} else {
-		name, issued = secrets+"accounts/"+holder, w.wechat.IssueAccountToken(holder)
-		a, _ = w.wechat.Account(holder)
+func (w *world) storeToken(owner string, life time.Duration) {
+	ends := time.Now().Add(life).UTC().Format(time.RFC3339)
+	if owner == "" {
+		w.aws.SetSecret(secrets+"component-token", object("access_token", w.wechat.IssueComponentToken(), "expires_at", ends))
+		return
 	}
-	w.aws.SetSecret(name, object("access_token", issued, "refresh_token", a.RefreshToken, "appsecret", a.Secret,
-		"expires_at", time.Now().Add(life).UTC().Format(time.RFC3339)))
+	issued := w.wechat.IssueAccountToken(owner)
+	a, _ := w.wechat.Account(owner)
+	record := fields("access_token", issued, "refresh_token", a.RefreshToken, "appsecret", a.Secret, "expires_at", ends)
+	if w.inTable {
+		record["appid"] = owner
+		w.aws.SetItem(tokenTable, record)
+		return
+	}
+	text, _ := json.Marshal(record) // of texts
+	w.aws.SetSecret(secrets+"accounts/"+owner, string(text))
+}
+
+// storedToken is a token with what renews it, as it is stored.
+func (w *world) storedToken(owner string) (access, refresh string) {
+	record := make(map[string]any)
+	switch {
+	case owner == "":
+		text, _, _ := w.aws.Secret(secrets + "component-token")
+		json.Unmarshal([]byte(text), &record)
+	case w.inTable:
+		record, _ = w.aws.Item(tokenTable, owner, "")
+	default:
+		text, _, _ := w.aws.Secret(secrets + "accounts/" + owner)
+		json.Unmarshal([]byte(text), &record)
+	}
+	access, _ = record["access_token"].(string)
+	refresh, _ = record["refresh_token"].(string)
+	return access, refresh
 }
 
 func (w *world) storeTicket(ticket string, at time.Time) {
 	w.aws.SetSecureParameter(parameters+"component-verify-ticket", fmt.Sprintf(`{"ticket": %q, "create_time": %d}`, ticket, at.Unix()))
 }
 
-// storeRecord writes what is known of an account.
-func (w *world) storeRecord(appID, state string) {
-	w.aws.SetParameter(parameters+"accounts/"+appID, object("appid", appID, "status", "authorized", "draft_switch", state))
+// storeAccount writes what is known of an account.
+func (w *world) storeAccount(appID, draftSwitch string) {
+	w.aws.SetItem(stateTable, map[string]any{
+		"pk": "account", "sk": appID, "appid": appID, "kind": "official-account", "status": "authorized", "draft_switch": draftSwitch,
+	})
 }
 
 // object is a JSON object of keys and texts; empty texts are left out.
 func object(pairs ...string) string {
-	all := map[string]string{}
+	text, _ := json.Marshal(fields(pairs...)) // strings always are JSON
+	return string(text)
+}
+
+func fields(pairs ...string) map[string]any {
+	all := make(map[string]any)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			all[pairs[i]] = pairs[i+1]
 		}
 	}
-	text, _ := json.Marshal(all) // strings always are JSON
-	return string(text)
+	return all
 }
 
 // reply is what an invocation ended in.
@@ -222,7 +260,7 @@ func (w *world) freeze(meanwhile func()) {
 	}
 }
 
-// leaks looks for secrets where none may be: in answers, output, events and parameters in clear. With -v it shows the
+// leaks looks for secrets where none may be: in answers, output, events and the state table. With -v it shows the
 // first two.
 func (w *world) leaks() (found []string) {
 	if testing.Verbose() {
@@ -232,10 +270,9 @@ func (w *world) leaks() (found []string) {
 	for _, e := range w.aws.Events() {
 		places["the event "+e.DetailType] += string(e.Detail)
 	}
-	for _, folder := range []string{"accounts/", "drafts-seen"} {
-		for _, text := range w.aws.Parameters(parameters + folder) {
-			places["a parameter in "+folder] += text
-		}
+	for _, item := range w.aws.Items(stateTable) {
+		text, _ := json.Marshal(item)
+		places["the state table"] += string(text)
 	}
 	for _, secret := range w.wechat.Secrets() {
 		for place, text := range places {

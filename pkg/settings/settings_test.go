@@ -23,8 +23,11 @@ func TestDefaults(t *testing.T) {
 		WeChatBaseURLs:    []string{"https://api.weixin.qq.com"},
 		SecretPrefix:      "wechat/draftbox",
 		ParameterPrefix:   "/wechat/draftbox",
+		StateTable:        "wechat-draftbox-state",
+		TokenTable:        "wechat-draftbox-tokens",
 		EventBusName:      "default",
 		AccountTokenStore: settings.SecretsManager,
+		HistoryRetention:  365 * 24 * time.Hour,
 		TokenCacheTTL:     5 * time.Minute,
 		DraftCacheTTL:     30 * time.Second,
 		LogLevel:          slog.LevelInfo,
@@ -42,11 +45,17 @@ func TestValues(t *testing.T) {
 	t.Parallel()
 	got, err := read(t, map[string]string{
 		"WECHAT_API_BASE_URL": "https://api.weixin.qq.com/, http://127.0.0.1:8080/base/",
+		"STATE_TABLE":         "draftbox-StateTable-1ABC",
+		"TOKEN_TABLE":         "draftbox.tokens",
+		"MINI_PROGRAMS":       "ignore",
+
+		"HISTORY_RETENTION_DAYS": "0",
+
 		"SECRET_PREFIX":       "a/b/",
 		"PARAMETER_PREFIX":    "/a/b/",
 		"EVENT_BUS_NAME":      "arn:aws-cn:events:cn-north-1:123456789012:event-bus/drafts",
 		"OPENABLE_ACCOUNTS":   "wx0000000000000001, wx000000000000000A,",
-		"ACCOUNT_TOKEN_STORE": "ssm",
+		"ACCOUNT_TOKEN_STORE": "dynamodb",
 		"KMS_KEY_ARN":         "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-0a",
 		"TOKEN_CACHE_TTL":     "0s",
 		"DRAFT_CACHE_TTL":     "1m30s",
@@ -60,6 +69,10 @@ func TestValues(t *testing.T) {
 		t.Error(diff)
 	}
 	if got.SecretPrefix != "a/b" || got.ParameterPrefix != "/a/b" || got.TokenCacheTTL != 0 || got.DraftCacheTTL != 90*time.Second || got.LogLevel != slog.LevelWarn {
+		t.Errorf("got %+v", got)
+	}
+	if got.StateTable != "draftbox-StateTable-1ABC" || got.TokenTable != "draftbox.tokens" || got.AccountTokenStore != settings.DynamoDB ||
+		!got.IgnoreMiniPrograms || got.HistoryRetention != 0 {
 		t.Errorf("got %+v", got)
 	}
 	if !got.Openable.Allows("wx000000000000000A") || got.Openable.Allows("wx000000000000000a") {
@@ -81,7 +94,11 @@ func TestUnusableValuesStopTheStartWithOneLine(t *testing.T) {
 		"SWITCH_QUEUE_URL":        {"queue"},
 		"AUTHORIZATION_QUEUE_URL": {"arn:aws:sqs:us-east-1:123456789012:q"},
 		"OPENABLE_ACCOUNTS":       {"wx1", "all", "wx0000000000000001;wx0000000000000002"},
-		"ACCOUNT_TOKEN_STORE":     {"dynamodb"},
+		"STATE_TABLE":             {"a/b", "ä", strings.Repeat("a", 256)},
+		"TOKEN_TABLE":             {"arn:aws:dynamodb:us-east-1:123456789012:table/t"},
+		"ACCOUNT_TOKEN_STORE":     {"ssm", "DynamoDB"},
+		"MINI_PROGRAMS":           {"yes"},
+		"HISTORY_RETENTION_DAYS":  {"-1", "1.5", "a year", "36501"},
 		"KMS_KEY_ARN":             {"alias/mine", "arn:aws:kms:us-east-1:123456789012:alias/mine"},
 		"TOKEN_CACHE_TTL":         {"-1s", "5", "five minutes"},
 		"DRAFT_CACHE_TTL":         {"-30s", "30"},

@@ -162,11 +162,35 @@ func (d Drafts) transactWatched(ctx context.Context, key DraftKey, watched bool,
 	return d.transact(ctx, draftPK+"/"+key.sortKey(), writes)
 }
 
-const conditionFailed = "ConditionalCheckFailed"
+// Reasons why a transaction is canceled.
+const (
+	conditionFailed     = "ConditionalCheckFailed"
+	transactionConflict = "TransactionConflict"
+)
+
+const (
+	// transactAttempts is how often a transaction is tried that was throttled or met another one. The SDK repeats neither.
+	transactAttempts   = 6
+	transactBackoff    = 50 * time.Millisecond
+	transactMaxBackoff = 500 * time.Millisecond
+)
 
 // transact writes all or nothing. The error is of kind [awserror.Conflict] where a condition doesn't hold, or where
 // another transaction is at work on the same items.
 func (d Drafts) transact(ctx context.Context, resource string, writes []types.TransactWriteItem) error {
+	for attempt := 1; ; attempt++ {
+		err := d.tryTransact(ctx, resource, writes)
+		var failed *awserror.Error
+		retryable := errors.As(err, &failed) && (failed.Kind == awserror.Conflict && failed.Code != conditionFailed ||
+			failed.Code == "ThrottlingError" || failed.Code == "ProvisionedThroughputExceeded")
+		if !retryable || attempt == transactAttempts ||
+			!retry.Sleep(ctx, retry.Jitter(min(transactBackoff<<attempt, transactMaxBackoff))) {
+			return err
+		}
+	}
+}
+
+func (d Drafts) tryTransact(ctx context.Context, resource string, writes []types.TransactWriteItem) error {
 	_, err := d.table.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	var canceled *types.TransactionCanceledException
 	if !errors.As(err, &canceled) {
@@ -176,7 +200,7 @@ func (d Drafts) transact(ctx context.Context, resource string, writes []types.Tr
 	for _, reason := range canceled.CancellationReasons {
 		switch code := aws.ToString(reason.Code); code {
 		case "None":
-		case conditionFailed, "TransactionConflict":
+		case conditionFailed, transactionConflict:
 			failed.Code, failed.Kind = code, awserror.Conflict
 		case "ThrottlingError", "ProvisionedThroughputExceeded":
 			failed.Code, failed.Kind = code, awserror.Unavailable
@@ -226,12 +250,6 @@ func (d Drafts) SetListMissing(ctx context.Context, missing bool) error {
 	return err
 }
 
-const (
-	// addTemplateAttempts is how often a promotion is recorded anew because a watch writes the same draft.
-	addTemplateAttempts = 5
-	addTemplatePause    = 100 * time.Millisecond
-)
-
 // AddTemplate records that a draft was promoted. A draft that no watch has seen yet is unannounced, so that the next watch
 // publishes it.
 func (d Drafts) AddTemplate(ctx context.Context, draft wechat.Draft, templateID int64) error {
@@ -252,18 +270,12 @@ func (d Drafts) AddTemplate(ctx context.Context, draft wechat.Draft, templateID 
 			"unannounced = if_not_exists(unannounced, :true)"),
 		ExpressionAttributeValues: item{":source": text(draft.SourceMiniprogramAppID), ":true": boolean(true)},
 	}
-	for attempt := 1; ; attempt++ {
-		err := d.transact(ctx, draftPK+"/"+sortKey, []types.TransactWriteItem{{Update: record}, {Update: &entry}})
-		var failed *awserror.Error
-		switch {
-		case !errors.As(err, &failed) || failed.Kind != awserror.Conflict:
-			return err
-		case failed.Code == conditionFailed:
-			return nil // recorded before
-		case attempt == addTemplateAttempts || !retry.Sleep(ctx, retry.Jitter(addTemplatePause)):
-			return err
-		}
+	err = d.transact(ctx, draftPK+"/"+sortKey, []types.TransactWriteItem{{Update: record}, {Update: &entry}})
+	var failed *awserror.Error
+	if errors.As(err, &failed) && failed.Code == conditionFailed {
+		return nil // recorded before
 	}
+	return err
 }
 
 // DraftRecord is a draft in the history.

@@ -36,6 +36,16 @@ func (s TableStore) Name() string { return s.table }
 // Resource implements [Getter].
 func (s TableStore) Resource(owner string) string { return s.table + "/" + owner }
 
+// wrap makes an error of package awserror. A missing table is a mistake of the operator's, and no missing record.
+func (s TableStore) wrap(operation, resource string, err error) error {
+	err = awserror.Wrap(operation, resource, err)
+	var failed *awserror.Error
+	if errors.As(err, &failed) && failed.Kind == awserror.NotFound {
+		failed.Kind = awserror.Denied
+	}
+	return err
+}
+
 func (s TableStore) key(owner string) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{"appid": &types.AttributeValueMemberS{Value: owner}}
 }
@@ -46,7 +56,7 @@ func (s TableStore) Get(ctx context.Context, owner string) (Record, error) {
 		TableName: &s.table, Key: s.key(owner), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		return Record{Owner: owner}, awserror.Wrap("dynamodb:GetItem", s.Resource(owner), err)
+		return Record{Owner: owner}, s.wrap("dynamodb:GetItem", s.Resource(owner), err)
 	}
 	if out.Item == nil {
 		return Record{Owner: owner}, &awserror.Error{Operation: "dynamodb:GetItem", Resource: s.Resource(owner), Kind: awserror.NotFound, Code: "NoSuchItem"}
@@ -155,7 +165,7 @@ func (s TableStore) put(ctx context.Context, in *dynamodb.UpdateItemInput, owner
 		}
 		return current, false, err
 	case err != nil:
-		return Record{}, false, awserror.Wrap("dynamodb:UpdateItem", s.Resource(owner), err)
+		return Record{}, false, s.wrap("dynamodb:UpdateItem", s.Resource(owner), err)
 	}
 	current, err := s.parse(out.Attributes)
 	return current, true, err
@@ -207,7 +217,7 @@ func (s TableStore) scan(ctx context.Context, projection *string) iter.Seq2[[]ma
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(nil, awserror.Wrap("dynamodb:Scan", s.table, err))
+				yield(nil, s.wrap("dynamodb:Scan", s.table, err))
 				return
 			}
 			if !yield(page.Items, nil) {

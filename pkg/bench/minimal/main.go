@@ -1,7 +1,7 @@
 // Command minimal is what the drafts function is measured beside: a Lambda that lists the draft box as one would write
 // it in an afternoon. It reads its token once, at the start, and has no cache and no errors of its own.
 //
-// The build tags eventbridge and ssm link further SDK clients, so that it can have the same ones as drafts.
+// The build tags dynamodb and eventbridge link further SDK clients, so that it can have the same ones as drafts.
 package main
 
 import (

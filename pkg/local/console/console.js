@@ -13,9 +13,10 @@ const words = {
     miniprogramValue: 'Tea House', developerValue: 'Lin', descriptionValue: 'order by table number',
     templates: 'Template library', noTemplates: 'No templates yet. A draft that is good goes "to the library".', of: '{0} of {1}', delete: 'Delete', deleteLabel: 'Delete template {0}',
     deleteTitle: 'Delete template {0}?', deleteText: 'This cannot be undone.', promoted: 'It is template {0}.', gone: 'Template {0} is deleted.',
-    accounts: 'Accounts', accountsHint: 'Official Accounts and their draft switches. An open switch never closes again.',
+    accounts: 'Accounts', accountsHint: 'Accounts that authorised the platform, and your own. An Official Account has a draft switch; once open, it never closes again.',
     noAccounts: 'No accounts are known yet.', check: 'Check', checkLabel: 'Check the switch of {0}', open: 'Open …', openLabel2: 'Open the switch of {0}',
     switch_open: 'switch open', switch_closed: 'switch closed', switch_unknown: 'switch unknown', switch_opening: 'switch opening',
+    'kind_official-account': 'Official Account', 'kind_mini-program': 'mini program',
     authorized: 'authorised', unauthorized: 'authorisation ended', checked: 'checked {0}', never: 'never checked', errcode: 'errcode {0}',
     openTitle: 'Open this account\'s draft switch?', openText: 'WeChat opens it for good: nobody can close it again. To confirm, type the appid.',
     openLabel: 'Appid of the account', openNow: 'Open for good', isState: 'WeChat says: {0}.', changed: 'It was opened now.', unchanged: 'It was open already; nothing was sent.',
@@ -41,9 +42,10 @@ const words = {
     miniprogramValue: '茶馆点单', developerValue: '小林', descriptionValue: '新增：按桌号点单',
     templates: '模板库', noTemplates: '模板库为空，可从草稿箱添加。', of: '{0} / {1}', delete: '删除', deleteLabel: '删除模板 {0}',
     deleteTitle: '删除模板 {0}？', deleteText: '删除后无法恢复。', promoted: '模板 ID 为 {0}。', gone: '模板 {0} 已删除。',
-    accounts: '账号', accountsHint: '公众号及其草稿箱开关。开关一旦开启，无法关闭。',
+    accounts: '账号', accountsHint: '已授权给平台的账号和自有账号。公众号有草稿箱开关，一旦开启，无法关闭。',
     noAccounts: '还没有已知的账号。', check: '查询', checkLabel: '查询 {0} 的草稿箱开关', open: '开启…', openLabel2: '开启 {0} 的草稿箱开关',
     switch_open: '开关已开启', switch_closed: '开关未开启', switch_unknown: '开关状态未知', switch_opening: '开启中',
+    'kind_official-account': '公众号', 'kind_mini-program': '小程序',
     authorized: '已授权', unauthorized: '已取消授权', checked: '查询于{0}', never: '尚未查询', errcode: '错误码 {0}',
     openTitle: '确定开启该账号的草稿箱开关？', openText: '开启后永久有效，任何人都无法关闭。请输入该账号的 AppID 以确认。',
     openLabel: '账号 AppID', openNow: '永久开启', isState: '微信返回：{0}。', changed: '本次已开启。', unchanged: '此前已开启，没有发送开启请求。',
@@ -150,7 +152,15 @@ async function load(name, path) {
     show();
   }
 }
-const loadDrafts = () => load('drafts', `/drafts${state?.wechat.simulated ? '?fresh=true' : ''}`);
+// loadDrafts asks again while the list is older than what the simulated WeChat holds: a fresh list is three seconds old at most.
+let late;
+async function loadDrafts(tries = 5) {
+  clearTimeout(late);
+  await load('drafts', `/drafts${state?.wechat.simulated ? '?fresh=true' : ''}`);
+  const ids = (all) => all.toSorted((a, b) => a - b).join();
+  const listed = lists.drafts?.drafts.map((draft) => draft.draft_id);
+  if (tries && listed && state?.wechat.simulated && ids(listed) !== ids(state.drafts)) late = setTimeout(() => loadDrafts(tries - 1), 1000);
+}
 const loadTemplates = () => load('templates', '/templates');
 const loadAccounts = () => load('accounts', '/accounts');
 const loadAll = () => Promise.all([loadDrafts(), loadTemplates(), loadAccounts()]);
@@ -166,13 +176,19 @@ const rows = {
       state?.wechat.simulated ? button(t('delete'), t('removeLabel', draft.draft_id), () => takeOut(draft.draft_id)) : '')),
   templates: (template) => h('li', { id: `template-${template.template_id}` }, upload(template, template.template_id),
     actions(button(t('delete'), t('deleteLabel', template.template_id), () => remove(template.template_id)))),
-  accounts: (account) => h('li', { id: `account-${account.appid}` },
-    h('div', { className: 'what' }, h('strong', {}, nameOf(account.appid)), ' ',
-      chip(t(`switch_${account.draft_switch}`), { open: 'good', closed: 'warn' }[account.draft_switch]), ' ',
-      account.status === 'unauthorized' ? chip(t('unauthorized'), 'bad') : '', h('br'),
-      meta(h('code', {}, account.appid), account.checked_at ? times('checked', account.checked_at) : t('never'), account.errcode ? t('errcode', account.errcode) : undefined)),
-    actions(button(t('check'), t('checkLabel', nameOf(account.appid)), () => check(account.appid)),
-      account.draft_switch === 'open' ? '' : button(t('open'), t('openLabel2', nameOf(account.appid)), () => open(account.appid)))),
+  accounts: (account) => {
+    const name = account.name ?? nameOf(account.appid);
+    const hasSwitch = account.kind !== 'mini-program';
+    return h('li', { id: `account-${account.appid}` },
+      h('div', { className: 'what' }, h('strong', {}, name), ' ',
+        account.kind ? chip(t(`kind_${account.kind}`)) : '', ' ',
+        hasSwitch ? chip(t(`switch_${account.draft_switch}`), { open: 'good', closed: 'warn' }[account.draft_switch]) : '', ' ',
+        account.status === 'unauthorized' ? chip(t('unauthorized'), 'bad') : '', h('br'),
+        meta(h('code', {}, account.appid), hasSwitch ? (account.checked_at ? times('checked', account.checked_at) : t('never')) : '',
+          account.errcode ? t('errcode', account.errcode) : undefined)),
+      hasSwitch ? actions(button(t('check'), t('checkLabel', name), () => check(account.appid)),
+        account.draft_switch === 'open' ? '' : button(t('open'), t('openLabel2', name), () => open(account.appid))) : '');
+  },
 };
 
 function fill(list, entries, empty) {
@@ -315,6 +331,7 @@ async function breakIt(name) {
   for (const call of faults[name]) answer = await send(...call);
   tell(answer, name === 'heal' ? t('healed') : t(`${name}Done`));
   await loadAll();
+  setTimeout(loadDrafts, 3500); // until then the list of before is fresh enough
 }
 
 // --- language, and the stream ---
