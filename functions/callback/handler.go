@@ -10,7 +10,6 @@ import (
 	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/push"
 	"wechat-draftbox/pkg/renewal"
-	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/ticket"
 	"wechat-draftbox/pkg/trigger"
@@ -66,7 +65,7 @@ func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Response, e
 	case err != nil:
 		return nil, fault.Invalid(err.Error())
 	}
-	if isAboutAccount(p) && !settings.IsAppID(p.AuthorizerAppID) {
+	if isAboutAccount(p) && !wechat.IsAppID(p.AuthorizerAppID) {
 		return nil, fault.Invalid("AuthorizerAppid is not wx and 16 letters or digits")
 	}
 	if err := h.handle(ctx, p); err != nil {

@@ -9,9 +9,8 @@ import (
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/cache"
-	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/metrics"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -26,8 +25,8 @@ type box struct {
 	ttl     time.Duration
 	fetch   func(context.Context) (wechat.DraftList, error)
 	now     func() time.Time
-	metrics *metrics.Recorder
-	log     logging.Log
+	metrics *telemetry.Recorder
+	log     telemetry.Log
 	quota   wechat.QuotaGate
 }
 
@@ -62,7 +61,7 @@ func (b *box) load(ctx context.Context) (*draftList, error) {
 		b.quota.Note(err, b.now())
 		return nil, err
 	}
-	b.metrics.Put(metrics.Drafts, float64(len(list.Drafts)))
+	b.metrics.Put(telemetry.Drafts, float64(len(list.Drafts)))
 	for _, u := range list.Unreadable {
 		b.log.WarnContext(ctx, "a part of the draft list can't be read", "what", u.String())
 	}
@@ -72,10 +71,10 @@ func (b *box) load(ctx context.Context) (*draftList, error) {
 // cached is the list for a plain request.
 func (b *box) cached(ctx context.Context) (list *draftList, maxAge time.Duration, err error) {
 	if list, ok := b.lists.Cached(); ok {
-		b.metrics.Count(metrics.CacheHits)
+		b.metrics.Count(telemetry.CacheHits)
 		return list, b.maxAge(list), nil
 	}
-	b.metrics.Count(metrics.CacheMisses)
+	b.metrics.Count(telemetry.CacheMisses)
 	list, err = b.lists.Get(ctx)
 	list, err = b.orLast(list, err)
 	return list, b.maxAge(list), err

@@ -7,8 +7,7 @@ import (
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/fault"
-	"wechat-draftbox/pkg/listing"
-	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -16,7 +15,7 @@ import (
 type handler struct {
 	box   *box
 	watch watcher
-	log   logging.Log
+	log   telemetry.Log
 }
 
 func (h *handler) router() trigger.Router {
@@ -34,7 +33,7 @@ func (h *handler) router() trigger.Router {
 
 // list answers GET /drafts.
 func (h *handler) list(ctx context.Context, r *api.Request) (*api.Response, error) {
-	query, err := listing.Parse(r.Query, nil)
+	query, err := api.ParseListQuery(r.Query, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +48,7 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Response, erro
 		return nil, err
 	}
 	body := list.answer(r.Query.Encode(), func() *api.Body {
-		drafts := listing.Select(query, list.Drafts, func(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID })
+		drafts := api.Select(query, list.Drafts, func(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID })
 		body, content := list.encode(drafts)
 		return api.Tagged(r, body, content)
 	})

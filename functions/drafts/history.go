@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/api"
-	"wechat-draftbox/pkg/listing"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -63,12 +62,12 @@ func readHistoryQuery(r *api.Request) (state.HistoryQuery, error) {
 		"source_miniprogram_appid": func(v string) error { source = &v; return nil },
 		"developer":                func(v string) error { developer = &v; return nil },
 		"since": func(v string) error {
-			at, err := listing.ParseTime(v)
+			at, err := api.ParseTime(v)
 			q.Since = at.Add(time.Second - 1).Unix() // the next whole second
 			return err
 		},
 		"until": func(v string) error {
-			at, err := listing.ParseTime(v)
+			at, err := api.ParseTime(v)
 			q.Until = at.Unix()
 			return err
 		},

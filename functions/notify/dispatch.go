@@ -10,10 +10,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"wechat-draftbox/pkg/metrics"
-	"wechat-draftbox/pkg/notice"
 	"wechat-draftbox/pkg/robot"
 	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/telemetry"
 )
 
 // recordWrites is how many notices are recorded at once.
@@ -24,15 +23,15 @@ type dispatcher struct {
 	client  *robot.Client
 	notices state.Notices
 	pauses  *pauses
-	metrics *metrics.Recorder
+	metrics *telemetry.Recorder
 	log     *slog.Logger
 }
 
 // dispatch sends at most one message to each robot, to all at once. It returns the events that a robot didn't take, by
 // their ids, each of which is in all once.
-func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []notice.Event) map[string]failure {
+func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []Event) map[string]failure {
 	var ids []string
-	var asked []notice.Event
+	var asked []Event
 	for _, e := range all {
 		for _, r := range robots {
 			if r.Wants(e.DetailType) {
@@ -52,7 +51,7 @@ func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []no
 	failures := make(map[string]failure)
 	var sending sync.WaitGroup
 	for _, r := range robots {
-		var pending []notice.Event
+		var pending []Event
 		for _, e := range wanted(r, asked) {
 			if !took[e.ID][r.Name] {
 				pending = append(pending, e)
@@ -79,30 +78,30 @@ func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []no
 
 // send sends events to one robot, and records that it took them. Where it did not, after says how long it wants to be left
 // alone.
-func (d dispatcher) send(ctx context.Context, r robot.Robot, events []notice.Event) (after time.Duration, err error) {
+func (d dispatcher) send(ctx context.Context, r robot.Robot, events []Event) (after time.Duration, err error) {
 	if left := d.pauses.left(r.Name); left > 0 {
 		d.log.InfoContext(ctx, "a robot is left alone after too many messages", "robot", r.Name, "notices", len(events), "seconds", int(left/time.Second))
 		return left, fmt.Errorf("it is left alone for %v", left)
 	}
-	err = d.client.Send(ctx, r, notice.Compose(r, events))
+	err = d.client.Send(ctx, r, Compose(r, events))
 	var refused *robot.Error
 	if errors.As(err, &refused) {
 		after = refused.RetryAfter
 		d.pauses.set(r.Name, after)
 	}
 	if err != nil {
-		d.metrics.Put(metrics.NoticeFailures, float64(len(events)))
+		d.metrics.Put(telemetry.NoticeFailures, float64(len(events)))
 		d.log.WarnContext(ctx, "a robot did not take its message", "robot", r.Name, "kind", string(r.Kind), "notices", len(events), "error", err.Error())
 		return after, err
 	}
-	d.metrics.Put(metrics.Notices, float64(len(events)))
+	d.metrics.Put(telemetry.Notices, float64(len(events)))
 	d.record(ctx, r, events)
 	return 0, nil
 }
 
 // record remembers that the robot took the events. Where that fails, the events count as taken all the same: if they come
 // again because of another robot, this one gets them twice, and that is better than not at all.
-func (d dispatcher) record(ctx context.Context, r robot.Robot, events []notice.Event) {
+func (d dispatcher) record(ctx context.Context, r robot.Robot, events []Event) {
 	// Not ended by the robots' deadline: an answer that came in its last moment is to be remembered too.
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), postponing/2)
 	defer cancel()

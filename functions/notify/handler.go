@@ -11,21 +11,19 @@ import (
 
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/cache"
-	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/notice"
-	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/robot"
 	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/trigger"
 )
 
 const testTask = "notify-test"
 
 type handler struct {
-	log        logging.Log
+	log        telemetry.Log
 	robots     *cache.Value[[]robot.Robot]
 	dispatcher dispatcher
-	worker     *queue.Worker
+	worker     *trigger.Worker
 }
 
 func newHandler(deps bootstrap.Deps) handler {
@@ -40,7 +38,7 @@ func newHandler(deps bootstrap.Deps) handler {
 			metrics: deps.Metrics,
 			log:     deps.Log.Logger,
 		},
-		worker: queue.NewWorker(sqs.NewFromConfig(deps.AWS), s.NoticeQueueURL, deps.Log.Logger),
+		worker: trigger.NewWorker(sqs.NewFromConfig(deps.AWS), s.NoticeQueueURL, deps.Log.Logger),
 	}
 }
 
@@ -77,7 +75,7 @@ func (h handler) test(ctx context.Context, _ json.RawMessage) (any, error) {
 }
 
 func (h handler) testOne(ctx context.Context, r robot.Robot) testedRobot {
-	if err := h.dispatcher.client.Send(ctx, r, notice.Test(r)); err != nil {
+	if err := h.dispatcher.client.Send(ctx, r, Test(r)); err != nil {
 		return testedRobot{Name: r.Name, Detail: err.Error()}
 	}
 	return testedRobot{Name: r.Name, OK: true, Detail: "the message was accepted"}

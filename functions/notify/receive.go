@@ -9,9 +9,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/notice"
-	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/robot"
+	"wechat-draftbox/pkg/trigger"
 )
 
 // postponing is how long before the end of an invocation the robots' time is over. What is left is for recording who took
@@ -20,10 +19,10 @@ const postponing = 5 * time.Second
 
 // delivery is what becomes of the messages of one batch.
 type delivery struct {
-	order    []string                // the messages' ids
-	events   map[string]notice.Event // by the message's id
-	faults   map[string]error        // of messages that hold no event; they aren't worth a repeat
-	failures map[string]failure      // by the event's id
+	order    []string           // the messages' ids
+	events   map[string]Event   // by the message's id
+	faults   map[string]error   // of messages that hold no event; they aren't worth a repeat
+	failures map[string]failure // by the event's id
 }
 
 // failure says why an event's message comes again.
@@ -46,15 +45,15 @@ func (h handler) receive(ctx context.Context, batch events.SQSEvent) (events.SQS
 	default:
 		d.failures = h.dispatcher.dispatch(working, robots, d.unique())
 	}
-	return h.worker.Work(ctx, batch, 1, d.outcome), nil
+	return h.worker.Process(ctx, batch, 1, d.outcome), nil
 }
 
 // read reads the events of a batch.
 func read(batch events.SQSEvent) delivery {
-	d := delivery{events: make(map[string]notice.Event), faults: make(map[string]error)}
+	d := delivery{events: make(map[string]Event), faults: make(map[string]error)}
 	for _, m := range batch.Records {
 		d.order = append(d.order, m.MessageId)
-		event, err := notice.Parse(m.Body)
+		event, err := Parse(m.Body)
 		if err != nil {
 			d.faults[m.MessageId] = err
 			continue
@@ -65,7 +64,7 @@ func read(batch events.SQSEvent) delivery {
 }
 
 // unique are the events of the batch, each once: a queue may hand a message out twice.
-func (d delivery) unique() (all []notice.Event) {
+func (d delivery) unique() (all []Event) {
 	seen := make(map[string]bool)
 	for _, m := range d.order {
 		if e, ok := d.events[m]; ok && !seen[e.ID] {
@@ -86,7 +85,7 @@ func (d delivery) outcome(_ context.Context, m events.SQSMessage) error {
 		return nil
 	}
 	after := (failed.after + time.Second - 1).Truncate(time.Second) // the queue counts whole seconds
-	return &queue.Again{Err: failed.err, After: max(after, delay(m))}
+	return &trigger.RetryError{Err: failed.err, After: max(after, delay(m))}
 }
 
 // delay is how long to leave a message alone: one, two, four minutes, then five each time. With the queue's 15 receives
@@ -100,7 +99,7 @@ func delay(m events.SQSMessage) time.Duration {
 	return time.Minute << (max(received, 1) - 1)
 }
 
-func allFailed(all []notice.Event, err error) map[string]failure {
+func allFailed(all []Event, err error) map[string]failure {
 	failures := make(map[string]failure)
 	for _, e := range all {
 		failures[e.ID] = failure{err: err}
@@ -121,7 +120,7 @@ func endEarlier(ctx context.Context, d time.Duration) (context.Context, context.
 var errNotTaken = errors.New("not every robot took its notice")
 
 // wanted are the events that a robot is told of.
-func wanted(r robot.Robot, all []notice.Event) (some []notice.Event) {
+func wanted(r robot.Robot, all []Event) (some []Event) {
 	for _, e := range all {
 		if r.Wants(e.DetailType) {
 			some = append(some, e)

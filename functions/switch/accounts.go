@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/api"
-	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -84,7 +83,7 @@ func readAccountsQuery(r *api.Request) (accountsQuery, error) {
 			return api.OneOf(v, string(state.Authorized), string(state.Unauthorized))
 		},
 		"limit": func(v string) (err error) { q.limit, err = api.Limit(v); return err },
-		"next":  func(v string) (err error) { q.after, err = api.ReadCursor(v, settings.IsAppID); return err },
+		"next":  func(v string) (err error) { q.after, err = api.ReadCursor(v, wechat.IsAppID); return err },
 	})
 	return q, err
 }

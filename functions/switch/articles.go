@@ -9,8 +9,8 @@ import (
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/cache"
-	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -27,7 +27,7 @@ type articleDrafts struct {
 	wechat *wechat.Client
 	tokens *token.Reader
 	now    func() time.Time
-	log    logging.Log
+	log    telemetry.Log
 
 	mu    sync.Mutex
 	pages map[articlePageKey]*cache.Value[articlePage]
@@ -44,7 +44,7 @@ type articlePage struct {
 	fetchedAt time.Time
 }
 
-func newArticleDrafts(client *wechat.Client, tokens *token.Reader, now func() time.Time, log logging.Log) *articleDrafts {
+func newArticleDrafts(client *wechat.Client, tokens *token.Reader, now func() time.Time, log telemetry.Log) *articleDrafts {
 	return &articleDrafts{wechat: client, tokens: tokens, now: now, log: log,
 		pages: make(map[articlePageKey]*cache.Value[articlePage]), gates: make(map[string]*wechat.QuotaGate)}
 }

@@ -10,22 +10,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"wechat-draftbox/pkg/api"
-	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/fault"
-	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/platform"
-	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/retry"
-	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
 
 type handler struct {
-	log      logging.Log
+	log      telemetry.Log
 	check    checker
 	opening  opening
 	survey   survey
@@ -40,12 +37,12 @@ func newHandler(deps bootstrap.Deps) handler {
 	table, batchTable := state.NewTable(database, s.StateTable, deps.Now), state.NewTable(batchDatabase, s.StateTable, deps.Now)
 	var tokens token.Getter = deps.Secrets
 	var batchTokens token.Store = token.NewSecretsStore(secretsmanager.NewFromConfig(batches), s.SecretPrefix, s.KMSKey)
-	if s.AccountTokenStore == settings.DynamoDB {
+	if s.AccountTokenStore == bootstrap.DynamoDB {
 		tokens = token.NewTableStore(database, s.TokenTable, deps.Now)
 		batchTokens = token.NewTableStore(batchDatabase, s.TokenTable, deps.Now)
 	}
 	check := checker{deps.WeChat, deps.Tokens(tokens), deps.Now}
-	directory := authorizer.Directory{
+	directory := platform.Directory{
 		WeChat: deps.WeChat, Tokens: deps.Tokens(deps.Secrets),
 		Platform: platform.NewCache(deps.Secrets, s.TokenCacheTTL, deps.Now),
 	}
@@ -67,7 +64,7 @@ func newHandler(deps bootstrap.Deps) handler {
 			directory: directory,
 			queue: checkQueue{
 				recorder: record, client: queueClient, url: s.SwitchQueueURL,
-				worker: queue.NewWorker(queueClient, s.SwitchQueueURL, deps.Log.Logger),
+				worker: trigger.NewWorker(queueClient, s.SwitchQueueURL, deps.Log.Logger),
 			},
 		},
 	}
@@ -100,7 +97,7 @@ type answer struct {
 
 func appID(r *api.Request) (string, error) {
 	id := r.Params["appid"]
-	if !settings.IsAppID(id) {
+	if !wechat.IsAppID(id) {
 		return "", fault.Invalid("an appid is wx and 16 letters or digits")
 	}
 	return id, nil

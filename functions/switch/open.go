@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/fault"
-	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -31,7 +31,7 @@ const (
 type opening struct {
 	check     checker
 	opener    wechat.SwitchOpener
-	allowlist settings.Openable
+	allowlist bootstrap.Allowlist
 	table     state.Table
 	bus       *eventbus.Bus
 	log       *slog.Logger

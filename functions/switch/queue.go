@@ -17,10 +17,9 @@ import (
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/fault"
-	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/retry"
-	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -41,7 +40,7 @@ type message struct {
 // checkQueue checks accounts message by message.
 type checkQueue struct {
 	recorder recorder
-	worker   *queue.Worker
+	worker   *trigger.Worker
 	client   *sqs.Client
 	url      string
 }
@@ -121,13 +120,13 @@ func (q checkQueue) send(ctx context.Context, appIDs []string) (sent int, err er
 func (q checkQueue) receive(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
 	working, cancel := endEarlier(ctx, 2*time.Second) // what is left is for postponing messages
 	defer cancel()
-	return q.worker.Work(ctx, batch, workers, func(_ context.Context, m events.SQSMessage) error { return q.work(working, m) }), nil
+	return q.worker.Process(ctx, batch, workers, func(_ context.Context, m events.SQSMessage) error { return q.work(working, m) }), nil
 }
 
 // work checks the account that a message asks for.
 func (q checkQueue) work(ctx context.Context, m events.SQSMessage) error {
 	var asked message
-	if json.Unmarshal([]byte(m.Body), &asked) != nil || asked.Task != messageTask || !settings.IsAppID(asked.AppID) {
+	if json.Unmarshal([]byte(m.Body), &asked) != nil || asked.Task != messageTask || !wechat.IsAppID(asked.AppID) {
 		return errors.New("the message asks for no account's switch")
 	}
 	err := q.checkOne(ctx, asked.AppID)
@@ -135,7 +134,7 @@ func (q checkQueue) work(ctx context.Context, m events.SQSMessage) error {
 		return nil
 	}
 	if isRetryable(err) {
-		return &queue.Again{Err: fmt.Errorf("check %s: %w", asked.AppID, err), After: q.delay(m, err)}
+		return &trigger.RetryError{Err: fmt.Errorf("check %s: %w", asked.AppID, err), After: q.delay(m, err)}
 	}
 	q.recorder.report(ctx, asked.AppID, err)
 	return nil

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"log/slog"
 
-	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/fault"
+	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
@@ -25,7 +25,7 @@ const (
 type recorder struct {
 	check     checker
 	accounts  state.Accounts
-	directory authorizer.Directory
+	directory platform.Directory
 	bus       *eventbus.Bus
 	log       *slog.Logger
 }
@@ -70,7 +70,7 @@ func (r recorder) checkAndRecord(ctx context.Context, account state.Account) err
 	case errors.As(err, &unknown): // without a token it isn't an account by itself
 		return err
 	case errors.As(err, &refusal) && refusal.Known().Class == wechat.NotGranted:
-		ended := refusal.Code == authorizer.CodeEnded && r.hasEnded(ctx, account.AppID)
+		ended := refusal.Code == platform.CodeEnded && r.hasEnded(ctx, account.AppID)
 		learn = func(a *state.Account) {
 			a.SetRefused(refusal.Code, found.at)
 			if ended {

@@ -11,10 +11,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"wechat-draftbox/pkg/authorizer"
-	"wechat-draftbox/pkg/metrics"
-	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -34,10 +33,10 @@ const (
 type survey struct {
 	recorder  recorder
 	tokens    token.Store
-	directory authorizer.Directory
+	directory platform.Directory
 	cursor    state.Cursor
 	queue     checkQueue // where it has a URL, the checks are left to its messages
-	metrics   *metrics.Recorder
+	metrics   *telemetry.Recorder
 	sleep     func(context.Context, time.Duration) bool // as retry.Sleep
 }
 
@@ -54,7 +53,7 @@ type surveyResult struct {
 // surveyRun is a survey under way.
 type surveyRun struct {
 	survey  survey
-	learner *authorizer.Learner
+	learner *platform.Learner
 
 	mu       sync.Mutex
 	result   surveyResult
@@ -69,7 +68,7 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	defer cancel()
 	r := &surveyRun{
 		survey:  s,
-		learner: s.directory.Learner(s.recorder.accounts, authorizer.PerRun, s.recorder.log),
+		learner: s.directory.Learner(s.recorder.accounts, platform.PerRun, s.recorder.log),
 		result:  surveyResult{Task: surveyTask},
 		states:  make(map[wechat.SwitchState]int),
 	}
@@ -88,9 +87,9 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	if !r.complete { // half of the accounts would look like a loss of the others
 		return r.result, nil
 	}
-	s.metrics.Put(metrics.AccountsOpen, float64(r.states[wechat.SwitchOpen]))
-	s.metrics.Put(metrics.AccountsClosed, float64(r.states[wechat.SwitchClosed]))
-	s.metrics.Put(metrics.AccountsUnknown, float64(r.states[wechat.SwitchUnknown]))
+	s.metrics.Put(telemetry.AccountsOpen, float64(r.states[wechat.SwitchOpen]))
+	s.metrics.Put(telemetry.AccountsClosed, float64(r.states[wechat.SwitchClosed]))
+	s.metrics.Put(telemetry.AccountsUnknown, float64(r.states[wechat.SwitchUnknown]))
 	return r.result, nil
 }
 
@@ -188,7 +187,7 @@ func (s survey) eachStored(ctx context.Context, after, last string, yield func(s
 // eachMissing gives out the accounts that have but a token.
 func (s survey) eachMissing(ctx context.Context, yield func(state.Account, error) bool) {
 	for owners, err := range s.tokens.Owners(ctx) {
-		owners = slices.DeleteFunc(owners, func(owner string) bool { return !settings.IsAppID(owner) })
+		owners = slices.DeleteFunc(owners, func(owner string) bool { return !wechat.IsAppID(owner) })
 		var accounts map[string]state.Account
 		if err == nil {
 			accounts, err = s.recorder.accounts.GetAll(ctx, owners)

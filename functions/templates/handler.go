@@ -15,9 +15,8 @@ import (
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/fault"
-	"wechat-draftbox/pkg/listing"
-	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -25,7 +24,7 @@ import (
 type handler struct {
 	lib        library
 	promotions *promotions
-	log        logging.Log
+	log        telemetry.Log
 	now        func() time.Time
 }
 
@@ -127,7 +126,7 @@ func readType(v string) (int64, error) {
 // list answers GET /templates.
 func (h handler) list(ctx context.Context, r *api.Request) (*api.Response, error) {
 	var wanted *int64
-	query, err := listing.Parse(r.Query, map[string]func(string) error{
+	query, err := api.ParseListQuery(r.Query, map[string]func(string) error{
 		"template_type": func(v string) error {
 			t, err := readType(v)
 			wanted = &t
@@ -149,7 +148,7 @@ func (h handler) list(ctx context.Context, r *api.Request) (*api.Response, error
 			ofType = append(ofType, t)
 		}
 	}
-	templates := listing.Select(query, ofType, func(t wechat.Template) (wechat.Upload, int64) { return t.Upload, t.TemplateID })
+	templates := api.Select(query, ofType, func(t wechat.Template) (wechat.Upload, int64) { return t.Upload, t.TemplateID })
 	encoded, err := api.Encode(templates)
 	if err != nil {
 		return nil, err

@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -20,7 +20,7 @@ type library struct {
 	client       *wechat.Client
 	tokens       *token.Reader
 	pollInterval time.Duration // before the second poll; it grows with each
-	log          logging.Log
+	log          telemetry.Log
 }
 
 // drafts are what the draft box holds now.

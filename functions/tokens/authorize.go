@@ -9,10 +9,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -46,7 +45,7 @@ func (h *handler) authorize(ctx context.Context, m events.SQSMessage) error {
 		return err
 	}
 	h.renewer.PublishAuthorizationFailure(ctx, a, err)
-	return &queue.Again{Err: err, After: authorizeDelay(m, err)}
+	return &trigger.RetryError{Err: err, After: authorizeDelay(m, err)}
 }
 
 func readAuthorization(body string) (renewal.Authorization, error) {
@@ -57,7 +56,7 @@ func readAuthorization(body string) (renewal.Authorization, error) {
 		CreateTime int64  `json:"create_time"`
 		ExpiresAt  int64  `json:"expires_at"`
 	}
-	if json.Unmarshal([]byte(body), &message) != nil || message.Task != "authorize" || !settings.IsAppID(message.AppID) {
+	if json.Unmarshal([]byte(body), &message) != nil || message.Task != "authorize" || !wechat.IsAppID(message.AppID) {
 		return renewal.Authorization{}, errors.New("the message is no authorization")
 	}
 	return renewal.Authorization{

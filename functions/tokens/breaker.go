@@ -4,7 +4,7 @@ import (
 	"errors"
 	"sync"
 
-	"wechat-draftbox/pkg/authorizer"
+	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -110,7 +110,7 @@ func (b *breaker) rest() []renewal.Failure {
 func concernsPlatform(err error) bool {
 	var refusal *wechat.Error
 	var failure *wechat.Failure
-	var list *authorizer.ListError
+	var list *platform.ListError
 	switch {
 	case errors.As(err, &list):
 		return false

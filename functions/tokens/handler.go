@@ -10,17 +10,16 @@ import (
 
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/eventbus"
-	"wechat-draftbox/pkg/metrics"
-	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/trigger"
 )
 
 type handler struct {
 	renewer *renewal.Renewer
-	queue   *queue.Worker
+	queue   *trigger.Worker
 
-	metrics            *metrics.Recorder
+	metrics            *telemetry.Recorder
 	ignoreMiniPrograms bool
 	manageTokens       bool   // for doctor
 	egressIP           string // for doctor
@@ -29,7 +28,7 @@ type handler struct {
 func newHandler(deps bootstrap.Deps) *handler {
 	return &handler{
 		renewer: renewal.New(deps),
-		queue:   queue.NewWorker(sqs.NewFromConfig(deps.AWS), deps.Settings.AuthorizationQueueURL, deps.Log.Logger),
+		queue:   trigger.NewWorker(sqs.NewFromConfig(deps.AWS), deps.Settings.AuthorizationQueueURL, deps.Log.Logger),
 
 		metrics:            deps.Metrics,
 		ignoreMiniPrograms: deps.Settings.IgnoreMiniPrograms,
@@ -51,7 +50,7 @@ func (h *handler) router() trigger.Router {
 		},
 		Scheduled: "refresh-tokens",
 		Messages: func(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
-			return h.queue.Work(ctx, batch, parallelAuthorizations, func(ctx context.Context, m events.SQSMessage) error {
+			return h.queue.Process(ctx, batch, parallelAuthorizations, func(ctx context.Context, m events.SQSMessage) error {
 				return h.authorize(ctx, m)
 			}), nil
 		},

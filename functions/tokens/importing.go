@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"wechat-draftbox/pkg/authorizer"
+	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/state"
@@ -93,8 +93,8 @@ func (r *importResult) count(outcome importOutcome) {
 // importRun is what a run has for each account.
 type importRun struct {
 	renewer            *renewal.Renewer
-	learner            *authorizer.Learner
-	list               *authorizer.List // read once, for all
+	learner            *platform.Learner
+	list               *platform.List // read once, for all
 	ignoreMiniPrograms bool
 }
 

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/token"
 )
 
@@ -27,13 +27,13 @@ type moveResult struct {
 // the other one, reads each copy back, and deletes nothing. A token there that expires later stays.
 func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) (any, error) {
 	var asked struct {
-		To settings.AccountTokenStore `json:"to"`
+		To bootstrap.AccountTokenStore `json:"to"`
 	}
-	if json.Unmarshal(event, &asked) != nil || asked.To != settings.DynamoDB && asked.To != settings.SecretsManager {
+	if json.Unmarshal(event, &asked) != nil || asked.To != bootstrap.DynamoDB && asked.To != bootstrap.SecretsManager {
 		return nil, errors.New(`move-account-tokens needs "to": "dynamodb" or "secretsmanager"`)
 	}
 	m := mover{from: h.renewer.Secrets, to: h.renewer.Table}
-	if asked.To == settings.SecretsManager {
+	if asked.To == bootstrap.SecretsManager {
 		m = mover{from: h.renewer.Table, to: h.renewer.Secrets}
 	}
 	result := moveResult{Task: "move-account-tokens", To: string(asked.To)}

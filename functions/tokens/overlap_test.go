@@ -17,9 +17,7 @@ import (
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/metrics"
-	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/wechat"
 	"wechat-draftbox/pkg/wechattest"
 )
@@ -66,12 +64,12 @@ type instance struct {
 func (s *fixture) instance() *instance {
 	l := &instance{}
 	env := map[string]string{"WECHAT_API_BASE_URL": l.before(s.t, s.WeChat), "ACCOUNT_TOKEN_STORE": s.store}
-	read, err := settings.Read(func(name string) string { return env[name] })
+	read, err := bootstrap.ReadSettings(func(name string) string { return env[name] })
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	parts := bootstrap.New(read, s.AWS.Config(l.before(s.t, s.AWS)), logging.To(slog.NewJSONHandler(s.Log, nil), slog.LevelDebug),
-		metrics.New(s.Log, "tokens", s.Clock.Now), s.Clock.Now, wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
+	parts := bootstrap.New(read, s.AWS.Config(l.before(s.t, s.AWS)), telemetry.LogTo(slog.NewJSONHandler(s.Log, nil), slog.LevelDebug),
+		telemetry.NewRecorder(s.Log, "tokens", s.Clock.Now), s.Clock.Now, wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
 	s.t.Cleanup(parts.WeChat.CloseIdleConnections)
 	l.handler = parts.Handler(wire(parts))
 	return l

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
@@ -57,7 +56,7 @@ func (h *handler) tokens(ctx context.Context, event json.RawMessage) (any, error
 	var asked struct {
 		Next string `json:"next"`
 	}
-	if json.Unmarshal(event, &asked) != nil || asked.Next != "" && !settings.IsAppID(asked.Next) {
+	if json.Unmarshal(event, &asked) != nil || asked.Next != "" && !wechat.IsAppID(asked.Next) {
 		return nil, errors.New(`tokens: "next" has to be the next of the former result`)
 	}
 	result := overview{Task: "tokens", Tokens: []overviewEntry{}}

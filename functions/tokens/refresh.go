@@ -13,12 +13,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"wechat-draftbox/pkg/authorizer"
-	"wechat-draftbox/pkg/metrics"
+	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -36,12 +35,12 @@ type refreshResult struct {
 type refreshRun struct {
 	renewer            *renewal.Renewer
 	log                *slog.Logger
-	metrics            *metrics.Recorder
+	metrics            *telemetry.Recorder
 	ignoreMiniPrograms bool
 
 	lease   *renewal.Lease
-	list    *authorizer.List
-	learner *authorizer.Learner
+	list    *platform.List
+	learner *platform.Learner
 	breaker *breaker
 	hasTime func() bool // to begin with another account
 	force   bool        // tokens that would have to wait are fetched too
@@ -69,7 +68,7 @@ func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, e
 		renewer: h.renewer, log: h.log(), metrics: h.metrics, ignoreMiniPrograms: h.ignoreMiniPrograms,
 		lease:   h.renewer.Lease(renewal.RunLeaseTimeout),
 		list:    h.renewer.Directory.List(),
-		learner: h.renewer.Directory.Learner(h.renewer.Accounts, authorizer.PerRun, h.log()),
+		learner: h.renewer.Directory.Learner(h.renewer.Accounts, platform.PerRun, h.log()),
 		breaker: newBreaker(), hasTime: hasTime, force: asked.Force,
 		result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}},
 	}
@@ -92,17 +91,17 @@ func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, e
 // measure records the state of the tokens, in every run, so that alarms can take silence for a fault.
 func (r *refreshRun) measure(ctx context.Context) {
 	now := r.renewer.Now()
-	r.metrics.Put(metrics.Refreshed, float64(r.result.Refreshed))
-	r.metrics.Put(metrics.RefreshFailures, float64(r.result.Failed-r.reauthorize))
-	r.metrics.Put(metrics.AccountsToReauthorize, float64(r.reauthorize))
+	r.metrics.Put(telemetry.Refreshed, float64(r.result.Refreshed))
+	r.metrics.Put(telemetry.RefreshFailures, float64(r.result.Failed-r.reauthorize))
+	r.metrics.Put(telemetry.AccountsToReauthorize, float64(r.reauthorize))
 	if t, err := r.renewer.Read(ctx, token.Component); err == nil && t.IsStored() {
-		r.metrics.Put(metrics.TokenAge, now.Sub(t.UpdatedAt).Seconds())
+		r.metrics.Put(telemetry.TokenAge, now.Sub(t.UpdatedAt).Seconds())
 		if !t.ExpiresAt.IsZero() {
-			r.metrics.Put(metrics.TokenTimeToExpiry, t.ExpiresAt.Sub(now).Seconds())
+			r.metrics.Put(telemetry.TokenTimeToExpiry, t.ExpiresAt.Sub(now).Seconds())
 		}
 	}
 	if newest, err := r.renewer.Tickets.Load(ctx); err == nil {
-		r.metrics.Put(metrics.TicketAge, newest.Age(now).Seconds())
+		r.metrics.Put(telemetry.TicketAge, newest.Age(now).Seconds())
 	}
 }
 
@@ -175,7 +174,7 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 	var due []token.Record
 	for _, record := range page {
 		account, known := accounts[record.Owner]
-		if known && settings.IsAppID(record.Owner) && (!account.IsStored() || account.Kind == "") {
+		if known && wechat.IsAppID(record.Owner) && (!account.IsStored() || account.Kind == "") {
 			account = r.complete(ctx, account, record)
 		}
 		switch {

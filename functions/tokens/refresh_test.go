@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/wechattest"
 )
 
@@ -532,7 +532,7 @@ func TestRefreshRecordsAccounts(t *testing.T) {
 			s := newFixture(t, store)
 			s.issue(component)
 			s.issue(own)
-			accounts := s.issueMany(authorizer.PerRun + 5)
+			accounts := s.issueMany(platform.PerRun + 5)
 			s.WeChat.AddAccount(wechattest.Account{AppID: game, Name: "Game", RefreshToken: "refreshtoken@@@game", Authorized: true, MiniProgram: true})
 			s.issue(game)
 			for _, appID := range append(accounts, own, game) {
@@ -541,8 +541,8 @@ func TestRefreshRecordsAccounts(t *testing.T) {
 			s.recordAccount(accounts[0], "kind", nil, "draft_switch", "open")
 			s.put(bare, "a-bare-token")
 			s.put(other, "a-bare-token")
-			const fresh = 2 + authorizer.PerRun + 5 + 3
-			for run, want := range []int{authorizer.PerRun, 6, 0} {
+			const fresh = 2 + platform.PerRun + 5 + 3
+			for run, want := range []int{platform.PerRun, 6, 0} {
 				infos, writes := s.WeChat.Calls(wechattest.PathAuthorizerInfo), s.writes()
 				s.checkRefresh(0, fresh, 0)
 				if n := s.WeChat.Calls(wechattest.PathAuthorizerInfo) - infos; n != want {

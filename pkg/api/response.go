@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"wechat-draftbox/pkg/jsonx"
+	"wechat-draftbox/pkg/wechat"
 )
 
 const (
@@ -83,7 +83,7 @@ func Tagged(r *Request, encoded, content []byte) *Body {
 
 // Encode is the JSON of v, as it is sent.
 func Encode(v any) ([]byte, error) {
-	encoded, err := jsonx.Marshal(v)
+	encoded, err := wechat.EncodeJSON(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode the answer: %w", err)
 	}

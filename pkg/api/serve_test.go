@@ -22,7 +22,7 @@ import (
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/fault"
-	"wechat-draftbox/pkg/logging"
+	"wechat-draftbox/pkg/telemetry"
 )
 
 // response is what API Gateway gets.
@@ -480,7 +480,7 @@ func TestDecodeBody(t *testing.T) {
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	log := logging.To(slog.NewJSONHandler(&out, nil), slog.LevelError)
+	log := telemetry.LogTo(slog.NewJSONHandler(&out, nil), slog.LevelError)
 	r := &api.Request{ID: "r", Caller: "arn:aws:iam::1:user/u", Source: "192.0.2.1"}
 	r.Audit(t.Context(), log, "thing-delete", "deleted", slog.Int("thing_id", 7))
 	var got map[string]any

@@ -18,9 +18,7 @@ import (
 	sdklogging "github.com/aws/smithy-go/logging"
 
 	"wechat-draftbox/pkg/eventbus"
-	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/metrics"
-	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
@@ -28,18 +26,18 @@ import (
 
 // Deps are what every function depends on.
 type Deps struct {
-	Settings settings.Settings
+	Settings Settings
 	AWS      aws.Config
-	Log      logging.Log
+	Log      telemetry.Log
 	Now      func() time.Time // the wall clock
 	WeChat   *wechat.Client
 	Secrets  token.SecretsStore
-	Metrics  *metrics.Recorder
+	Metrics  *telemetry.Recorder
 	Bus      *eventbus.Bus
 }
 
 // New makes them. options are for the client that calls WeChat.
-func New(s settings.Settings, cfg aws.Config, log logging.Log, recorder *metrics.Recorder, now func() time.Time, options ...wechat.Option) Deps {
+func New(s Settings, cfg aws.Config, log telemetry.Log, recorder *telemetry.Recorder, now func() time.Time, options ...wechat.Option) Deps {
 	return Deps{
 		Settings: s, AWS: cfg, Log: log, Now: now, Metrics: recorder,
 		WeChat:  wechat.New(s.WeChatBaseURLs, append(options, wechat.WithObserver(recorder.Attempt))...),
@@ -56,16 +54,16 @@ func (d Deps) Tokens(store token.Getter) *token.Reader {
 // Run runs a function until Lambda ends the process. What can't be used in the environment ends it at once, with one
 // line on standard error.
 func Run(function func(Deps) trigger.Router) {
-	s, err := settings.Read(os.Getenv)
+	s, err := ReadSettings(os.Getenv)
 	if err != nil {
 		fatal(err)
 	}
-	log := logging.New(s.LogLevel)
+	log := telemetry.NewLog(s.LogLevel)
 	cfg, err := config.LoadDefaultConfig(context.Background(), config.WithLogger(sdkLog(log.Logger)))
 	if err != nil {
 		fatal(fmt.Errorf("load the AWS configuration: %w", err))
 	}
-	recorder := metrics.New(os.Stdout, lambdacontext.FunctionName, time.Now)
+	recorder := telemetry.NewRecorder(os.Stdout, lambdacontext.FunctionName, time.Now)
 	deps := New(s, cfg, log, recorder, time.Now)
 	lambda.Start(deps.Handler(function(deps)))
 }
@@ -88,7 +86,7 @@ const deadlineMargin = 500 * time.Millisecond
 // handler is what Lambda calls: the router, with the metrics of each invocation written at its end.
 type handler struct {
 	router  trigger.Router
-	metrics *metrics.Recorder
+	metrics *telemetry.Recorder
 }
 
 // Handler is what Lambda calls.

@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/retry"
+	"wechat-draftbox/pkg/wechat"
 )
 
 const (
@@ -79,7 +79,7 @@ func (b *Bus) Publish(ctx context.Context, events ...Event) error {
 	var batch []types.PutEventsRequestEntry
 	size := 0
 	for _, event := range events {
-		detail, err := jsonx.Marshal(event.Detail)
+		detail, err := wechat.EncodeJSON(event.Detail)
 		if err != nil {
 			return fmt.Errorf("encode %s: %w", event.DetailType, err)
 		}

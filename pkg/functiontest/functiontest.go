@@ -25,9 +25,7 @@ import (
 	"wechat-draftbox/pkg/apitest"
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/logging"
-	"wechat-draftbox/pkg/metrics"
-	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 	"wechat-draftbox/pkg/wechattest"
@@ -197,12 +195,12 @@ type Function struct {
 // Start wires a function with the world's environment, as a cold start does.
 func (w *World) Start(wire func(bootstrap.Deps) trigger.Router) *Function {
 	w.t.Helper()
-	s, err := settings.Read(func(name string) string { return w.Env[name] })
+	s, err := bootstrap.ReadSettings(func(name string) string { return w.Env[name] })
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	log := logging.To(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}), s.LogLevel)
-	deps := bootstrap.New(s, w.AWS.Config(w.awsURL), log, metrics.New(w.Log, "function", w.Clock.Now), w.Clock.Now,
+	log := telemetry.LogTo(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}), s.LogLevel)
+	deps := bootstrap.New(s, w.AWS.Config(w.awsURL), log, telemetry.NewRecorder(w.Log, "function", w.Clock.Now), w.Clock.Now,
 		wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
 	w.t.Cleanup(deps.WeChat.CloseIdleConnections)
 	return &Function{w.t, w, deps.Handler(wire(deps))}

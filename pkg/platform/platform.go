@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -25,8 +24,6 @@ type Platform struct {
 	PreviousAESKey secret.Value
 	Version        string // of the secret
 }
-
-var componentAppID = regexp.MustCompile(`^wx[0-9A-Za-z]{16}$`)
 
 // NewCache makes a cache of the platform, which is read when it is asked for. Errors are of package awserror; none quotes
 // a value.
@@ -59,7 +56,7 @@ func Parse(name string, secretText secret.Value) (Platform, error) {
 			return Platform{}, &awserror.Malformed{Resource: name, Detail: "it has no " + key}
 		}
 	}
-	if !componentAppID.MatchString(text("component_appid")) {
+	if !wechat.IsAppID(text("component_appid")) {
 		return Platform{}, &awserror.Malformed{Resource: name, Detail: "component_appid is not wx and 16 letters or digits"}
 	}
 	return Platform{

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
@@ -15,7 +15,7 @@ import (
 
 // RenewAccount renews an account's token, whichever kind of account it is. rejected is the token that WeChat refused, or
 // empty.
-func (r *Renewer) RenewAccount(ctx context.Context, previous token.Record, list *authorizer.List, rejected secret.Value) (changed bool, err error) {
+func (r *Renewer) RenewAccount(ctx context.Context, previous token.Record, list *platform.List, rejected secret.Value) (changed bool, err error) {
 	if previous.IsOwnAccount() {
 		return r.renewOwn(ctx, previous, rejected)
 	}
@@ -55,12 +55,12 @@ func (e *NoRefreshTokenError) Unwrap() error { return e.Refused }
 
 // renewAuthorizer fetches the token of an account that authorised the platform. A refresh token that is missing or refused
 // is taken from list, once. Where WeChat says twice that the authorization ended, that is published and recorded.
-func (r *Renewer) renewAuthorizer(ctx context.Context, previous token.Record, list *authorizer.List) error {
+func (r *Renewer) renewAuthorizer(ctx context.Context, previous token.Record, list *platform.List) error {
 	asked := r.Now()
 	_, err := r.UpdateToken(ctx, previous, func(ctx context.Context, previous token.Record) (token.Record, error) {
 		return r.refresh(ctx, previous, list)
 	})
-	if !isRefused(err, authorizer.CodeEnded) {
+	if !isRefused(err, platform.CodeEnded) {
 		return err
 	}
 	ended, confirmErr := r.Directory.HasEnded(ctx, previous.Owner)
@@ -71,7 +71,7 @@ func (r *Renewer) renewAuthorizer(ctx context.Context, previous token.Record, li
 }
 
 // refresh fetches an authorizer's token with the stored refresh token, or else with the one that list has.
-func (r *Renewer) refresh(ctx context.Context, previous token.Record, list *authorizer.List) (token.Record, error) {
+func (r *Renewer) refresh(ctx context.Context, previous token.Record, list *platform.List) (token.Record, error) {
 	var refused error
 	if !previous.Refresh.IsZero() {
 		next, err := r.refreshWith(ctx, previous, previous.Refresh)

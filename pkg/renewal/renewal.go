@@ -31,13 +31,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/cache"
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/platform"
-	"wechat-draftbox/pkg/settings"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/ticket"
 	"wechat-draftbox/pkg/token"
@@ -70,7 +68,7 @@ type Renewer struct {
 	State         state.Table
 	Accounts      state.Accounts
 	Waits         state.Waits
-	Directory     authorizer.Directory
+	Directory     platform.Directory
 	Bus           *eventbus.Bus
 	Log           *slog.Logger
 
@@ -98,11 +96,11 @@ func New(deps bootstrap.Deps) *Renewer {
 		IgnoreMiniPrograms: s.IgnoreMiniPrograms,
 	}
 	r.AccountTokens = r.Secrets
-	if s.AccountTokenStore == settings.DynamoDB {
+	if s.AccountTokenStore == bootstrap.DynamoDB {
 		r.AccountTokens = r.Table
 	}
 	r.Accounts, r.Waits = r.State.Accounts(), r.State.Waits()
-	r.Directory = authorizer.Directory{WeChat: r.WeChat, Platform: r.Platform, Tokens: r.Tokens}
+	r.Directory = platform.Directory{WeChat: r.WeChat, Platform: r.Platform, Tokens: r.Tokens}
 	return r
 }
 

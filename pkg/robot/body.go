@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"wechat-draftbox/pkg/jsonx"
+	"wechat-draftbox/pkg/wechat"
 )
 
 type (
@@ -96,13 +96,13 @@ func address(r Robot, s signature) (string, error) {
 func encode(r Robot, m Message, s signature) ([]byte, error) {
 	switch r.Kind {
 	case WeCom:
-		return jsonx.Marshal(markdownBody{"markdown", markdown{Content: m.Text}})
+		return wechat.EncodeJSON(markdownBody{"markdown", markdown{Content: m.Text}})
 	case DingTalk:
-		return jsonx.Marshal(markdownBody{"markdown", markdown{Title: m.Title, Text: m.Text}})
+		return wechat.EncodeJSON(markdownBody{"markdown", markdown{Title: m.Title, Text: m.Text}})
 	case Feishu:
-		return jsonx.Marshal(feishuBody{s.timestamp, s.sign, "text", feishuText{m.Text}})
+		return wechat.EncodeJSON(feishuBody{s.timestamp, s.sign, "text", feishuText{m.Text}})
 	case Slack:
-		return jsonx.Marshal(slackBody{Text: m.Text, Parse: "none"})
+		return wechat.EncodeJSON(slackBody{Text: m.Text, Parse: "none"})
 	}
 	return nil, fmt.Errorf("there are no robots of the kind %q", r.Kind)
 }

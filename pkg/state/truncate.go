@@ -7,14 +7,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/wechat"
 )
 
 // TruncateDraft is the draft's JSON in at most limit bytes. Where it has more, its texts are cut, one after the other,
 // and its key truncated names them. Where something else is too large only its key and its mini program are left.
 func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
-	encoded, err := jsonx.Marshal(draft)
+	encoded, err := wechat.EncodeJSON(draft)
 	if err != nil {
 		return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 	}
@@ -35,15 +34,15 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 		if !slices.Contains(truncated, name) {
 			truncated = append(truncated, name)
 		}
-		fields["truncated"], _ = jsonx.Marshal(truncated) // strings always encode
+		fields["truncated"], _ = wechat.EncodeJSON(truncated) // strings always encode
 		fields[name] = json.RawMessage(`""`)
-		without, err := jsonx.Marshal(fields)
+		without, err := wechat.EncodeJSON(fields)
 		if err != nil {
 			return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 		}
-		fields[name], _ = jsonx.Marshal(truncateJSON(long, limit-len(without)))
+		fields[name], _ = wechat.EncodeJSON(truncateJSON(long, limit-len(without)))
 		if len(without) <= limit {
-			return jsonx.Marshal(fields)
+			return wechat.EncodeJSON(fields)
 		}
 	}
 	return MinimalDraft(KeyOf(draft), draft.SourceMiniprogramAppID)
@@ -51,7 +50,7 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 
 // MinimalDraft is the JSON of a draft of which nothing else is left.
 func MinimalDraft(key DraftKey, sourceAppID string) (json.RawMessage, error) {
-	return jsonx.Marshal(struct {
+	return wechat.EncodeJSON(struct {
 		DraftID     int64    `json:"draft_id"`
 		CreateTime  int64    `json:"create_time"`
 		SourceAppID string   `json:"source_miniprogram_appid"`

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -32,7 +31,7 @@ func TestTruncateDraft(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c.fields["draft_id"], c.fields["create_time"] = 7, 100
-			sent, err := jsonx.Marshal(c.fields)
+			sent, err := wechat.EncodeJSON(c.fields)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +72,7 @@ func TestTruncateJSON(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			size := func(text string) int {
-				encoded, err := jsonx.Marshal(text)
+				encoded, err := wechat.EncodeJSON(text)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -22,7 +22,6 @@ import (
 	"syscall"
 	"time"
 
-	"wechat-draftbox/pkg/jsonx"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
 )
@@ -299,7 +298,7 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 	}
 	var body io.Reader
 	if call.body != nil {
-		encoded, err := jsonx.Marshal(call.body)
+		encoded, err := EncodeJSON(call.body)
 		if err != nil {
 			return nil, errors.New("the body can't be encoded")
 		}

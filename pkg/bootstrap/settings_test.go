@@ -1,4 +1,4 @@
-package settings_test
+package bootstrap_test
 
 import (
 	"log/slog"
@@ -8,32 +8,32 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/settings"
+	"wechat-draftbox/pkg/bootstrap"
 )
 
-func read(t *testing.T, env map[string]string) (settings.Settings, error) {
+func read(t *testing.T, env map[string]string) (bootstrap.Settings, error) {
 	t.Helper()
-	return settings.Read(func(name string) string { return env[name] })
+	return bootstrap.ReadSettings(func(name string) string { return env[name] })
 }
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := read(t, nil)
-	want := settings.Settings{
+	want := bootstrap.Settings{
 		WeChatBaseURLs:    []string{"https://api.weixin.qq.com"},
 		SecretPrefix:      "wechat/draftbox",
 		ParameterPrefix:   "/wechat/draftbox",
 		StateTable:        "wechat-draftbox-state",
 		TokenTable:        "wechat-draftbox-tokens",
 		EventBusName:      "default",
-		AccountTokenStore: settings.SecretsManager,
+		AccountTokenStore: bootstrap.SecretsManager,
 		HistoryRetention:  365 * 24 * time.Hour,
 		TokenCacheTTL:     5 * time.Minute,
 		DraftCacheTTL:     30 * time.Second,
 		LogLevel:          slog.LevelInfo,
 		ManageTokens:      true,
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(settings.Openable{})); diff != "" || err != nil {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(bootstrap.Allowlist{})); diff != "" || err != nil {
 		t.Errorf("err %v, diff %s", err, diff)
 	}
 	if got.Openable.Allows("wx0000000000000001") {
@@ -71,7 +71,7 @@ func TestValues(t *testing.T) {
 	if got.SecretPrefix != "a/b" || got.ParameterPrefix != "/a/b" || got.TokenCacheTTL != 0 || got.DraftCacheTTL != 90*time.Second || got.LogLevel != slog.LevelWarn {
 		t.Errorf("got %+v", got)
 	}
-	if got.StateTable != "draftbox-StateTable-1ABC" || got.TokenTable != "draftbox.tokens" || got.AccountTokenStore != settings.DynamoDB ||
+	if got.StateTable != "draftbox-StateTable-1ABC" || got.TokenTable != "draftbox.tokens" || got.AccountTokenStore != bootstrap.DynamoDB ||
 		!got.IgnoreMiniPrograms || got.HistoryRetention != 0 {
 		t.Errorf("got %+v", got)
 	}

@@ -1,4 +1,4 @@
-package metrics_test
+package telemetry_test
 
 import (
 	"bytes"
@@ -12,16 +12,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/metrics"
+	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/wechat"
 )
 
 var at = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func flushed(t *testing.T, record func(*metrics.Recorder)) (lines []string) {
+func flushed(t *testing.T, record func(*telemetry.Recorder)) (lines []string) {
 	t.Helper()
 	var out bytes.Buffer
-	r := metrics.New(&out, "prod-drafts", func() time.Time { return at })
+	r := telemetry.NewRecorder(&out, "prod-drafts", func() time.Time { return at })
 	record(r)
 	r.Flush()
 	for line := range strings.Lines(out.String()) {
@@ -34,10 +34,10 @@ func flushed(t *testing.T, record func(*metrics.Recorder)) (lines []string) {
 func TestLines(t *testing.T) {
 	t.Parallel()
 	const path = "/wxa/gettemplatedraftlist"
-	got := flushed(t, func(r *metrics.Recorder) {
-		r.Put(metrics.TicketAge, 61.5)
-		r.Count(metrics.CacheHits)
-		r.Count(metrics.CacheHits)
+	got := flushed(t, func(r *telemetry.Recorder) {
+		r.Put(telemetry.TicketAge, 61.5)
+		r.Count(telemetry.CacheHits)
+		r.Count(telemetry.CacheHits)
 		r.Attempt(wechat.Attempt{Call: path, Latency: 1500 * time.Microsecond})
 		r.Attempt(wechat.Attempt{Call: path, Latency: 2 * time.Millisecond, Err: &wechat.Error{Call: path, Code: 61004}})
 		r.Attempt(wechat.Attempt{Call: path, Latency: 2 * time.Millisecond, Err: fmt.Errorf("x: %w", &wechat.Failure{Call: path, Cause: wechat.TimedOut})})
@@ -80,13 +80,13 @@ func TestLines(t *testing.T) {
 
 func TestNothingRecordedIsNothingWritten(t *testing.T) {
 	t.Parallel()
-	if got := flushed(t, func(r *metrics.Recorder) {
-		r.Count(metrics.CacheHits)
+	if got := flushed(t, func(r *telemetry.Recorder) {
+		r.Count(telemetry.CacheHits)
 		r.Flush()
 	}); len(got) != 1 {
 		t.Errorf("got %q", got)
 	}
-	if got := flushed(t, func(*metrics.Recorder) {}); got != nil {
+	if got := flushed(t, func(*telemetry.Recorder) {}); got != nil {
 		t.Errorf("got %q", got)
 	}
 }
@@ -94,7 +94,7 @@ func TestNothingRecordedIsNothingWritten(t *testing.T) {
 func TestRefusalsOfQuota(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]bool{45009: true, 45011: true, 61004: false, 40001: false} {
-		got := flushed(t, func(r *metrics.Recorder) { r.Attempt(wechat.Attempt{Err: &wechat.Error{Code: code}}) })
+		got := flushed(t, func(r *telemetry.Recorder) { r.Attempt(wechat.Attempt{Err: &wechat.Error{Code: code}}) })
 		if found := strings.Contains(strings.Join(got, ""), `"QuotaRefusals":[1]`); found != want {
 			t.Errorf("%d: %v", code, got)
 		}
@@ -103,10 +103,10 @@ func TestRefusalsOfQuota(t *testing.T) {
 
 func TestManyValuesStayWithinWhatCloudWatchTakes(t *testing.T) {
 	t.Parallel()
-	got := flushed(t, func(r *metrics.Recorder) {
+	got := flushed(t, func(r *telemetry.Recorder) {
 		for i := range 1000 {
-			r.Put(metrics.Drafts, float64(i))
-			r.Count(metrics.CacheMisses)
+			r.Put(telemetry.Drafts, float64(i))
+			r.Count(telemetry.CacheMisses)
 		}
 	})
 	var line struct{ Drafts, CacheMisses []float64 }
@@ -121,9 +121,9 @@ func TestManyValuesStayWithinWhatCloudWatchTakes(t *testing.T) {
 func TestConcurrentInvocations(t *testing.T) {
 	t.Parallel()
 	var wg sync.WaitGroup
-	got := flushed(t, func(r *metrics.Recorder) {
+	got := flushed(t, func(r *telemetry.Recorder) {
 		for range 50 {
-			wg.Go(func() { r.Count(metrics.CacheHits); r.Put(metrics.Drafts, 1) })
+			wg.Go(func() { r.Count(telemetry.CacheHits); r.Put(telemetry.Drafts, 1) })
 		}
 		wg.Wait()
 	})

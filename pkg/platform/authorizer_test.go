@@ -1,4 +1,4 @@
-package authorizer_test
+package platform_test
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/authorizer"
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
@@ -28,7 +27,7 @@ import (
 // fixture is a directory in a world, and what a learner of it needs.
 type fixture struct {
 	*functiontest.World
-	directory authorizer.Directory
+	directory platform.Directory
 	accounts  state.Accounts
 	parts     bootstrap.Deps
 }
@@ -40,7 +39,7 @@ func start(t *testing.T) *fixture {
 	f.StoreComponentToken()
 	f.Start(func(parts bootstrap.Deps) trigger.Router {
 		f.parts = parts
-		f.directory = authorizer.Directory{
+		f.directory = platform.Directory{
 			WeChat: parts.WeChat, Tokens: parts.Tokens(parts.Secrets), Platform: platform.NewCache(parts.Secrets, time.Minute, parts.Now),
 		}
 		f.accounts = state.NewTable(dynamodb.NewFromConfig(parts.AWS), functiontest.StateTable, parts.Now).Accounts()
@@ -49,7 +48,7 @@ func start(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) learner(calls int) *authorizer.Learner {
+func (f *fixture) learner(calls int) *platform.Learner {
 	return f.directory.Learner(f.accounts, calls, f.parts.Log.Logger)
 }
 
@@ -224,7 +223,7 @@ func TestListThatCannotBeReadIsNotReadAgain(t *testing.T) {
 }
 
 // learned is an account in short, as it was returned and as it is stored.
-func (f *fixture) learned(t *testing.T, l *authorizer.Learner, id string) string {
+func (f *fixture) learned(t *testing.T, l *platform.Learner, id string) string {
 	t.Helper()
 	before, err := f.accounts.Get(t.Context(), id)
 	if err != nil {
@@ -247,7 +246,7 @@ func TestLearn(t *testing.T) {
 	f.SetAccount(ids[1], map[string]any{"status": "authorized", "draft_switch": "open", "note": "keep me"})
 	f.SetAccount(ids[2], map[string]any{"status": "unauthorized"})
 	f.SetAccount(ids[3], map[string]any{"status": "authorized", "kind": "official-account", "name": "Old"})
-	l := f.learner(authorizer.PerRun)
+	l := f.learner(platform.PerRun)
 	for i, want := range []string{"mini-program Tea 0", "official-account Tea 1", " ", "official-account Old"} {
 		if got := f.learned(t, l, ids[i]); got != want {
 			t.Errorf("account %d: %q, want %q", i, got, want)

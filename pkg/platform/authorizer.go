@@ -1,5 +1,5 @@
 // Package authorizer asks WeChat about the accounts that authorised the platform.
-package authorizer
+package platform
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"wechat-draftbox/pkg/cache"
-	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/secret"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
@@ -18,7 +17,7 @@ import (
 // Directory is WeChat's knowledge of the platform's authorizers. It takes the component token.
 type Directory struct {
 	WeChat   *wechat.Client
-	Platform *cache.Value[platform.Platform]
+	Platform *cache.Value[Platform]
 	Tokens   *token.Reader // reads the component's
 }
 

@@ -1,4 +1,4 @@
-package notice_test
+package main
 
 import (
 	"encoding/json"
@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"wechat-draftbox/pkg/notice"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/robot"
 	"wechat-draftbox/pkg/wechat"
@@ -26,12 +25,12 @@ func TestParse(t *testing.T) {
 		`{"id": "e", "detail-type": "Draft Uploaded", "detail": {"id": "d", "draft": [1], "errcode": "x"}}`:         "d",
 		`{"id": "e", "detail-type": "Draft Uploaded", "detail": {"draft": {"user_version": {"a": 1}}, "id": null}}`: "e",
 	} {
-		if e, err := notice.Parse(envelope); err != nil || e.ID != id {
+		if e, err := Parse(envelope); err != nil || e.ID != id {
 			t.Errorf("%s: id %q, %v", envelope, e.ID, err)
 		}
 	}
 	for _, envelope := range []string{"", "null", "[]", "secret", `{"detail-type": "x"}`, `{"id": "e", "detail": {}}`, `{"detail-type": "x", "detail": {}}`, `{"task": "secret"}`} {
-		if _, err := notice.Parse(envelope); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := Parse(envelope); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", envelope, err)
 		}
 	}
@@ -41,7 +40,7 @@ func TestParse(t *testing.T) {
 func told(t *testing.T, f renewal.Failure) string {
 	t.Helper()
 	detail := jsonOf(map[string]any{"appid": f.AppID, "errcode": f.Errcode, "errmsg": "e", "action": f.Action})
-	m := notice.Compose(robotOf(robot.Feishu, robot.Chinese), []notice.Event{event(t, "Token Refresh Failed", detail)})
+	m := Compose(robotOf(robot.Feishu, robot.Chinese), []Event{event(t, "Token Refresh Failed", detail)})
 	return m.Text
 }
 

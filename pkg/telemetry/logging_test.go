@@ -1,4 +1,4 @@
-package logging_test
+package telemetry_test
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/logging"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/telemetry"
 )
 
 func TestLevels(t *testing.T) {
@@ -24,7 +24,7 @@ func TestLevels(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		// The handler's own level, which Lambda sets, must not decide.
-		log := logging.To(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}), level)
+		log := telemetry.LogTo(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}), level)
 		log.Debug("debug")
 		log.With("a", 1).WithGroup("g").Info("info")
 		log.Warn("warn")
@@ -56,7 +56,7 @@ func TestAuditLinesAreJSON(t *testing.T) {
 	}
 	stdout := os.Stdout
 	os.Stdout = in
-	log := logging.New(slog.LevelError)
+	log := telemetry.NewLog(slog.LevelError)
 	os.Stdout = stdout
 	log.Error("text")
 	log.Audit.Info("opened", "audit", "draft-switch-open")

@@ -1,6 +1,6 @@
 // Package notice tells people in a chat what the bundle's events say: what happened to what, and after a failure who does
 // what about it.
-package notice
+package main
 
 import (
 	"encoding/json"

@@ -1,5 +1,4 @@
-// Package listing selects from drafts and templates by the query parameters that both lists take.
-package listing
+package api
 
 import (
 	"cmp"
@@ -12,12 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/wechat"
 )
 
-// Query is what a list's query asks for. All conditions have to hold.
-type Query struct {
+// ListQuery is what a list's query asks for. All conditions have to hold.
+type ListQuery struct {
 	Fresh bool // not from a cache
 
 	source, developer, version *string
@@ -26,10 +24,10 @@ type Query struct {
 	limit                      int
 }
 
-// Parse reads a list's query. extra are further parameters that the route has, by name, each with what reads it. An
+// ParseListQuery reads a list's query. extra are further parameters that the route has, by name, each with what reads it. An
 // unknown or unusable parameter is an invalid-request problem that names it and the ones there are.
-func Parse(values url.Values, extra map[string]func(string) error) (Query, error) {
-	q := Query{limit: math.MaxInt}
+func ParseListQuery(values url.Values, extra map[string]func(string) error) (ListQuery, error) {
+	q := ListQuery{limit: math.MaxInt}
 	text := func(field **string) func(string) error {
 		return func(v string) error { *field = &v; return nil }
 	}
@@ -48,16 +46,16 @@ func Parse(values url.Values, extra map[string]func(string) error) (Query, error
 		"until":                    at(&q.until),
 		"order": func(v string) error {
 			q.ascending = v == "asc"
-			return api.OneOf(v, "asc", "desc")
+			return OneOf(v, "asc", "desc")
 		},
-		"limit": func(v string) (err error) { q.limit, err = api.Limit(v); return err },
+		"limit": func(v string) (err error) { q.limit, err = Limit(v); return err },
 		"fresh": func(v string) error {
 			q.Fresh = v == "true"
-			return api.OneOf(v, "true", "false")
+			return OneOf(v, "true", "false")
 		},
 	}
 	maps.Copy(parameters, extra)
-	return q, api.ReadQuery(values, parameters)
+	return q, ReadQuery(values, parameters)
 }
 
 // ParseTime reads RFC 3339, which allows t and z too, or Unix seconds. A plus sign that wasn't escaped in the query
@@ -75,7 +73,7 @@ func ParseTime(v string) (time.Time, error) {
 
 // Select returns the entries of all that the query asks for, in its order: newest first by create_time and then by id,
 // or the other way round. entry gives an entry's upload and id. all isn't changed.
-func Select[T any](q Query, all []T, entry func(T) (wechat.Upload, int64)) []T {
+func Select[T any](q ListQuery, all []T, entry func(T) (wechat.Upload, int64)) []T {
 	selected := make([]T, 0, len(all))
 	for _, one := range all {
 		if upload, _ := entry(one); q.matches(upload) {
@@ -94,7 +92,7 @@ func Select[T any](q Query, all []T, entry func(T) (wechat.Upload, int64)) []T {
 	return selected[:min(len(selected), q.limit)]
 }
 
-func (q Query) matches(u wechat.Upload) bool {
+func (q ListQuery) matches(u wechat.Upload) bool {
 	is := func(wanted *string, value string) bool { return wanted == nil || *wanted == value }
 	created := time.Unix(u.CreateTime, 0)
 	return is(q.source, u.SourceMiniprogramAppID) && is(q.developer, u.Developer) && is(q.version, u.UserVersion) &&

@@ -1,4 +1,4 @@
-package authorizer_test
+package platform_test
 
 import (
 	"testing"

@@ -1,5 +1,4 @@
-// Package settings reads the environment of a function, once, at its start.
-package settings
+package bootstrap
 
 import (
 	"errors"
@@ -12,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wechat-draftbox/pkg/wechat"
 )
 
 // AccountTokenStore says where the accounts' tokens are.
@@ -34,7 +35,7 @@ type Settings struct {
 	SwitchQueueURL        string
 	AuthorizationQueueURL string
 	NoticeQueueURL        string // empty: what wasn't taken comes again when the queue sees fit
-	Openable              Openable
+	Openable              Allowlist
 	AccountTokenStore     AccountTokenStore
 	IgnoreMiniPrograms    bool          // their tokens are not kept alive
 	HistoryRetention      time.Duration // of a draft after it was gone; 0: for ever
@@ -48,17 +49,16 @@ type Settings struct {
 	EgressIP     string // the stack's Elastic IP, or empty
 }
 
-// Openable are the accounts whose draft switch may be opened.
-type Openable struct {
+// Allowlist are the accounts whose draft switch may be opened.
+type Allowlist struct {
 	all    bool
 	appIDs []string
 }
 
 // Allows reports whether the account's switch may be opened.
-func (o Openable) Allows(appID string) bool { return o.all || slices.Contains(o.appIDs, appID) }
+func (o Allowlist) Allows(appID string) bool { return o.all || slices.Contains(o.appIDs, appID) }
 
 var (
-	appID         = regexp.MustCompile(`^wx[0-9A-Za-z]{16}$`)
 	secretName    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]+$`)
 	tableName     = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 	parameterName = regexp.MustCompile(`^/[A-Za-z0-9/_.-]+$`)
@@ -77,12 +77,9 @@ const (
 	longestRetention = 36500 // days; more don't fit into a time.Duration for long
 )
 
-// IsAppID reports whether text is the id of an account: wx and 16 letters or digits.
-func IsAppID(text string) bool { return appID.MatchString(text) }
-
-// Read reads the settings through getenv, such as [os.Getenv]. A variable that is empty has its default. The error
+// ReadSettings reads the settings through getenv, such as [os.Getenv]. A variable that is empty has its default. The error
 // names every value that can't be used, in one line.
-func Read(getenv func(string) string) (Settings, error) {
+func ReadSettings(getenv func(string) string) (Settings, error) {
 	var faults []error
 	value := func(name, byDefault string, check func(string) error) string {
 		v := strings.TrimSpace(getenv(name))
@@ -133,7 +130,7 @@ func Read(getenv func(string) string) (Settings, error) {
 			switch one = strings.TrimSpace(one); {
 			case one == "*":
 				s.Openable.all = true
-			case IsAppID(one):
+			case wechat.IsAppID(one):
 				s.Openable.appIDs = append(s.Openable.appIDs, one)
 			case one != "":
 				return fmt.Errorf("%q is no appid (wx and 16 letters or digits), nor *", one)

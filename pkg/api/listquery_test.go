@@ -1,4 +1,4 @@
-package listing_test
+package api_test
 
 import (
 	"encoding/json"
@@ -14,7 +14,6 @@ import (
 
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/fault"
-	"wechat-draftbox/pkg/listing"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -79,13 +78,13 @@ func TestSelect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q, err := listing.Parse(values, nil)
+			q, err := api.ParseListQuery(values, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			all := drafts(t)
 			got := []int64{}
-			for _, d := range listing.Select(q, all, entry) {
+			for _, d := range api.Select(q, all, entry) {
 				got = append(got, d.DraftID)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -140,7 +139,7 @@ func TestParametersThatCantBeUsed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = listing.Parse(values, nil)
+			_, err = api.ParseListQuery(values, nil)
 			var problem *fault.Error
 			if !errors.As(err, &problem) || problem.Meaning.Kind != fault.InvalidRequest {
 				t.Fatalf("got %v", err)
@@ -166,16 +165,16 @@ func TestFurtherParameters(t *testing.T) {
 		read = v
 		return api.OneOf(v, "0", "1")
 	}}
-	if _, err := listing.Parse(url.Values{"template_type": {"1"}, "order": {"asc"}}, extra); err != nil || read != "1" {
+	if _, err := api.ParseListQuery(url.Values{"template_type": {"1"}, "order": {"asc"}}, extra); err != nil || read != "1" {
 		t.Errorf("read %q, %v", read, err)
 	}
 	for _, values := range []url.Values{{"template_type": {"2"}}, {"other": {"1"}}} {
-		_, err := listing.Parse(values, extra)
+		_, err := api.ParseListQuery(values, extra)
 		if err == nil || !strings.Contains(err.Error(), "template_type") {
 			t.Errorf("%v: %v", values, err)
 		}
 	}
-	if _, err := listing.Parse(url.Values{"template_type": {"1"}}, nil); err == nil {
+	if _, err := api.ParseListQuery(url.Values{"template_type": {"1"}}, nil); err == nil {
 		t.Error("a parameter of another list is taken")
 	}
 }
@@ -192,11 +191,11 @@ func TestManyInAnyOrder(t *testing.T) {
 		all = append(all, d)
 	}
 	for _, order := range []string{"asc", "desc"} {
-		q, err := listing.Parse(url.Values{"order": {order}}, nil)
+		q, err := api.ParseListQuery(url.Values{"order": {order}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := listing.Select(q, all, entry)
+		got := api.Select(q, all, entry)
 		if len(got) != len(all) {
 			t.Errorf("%d without a limit, want all", len(got))
 		}
@@ -227,7 +226,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return // refused before
 		}
-		q, err := listing.Parse(values, nil)
+		q, err := api.ParseListQuery(values, nil)
 		if err != nil {
 			var problem *fault.Error
 			if !errors.As(err, &problem) || problem.Meaning.Kind != fault.InvalidRequest || !strings.Contains(problem.Meaning.Detail, "source_miniprogram_appid") {
@@ -236,7 +235,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		all := drafts(t)
-		got := listing.Select(q, all, entry)
+		got := api.Select(q, all, entry)
 		for i, one := range got {
 			if wanted := values.Get("developer"); values.Has("developer") && one.Developer != wanted {
 				t.Errorf("a draft of %q, and %q was asked for", one.Developer, wanted)

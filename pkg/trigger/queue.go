@@ -1,5 +1,4 @@
-// Package queue works off a batch of SQS messages and says which of them have to come again, and when.
-package queue
+package trigger
 
 import (
 	"context"
@@ -22,14 +21,14 @@ import (
 // batchSize is how many messages SQS takes in one call.
 const batchSize = 10
 
-// Again is an error that another try of the message may mend.
-type Again struct {
+// RetryError is an error that another try of the message may mend.
+type RetryError struct {
 	Err   error
 	After time.Duration // not before
 }
 
-func (a *Again) Error() string { return a.Err.Error() }
-func (a *Again) Unwrap() error { return a.Err }
+func (a *RetryError) Error() string { return a.Err.Error() }
+func (a *RetryError) Unwrap() error { return a.Err }
 
 // Worker works off batches of one queue.
 type Worker struct {
@@ -43,10 +42,10 @@ func NewWorker(client *sqs.Client, url string, log *slog.Logger) *Worker {
 	return &Worker{client, url, log}
 }
 
-// Work calls work for each message, for at most parallel at once. Messages whose error is an [*Again] are reported as
+// Process calls work for each message, for at most parallel at once. Messages whose error is an [*RetryError] are reported as
 // failed, so that SQS hands them out again; others are done, whatever became of them. No error quotes a message.
-func (w *Worker) Work(ctx context.Context, batch events.SQSEvent, parallel int, work func(context.Context, events.SQSMessage) error) events.SQSEventResponse {
-	again := make([]*Again, len(batch.Records))
+func (w *Worker) Process(ctx context.Context, batch events.SQSEvent, parallel int, work func(context.Context, events.SQSMessage) error) events.SQSEventResponse {
+	again := make([]*RetryError, len(batch.Records))
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for i, message := range batch.Records {
@@ -74,15 +73,15 @@ func (w *Worker) Work(ctx context.Context, batch events.SQSEvent, parallel int, 
 	}
 	if w.url != "" {
 		for some := range slices.Chunk(delays, batchSize) {
-			w.postpone(ctx, some)
+			w.setVisibility(ctx, some)
 		}
 	}
 	return response
 }
 
-// postpone has messages come again after a time. Otherwise they would come after the queue's visibility timeout, which
+// setVisibility has messages come again after a time. Otherwise they would come after the queue's visibility timeout, which
 // has to be six times the function's and is much longer. Where that fails, they come then.
-func (w *Worker) postpone(ctx context.Context, delays []types.ChangeMessageVisibilityBatchRequestEntry) {
+func (w *Worker) setVisibility(ctx context.Context, delays []types.ChangeMessageVisibilityBatchRequestEntry) {
 	out, err := w.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{
 		QueueUrl: aws.String(w.url), Entries: delays,
 	})

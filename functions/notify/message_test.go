@@ -1,4 +1,4 @@
-package notice_test
+package main
 
 import (
 	"bytes"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/notice"
 	"wechat-draftbox/pkg/robot"
 	"wechat-draftbox/pkg/secret"
 )
@@ -27,9 +26,9 @@ func robotOf(kind robot.Kind, language robot.Language) robot.Robot {
 	return robot.Robot{Name: "ops", Kind: kind, URL: secret.New("https://example.com/"), Language: language, Events: robot.Events()}
 }
 
-func event(t testing.TB, detailType, detail string) notice.Event {
+func event(t testing.TB, detailType, detail string) Event {
 	t.Helper()
-	e, err := notice.Parse(fmt.Sprintf(`{"version": "0", "id": "envelope", "detail-type": %q, "source": "wechat.draftbox", "detail": %s}`, detailType, detail))
+	e, err := Parse(fmt.Sprintf(`{"version": "0", "id": "envelope", "detail-type": %q, "source": "wechat.draftbox", "detail": %s}`, detailType, detail))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,9 +36,9 @@ func event(t testing.TB, detailType, detail string) notice.Event {
 }
 
 // all are events of every kind.
-func all(t testing.TB) []notice.Event {
+func all(t testing.TB) []Event {
 	const draft = `{"draft_id": 4, "create_time": 1504790906, "user_version": "1.2.3", "user_desc": "修复登录问题\n第二行", "source_miniprogram": "小店", "source_miniprogram_appid": "wx6XXXXXXXXXXXXXXX", "developer": "张三", "category_list": []}`
-	return []notice.Event{
+	return []Event{
 		event(t, "Draft Uploaded", `{"id": "1", "draft": `+draft+`, "previous": {"draft_id": 3, "user_version": "1.2.2"}}`),
 		event(t, "Draft Uploaded", `{"id": "2", "draft": {"draft_id": 0}}`),
 		event(t, "Draft Removed", `{"id": "3", "draft": `+draft+`}`),
@@ -67,13 +66,13 @@ func TestGolden(t *testing.T) {
 				r := robotOf(kind, language)
 				show := func(m robot.Message) { fmt.Fprintf(&got, "---- %s\n%s\n", m.Title, m.Text) }
 				for _, e := range all(t) {
-					show(notice.Compose(r, []notice.Event{e}))
+					show(Compose(r, []Event{e}))
 				}
 				r.Prefix = "[ops]"
-				show(notice.Compose(r, []notice.Event{all(t)[0], all(t)[9]}))
-				show(notice.Test(r))
+				show(Compose(r, []Event{all(t)[0], all(t)[9]}))
+				show(Test(r))
 				r.Events = nil
-				show(notice.Test(r))
+				show(Test(r))
 				compareGolden(t, filepath.Join("testdata", name), got.Bytes())
 			})
 		}
@@ -122,7 +121,7 @@ func TestPeoplesTextDoesNotAct(t *testing.T) {
 	for _, kind := range kinds {
 		for _, language := range []robot.Language{robot.English, robot.Chinese} {
 			for detailType, format := range details {
-				m := notice.Compose(robotOf(kind, language), []notice.Event{event(t, detailType, quoted(format))})
+				m := Compose(robotOf(kind, language), []Event{event(t, detailType, quoted(format))})
 				if found := acts[kind].FindString(m.Title + "\n" + m.Text); found != "" {
 					t.Errorf("%s: %q acts in\n%s", kind, found, m.Text)
 				}
@@ -147,7 +146,7 @@ func TestLongestNoticeFits(t *testing.T) {
 			for _, kind := range kinds {
 				r := robotOf(kind, robot.English)
 				r.Prefix = strings.Repeat("字", 200)
-				m := notice.Compose(r, []notice.Event{e})
+				m := Compose(r, []Event{e})
 				if !r.Fits(m) || strings.Contains(m.Text, "… and 1 more") {
 					t.Errorf("%s: %s of %q has %d bytes", kind, detailType, letter, len(m.Text))
 				}
@@ -161,13 +160,13 @@ func TestManyNoticesAreCutAndCounted(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			var events []notice.Event
+			var events []Event
 			for n := range 500 {
 				events = append(events, event(t, "Draft Uploaded", fmt.Sprintf(`{"id": "%[1]d", "draft": {"draft_id": %[1]d, "user_version": "1.0.%[1]d", "user_desc": "%[2]s", "source_miniprogram": "小店"}}`, n, strings.Repeat("描述😀", 20))))
 			}
 			events = append(events, event(t, "Account Unauthorized", `{"id": "last", "appid": "wx0000000000000003"}`))
 			r := robotOf(kind, robot.English)
-			m := notice.Compose(r, events)
+			m := Compose(r, events)
 			var rest int
 			last := m.Text[strings.LastIndex(m.Text, "\n")+1:]
 			if _, err := fmt.Sscanf(last, "… and %d more", &rest); err != nil {
@@ -201,7 +200,7 @@ func TestAnyTextIsHarmless(t *testing.T) {
 		e := event(t, "Draft Uploaded", `{"draft": {"user_version": `+text+`, "user_desc": `+text+`, "source_miniprogram": `+text+`, "developer": `+text+`}}`)
 		for _, kind := range kinds {
 			r := robotOf(kind, robot.Chinese)
-			m := notice.Compose(r, []notice.Event{e, e, e})
+			m := Compose(r, []Event{e, e, e})
 			if found := acts[kind].FindString(m.Title + "\n" + m.Text); found != "" || !r.Fits(m) || !utf8.ValidString(m.Text) {
 				t.Fatalf("%s: %q acts in %q, made of %q", kind, found, m.Text, words.String())
 			}

@@ -1,11 +1,12 @@
-// Package metrics writes the bundle's metrics in CloudWatch's embedded metric format: lines on standard output that
-// CloudWatch Logs makes metrics of, at no call and no wait.
+package telemetry
+
+// Metrics are written in CloudWatch's embedded metric format: lines on standard output that CloudWatch Logs makes metrics
+// of, at no call and no wait.
 //
 // The writers that are published for it are unmaintained, or start goroutines and agents' connections; one line of
 // JSON is all there is to it.
 //
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-package metrics
 
 import (
 	"encoding/json"
@@ -69,8 +70,8 @@ type Recorder struct {
 // dimensions are a series' beside FunctionName; empty ones aren't there.
 type dimensions struct{ call, class string }
 
-// New makes a recorder of a function's metrics that writes to out.
-func New(out io.Writer, function string, now func() time.Time) *Recorder {
+// NewRecorder makes a recorder of a function's metrics that writes to out.
+func NewRecorder(out io.Writer, function string, now func() time.Time) *Recorder {
 	return &Recorder{out: out, function: function, now: now, series: make(map[dimensions]map[string][]float64)}
 }
 

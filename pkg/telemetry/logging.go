@@ -1,5 +1,5 @@
-// Package logging makes the functions' log: one JSON line a record on standard output, with the request id.
-package logging
+// Package telemetry is what the functions tell their operators: log lines, audit lines and metrics.
+package telemetry
 
 import (
 	"context"
@@ -16,15 +16,15 @@ type Log struct {
 	Audit *slog.Logger
 }
 
-// New makes a log of the records at level and above, in the format that Lambda asks for.
-func New(level slog.Level) Log {
+// NewLog makes a log of the records at level and above, in the format that Lambda asks for.
+func NewLog(level slog.Level) Log {
 	log := newLog(lambdacontext.NewLogHandler(), level)
 	log.Audit = slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: lambdacontext.ReplaceAttr}))
 	return log
 }
 
-// To makes a log that writes through h.
-func To(h slog.Handler, level slog.Level) Log { return newLog(h, level) }
+// LogTo makes a log that writes through h.
+func LogTo(h slog.Handler, level slog.Level) Log { return newLog(h, level) }
 
 func newLog(h slog.Handler, level slog.Level) Log {
 	return Log{slog.New(atLeast{h, level}), slog.New(atLeast{h, slog.LevelDebug})}
