@@ -14,7 +14,7 @@ help: ## show this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 run: ## the bundle on this machine, against a simulated WeChat and AWS (PORT=3000)
-	@go run ./pkg/local -binaries .build/local
+	@go run ./cmd/local -binaries .build/local
 
 test: ## all tests
 	@if command -v "$$(go env CC)" >/dev/null 2>&1; then \
@@ -30,7 +30,7 @@ build: ## build every function for Lambda into .build/NAME/bootstrap (ARCH=arm64
 	done
 
 lint: ## gofmt, go vet, staticcheck, and cfn-lint where it is installed
-	@unformatted=$$(gofmt -l functions pkg); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
+	@unformatted=$$(gofmt -l cmd functions pkg); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	@if command -v cfn-lint >/dev/null 2>&1; then \
@@ -38,10 +38,10 @@ lint: ## gofmt, go vet, staticcheck, and cfn-lint where it is installed
 	else echo "cfn-lint is not installed, so template.yaml was not checked (pip install cfn-lint)"; fi
 
 bench: ## measure the built functions against a minimal Lambda
-	@go run ./pkg/bench
+	@go run ./cmd/bench
 
 load: ## thousands of requests to the local API and the built functions (loopback only)
-	@go run ./pkg/bench load
+	@go run ./cmd/bench load
 
 sam-build: ## sam build, with the settings that a Lambda wants (needs the SAM CLI)
 	$(BUILD_ENV) sam build
@@ -58,13 +58,13 @@ deploy: sam-build ## sam deploy, guided the first time (ENV=default, dev or prod
 	else sam deploy --config-env $(or $(ENV),default); fi
 
 secrets: ## store the platform's secret, from prompts or FILE=platform.json (PREFIX=wechat/draftbox, KEY=ARN); the robots', with NOTIFY=1 FILE=robots.json
-	@go run ./pkg/operator secrets $(if $(NOTIFY),-notify) $(if $(PREFIX),-prefix "$(PREFIX)") $(if $(KEY),-key "$(KEY)") $(if $(FILE),-file "$(FILE)")
+	@go run ./cmd/operator secrets $(if $(NOTIFY),-notify) $(if $(PREFIX),-prefix "$(PREFIX)") $(if $(KEY),-key "$(KEY)") $(if $(FILE),-file "$(FILE)")
 
 doctor: ## what is well and what isn't, in STACK=name or in the local run (PORT=3000)
-	@go run ./pkg/operator doctor $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))
+	@go run ./cmd/operator doctor $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))
 
 notify-test: ## send one message to each chat robot of STACK=name or of the local run (PORT=3000)
-	@go run ./pkg/operator notify-test $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))
+	@go run ./cmd/operator notify-test $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))
 
 clean: ## remove what was built
 	rm -rf .build .aws-sam

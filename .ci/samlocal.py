@@ -1,4 +1,4 @@
-"""Runs the bundle in the SAM CLI's containers, against the stand-ins of pkg/local."""
+"""Runs the bundle in the SAM CLI's containers, against the stand-ins of cmd/local."""
 
 import contextlib
 import http.server

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // FuzzCallback gives bytes to the whole function: as the body under any query, or, encrypted and signed as WeChat does,

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/trigger"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 func TestTheListIsKeptForAWhile(t *testing.T) {

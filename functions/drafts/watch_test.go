@@ -16,14 +16,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/eventbus"
-	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 // watchScene is a world and a function in it that watches.

@@ -11,10 +11,10 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/awstest"
-	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/robot"
-	"wechat-draftbox/pkg/robottest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/robottest"
 )
 
 func TestOneMessageARobot(t *testing.T) {

@@ -14,11 +14,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/robot"
-	"wechat-draftbox/pkg/robottest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/robottest"
 	"wechat-draftbox/pkg/trigger"
 )
 

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/api"
-	"wechat-draftbox/pkg/awstest"
-	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
 )
 
 const query = "dynamodb:Query"

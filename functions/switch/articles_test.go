@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // articleList is the answer of GET /accounts/{appid}/drafts.

@@ -3,8 +3,8 @@ package main
 import (
 	"testing"
 
-	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 func TestMetricsAreThoseThatAreWatched(t *testing.T) {

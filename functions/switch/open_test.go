@@ -14,9 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/awstest"
-	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // confirmed opens an account's switch with the confirmation that takes.

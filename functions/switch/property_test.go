@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 const (

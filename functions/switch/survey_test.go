@@ -15,15 +15,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 // fields are an item's attributes.

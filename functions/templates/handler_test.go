@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/trigger"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 // miniProgram is the development mini program of the simulated WeChat's example drafts.

@@ -8,11 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/trigger"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 const (

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 func TestMetricsAreThoseThatAreWatched(t *testing.T) {

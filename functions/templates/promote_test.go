@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"wechat-draftbox/pkg/awstest"
-	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 type template struct {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/renewal"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // failures are platform failures of that many accounts.

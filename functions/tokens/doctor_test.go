@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"wechat-draftbox/pkg/awstest"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // diagnose runs the doctor.

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/eventbus"
-	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/token"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 const (

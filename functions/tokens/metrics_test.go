@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 func TestMetricsAreThoseThatAreWatched(t *testing.T) {

@@ -14,12 +14,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/functiontest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/wechat"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 // gate is what the requests of a function to AWS and WeChat go through.

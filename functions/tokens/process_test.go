@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"wechat-draftbox/pkg/functiontest"
-	"wechat-draftbox/pkg/runtimeapi"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/runtimeapi"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // bootstrapBinary builds the function as it is deployed.

@@ -12,10 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"wechat-draftbox/pkg/awstest"
-	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/platform"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 func TestRefreshRenewsWhatIsDue(t *testing.T) {

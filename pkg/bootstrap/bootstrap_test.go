@@ -19,13 +19,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/runtimeapi"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/runtimeapi"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/trigger"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 // TestMain: run by the tests as Lambda runs a function, this binary is one.

@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/standin/awstest"
 )
 
 func newBus(t *testing.T, log *slog.Logger) (*eventbus.Bus, *awstest.Server) {

@@ -14,14 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/platform"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
+	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
-	"wechat-draftbox/pkg/wechattest"
 )
 
 // fixture is a directory in a world, and what a learner of it needs.

@@ -9,9 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/standin/awstest"
 	"wechat-draftbox/pkg/token"
 )
 

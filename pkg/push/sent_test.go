@@ -8,7 +8,7 @@ import (
 
 	"wechat-draftbox/pkg/push"
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // TestPushesAsTheyAreSent opens what the simulated WeChat pushes over HTTP.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/standin/awstest"
 )
 
 const leaseDuration = 10 * time.Second

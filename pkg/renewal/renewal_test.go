@@ -14,9 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/standin/awstest"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
 )

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/robot"
-	"wechat-draftbox/pkg/robottest"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/standin/robottest"
 )
 
 const (

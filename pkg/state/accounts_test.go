@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/standin/awstest"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/wechat"
 )

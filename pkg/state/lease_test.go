@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/standin/awstest"
 )
 
 const leaseItem = "dynamodb:UpdateItem"

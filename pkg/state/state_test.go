@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/standin/awstest"
 	"wechat-draftbox/pkg/state"
 )
 

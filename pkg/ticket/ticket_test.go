@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/awstest"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/standin/awstest"
 	"wechat-draftbox/pkg/ticket"
 )
 

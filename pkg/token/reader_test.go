@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/awserror"
-	"wechat-draftbox/pkg/awstest"
-	"wechat-draftbox/pkg/functiontest"
 	"wechat-draftbox/pkg/secret"
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/functiontest"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/awstest"
+	"wechat-draftbox/pkg/standin/awstest"
 	"wechat-draftbox/pkg/trigger"
 )
 

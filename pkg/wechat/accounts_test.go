@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 func TestAuthorizerInfo(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // writeCalls are the calls that are sent once.

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // TestEveryCodeIsKnown holds the table against the list of codes that was gathered from WeChat's pages.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // awkward is a token that a careless URL would change, and a careless log would show.

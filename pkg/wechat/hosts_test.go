@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/wechattest"
+	"wechat-draftbox/pkg/standin/wechattest"
 )
 
 // twoHosts are two base URLs of one WeChat, a client of them with a clock, and what each base URL was asked.

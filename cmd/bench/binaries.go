@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	module         = "wechat-draftbox"
+	draftsFunction = module + "/functions/drafts"
+	minimalLambda  = module + "/cmd/bench/minimal"
+)
+
+// binaries builds programs as they are deployed.
+type binaries struct{ dir string }
+
+// build builds a package, and returns the binary's path.
+func (b binaries) build(ctx context.Context, pkg string, tags ...string) (string, error) {
+	path := filepath.Join(b.dir, strings.NewReplacer("/", "-").Replace(strings.Join(append(tags, pkg), "-")))
+	_, err := goTool(ctx, "build", "-trimpath", "-tags="+tagList(tags), "-ldflags=-s", "-o", path, pkg)
+	return path, err
+}
+
+// contenders are the programs that are measured beside each other: drafts, the minimal Lambda with the same SDK clients,
+// and the one with Secrets Manager's alone.
+func (b binaries) contenders(ctx context.Context) (paths [3]string, err error) {
+	more, err := moreClients(ctx)
+	if err != nil {
+		return paths, err
+	}
+	if paths[0], err = b.build(ctx, draftsFunction); err != nil {
+		return paths, err
+	}
+	if paths[1], err = b.build(ctx, minimalLambda, more...); err != nil {
+		return paths, err
+	}
+	paths[2], err = b.build(ctx, minimalLambda)
+	return paths, err
+}
+
+// moreClients are the SDK clients that drafts links and the minimal Lambda doesn't. The latter has a build tag of that
+// name for each.
+func moreClients(ctx context.Context) ([]string, error) {
+	wanted, err := clients(ctx, draftsFunction)
+	if err != nil {
+		return nil, err
+	}
+	alone, err := clients(ctx, minimalLambda)
+	if err != nil {
+		return nil, err
+	}
+	more := slices.DeleteFunc(slices.Clone(wanted), func(client string) bool { return slices.Contains(alone, client) })
+	same, err := clients(ctx, minimalLambda, more...)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(same, wanted) {
+		return nil, fmt.Errorf("drafts links the SDK clients %v, but the minimal Lambda %v", wanted, same)
+	}
+	return more, nil
+}
+
+// clients are the SDK's service clients that a package links, in order of their names.
+func clients(ctx context.Context, pkg string, tags ...string) (names []string, err error) {
+	packages, err := goTool(ctx, "list", "-deps", "-tags="+tagList(tags), pkg)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(packages) {
+		name, isService := strings.CutPrefix(strings.TrimSpace(line), "github.com/aws/aws-sdk-go-v2/service/")
+		if isService && !strings.Contains(name, "/") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func tagList(more []string) string {
+	return strings.Join(append([]string{"lambda.norpc"}, more...), ",")
+}
+
+func goTool(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return string(out), nil
+}

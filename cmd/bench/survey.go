@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/wechattest"
+)
+
+const (
+	switchFunction = module + "/functions/switch"
+	inFlight       = 20 // how many calls share the upstream's latency
+)
+
+// survey measures check-switches in one invocation, over accounts that are all known to be closed, and are.
+func survey(ctx context.Context, b *bench, accounts int) ([]row, error) {
+	w, err := newWorld(b.latency, 0, awstest.WithThrottling())
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	w.addAccounts(accounts, dynamoDB, 2*time.Hour)
+	var told struct{ Checked int }
+	r, err := w.task(ctx, b, switchFunction, "check-switches", dynamoDB, &told)
+	if err != nil {
+		return nil, err
+	}
+	if told.Checked != accounts {
+		return nil, fmt.Errorf("survey: not all accounts were checked: %.500s", r.payload)
+	}
+	what := fmt.Sprintf("`check-switches` over %d accounts, nothing changed, tokens in DynamoDB", accounts)
+	return append(r.rows(what, b.latency*time.Duration(accounts)/inFlight, 1.05),
+		never(what+", writes", w.writes())), nil
+}
+
+// accountPage counts the calls of DynamoDB for the longest page of GET /accounts.
+func accountPage(ctx context.Context, b *bench, accounts int) ([]row, error) {
+	w, err := newWorld(0, 0, awstest.WithThrottling())
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	w.addAccounts(accounts, dynamoDB, 2*time.Hour)
+	binary, err := b.binaries.build(ctx, switchFunction)
+	if err != nil {
+		return nil, err
+	}
+	instance, err := start(ctx, binary, w.env...)
+	if err != nil {
+		return nil, err
+	}
+	defer instance.Close()
+	result, err := instance.Invoke(ctx, []byte(`{"version": "2.0", "routeKey": "GET /accounts", "rawPath": "/accounts", "rawQueryString": "limit=1000",
+  "queryStringParameters": {"limit": "1000"}, "headers": {}, "requestContext": {"http": {"method": "GET", "path": "/accounts"}}}`))
+	if err != nil {
+		return nil, fmt.Errorf("list the accounts: %w", err)
+	}
+	var answer struct{ Body string }
+	var page struct{ Accounts []struct{} }
+	if json.Unmarshal(result.Payload, &answer) != nil || json.Unmarshal([]byte(answer.Body), &page) != nil || len(page.Accounts) != min(accounts, 1000) {
+		return nil, fmt.Errorf("list the accounts: %.500s", result.Payload)
+	}
+	what := fmt.Sprintf("`GET /accounts?limit=1000` among %d", accounts)
+	return []row{
+		{what: what + ", Queries", format: "%.0f", value: float64(w.aws.Calls("dynamodb:Query")), limit: 1, atMost: []float64{1}},
+		{what: what + ", all calls of AWS", format: "%.0f", value: float64(w.aws.Calls("")), limit: 1, atMost: []float64{1}},
+	}, nil
+}
+
+// addAccounts adds authorised Official Accounts with a closed switch, which were checked a day ago, and stores their
+// tokens.
+func (w *world) addAccounts(n int, store tokenStore, life time.Duration) {
+	checked := time.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339)
+	for i := range n {
+		appID := fmt.Sprintf("wx%016x", i)
+		w.wechat.AddAccount(wechattest.Account{AppID: appID, Authorized: true, Granted: true, RefreshToken: refreshToken(appID)})
+		record := stored(w.wechat.IssueAccountToken(appID), life)
+		record["refresh_token"] = refreshToken(appID)
+		store.put(w.aws, appID, record)
+		w.aws.SetItem(stateTable, map[string]any{
+			"pk": "account", "sk": appID, "appid": appID, "kind": "official-account", "name": "微用户 " + appID,
+			"status": "authorized", "draft_switch": "closed", "checked_at": checked,
+		})
+	}
+}
+
+func refreshToken(appID string) string { return "refresh-" + appID }

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/wechattest"
+)
+
+// watch counts the calls of a watch-drafts that finds nothing new.
+func watch(ctx context.Context, b *bench, drafts int) ([]row, error) {
+	w, err := newWorld(0, drafts, awstest.WithThrottling())
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	var asked, calls, writes int
+	for _, baseline := range []bool{true, false} {
+		asked, calls, writes = w.wechat.Calls(wechattest.PathDraftList), w.aws.Calls("dynamodb:*"), w.writes()
+		var told struct {
+			Drafts, Uploaded, Removed int
+			Baseline                  bool
+		}
+		r, err := w.task(ctx, b, draftsFunction, "watch-drafts", secretsManager, &told)
+		if err != nil {
+			return nil, err
+		}
+		if told.Drafts != drafts || told.Uploaded+told.Removed > 0 || told.Baseline != baseline {
+			return nil, fmt.Errorf("watch: %.500s", r.payload)
+		}
+	}
+	what := fmt.Sprintf("`watch-drafts` over %d drafts, nothing new", drafts)
+	return []row{
+		{what: what + ", calls of WeChat", format: "%.0f", value: float64(w.wechat.Calls(wechattest.PathDraftList) - asked), limit: 1, atMost: []float64{1}},
+		{what: what + ", calls of DynamoDB", format: "%.0f", value: float64(w.aws.Calls("dynamodb:*") - calls), limit: 2, atMost: []float64{1}},
+		never(what+", writes", w.writes()-writes),
+	}, nil
+}

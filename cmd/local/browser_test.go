@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"wechat-draftbox/pkg/standin/wechattest"
+)
+
+var screenshots = flag.String("screenshots", "", "write the pictures of the console into this `folder`")
+
+// A browser is a headless Chromium with one page.
+type browser struct {
+	t    *testing.T
+	do   func(...chromedp.Action[chromedp.Void])
+	eval func(expression string) string
+}
+
+// startBrowser opens a Chromium, if one is here.
+func startBrowser(t *testing.T) browser {
+	t.Helper()
+	if os.Getenv("PROOF") == "" {
+		t.Skip("the console is not tried in a browser: that is done where PROOF is set")
+	}
+	var binary string
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "headless-shell"} {
+		if path, err := exec.LookPath(name); err == nil {
+			binary = path
+			break
+		}
+	}
+	if binary == "" {
+		t.Skip("no Chromium is here, so the console is not tried in a browser (CHROMIUM names one)")
+	}
+	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(binary), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("lang", "en-US"))...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+
+	messages := chromedp.Console(ctx)
+	go func() {
+		for message, err := range messages {
+			if err != nil {
+				return
+			}
+			// What the API refuses, the browser logs as a network error.
+			if message.Source != "network" && (message.IsException() || message.Type == "error") {
+				t.Errorf("the page's console: %s", message)
+			}
+		}
+	}()
+	b := browser{t: t}
+	b.do = func(actions ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		if err := chromedp.Do(ctx, actions...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.eval = func(expression string) string {
+		t.Helper()
+		text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
+		if err != nil {
+			t.Fatalf("%s: %v", expression, err)
+		}
+		return text
+	}
+	return b
+}
+
+// see waits until the element's text holds the words.
+func (b browser) see(selector string, words ...string) {
+	b.t.Helper()
+	text := ""
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		text = b.eval(fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector))
+		found := text != ""
+		for _, word := range words {
+			found = found && strings.Contains(text, word)
+		}
+		if found {
+			return
+		}
+	}
+	b.t.Fatalf("%s does not show %q but %q", selector, words, text)
+}
+
+// miss waits until there is no such element to be seen.
+func (b browser) miss(selector string) {
+	b.t.Helper()
+	eventually(b.t, selector+" goes away", func() bool {
+		return b.eval(fmt.Sprintf("document.querySelector(%q)?.checkVisibility() ?? false", selector)) == "false"
+	})
+}
+
+func (b browser) click(selector string) {
+	b.t.Helper()
+	b.do(chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+}
+
+// press clicks the button with this text.
+func (b browser) press(within, text string) {
+	b.t.Helper()
+	find := fmt.Sprintf("[...document.querySelectorAll('%s button')].find((b) => b.textContent === %q && !b.disabled)", within, text)
+	eventually(b.t, "the button "+text, func() bool { return b.eval("!!"+find) == "true" })
+	b.eval(find + ".click()")
+}
+
+func (b browser) dark(dark bool) {
+	b.t.Helper()
+	scheme := map[bool]string{true: "dark", false: "light"}[dark]
+	b.do(func(ctx context.Context, _ *chromedp.Target) (v chromedp.Void, err error) {
+		_, err = chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			},
+		})
+		return v, err
+	})
+}
+
+// picture writes what is seen, if pictures are wanted.
+func (b browser) picture(name string) {
+	b.t.Helper()
+	if *screenshots == "" {
+		return
+	}
+	b.eval("document.activeElement.blur(), scrollTo(0, 0)")
+	b.do(func(ctx context.Context, target *chromedp.Target) (v chromedp.Void, err error) {
+		png, err := chromedp.CaptureScreenshot()(ctx, target)
+		if err != nil {
+			return v, err
+		}
+		return v, os.WriteFile(filepath.Join(*screenshots, name), png, 0o644)
+	})
+}
+
+// The console of a fresh run: look, upload, promote, be refused, open, break, heal.
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds all functions")
+	}
+	b := startBrowser(t)
+	l, _ := startLocal(t, "../../template.yaml", func(o *options) {
+		if *screenshots != "" {
+			o.port = "3000" // as readers will see it
+		}
+	})
+	closed, notGranted := "#account-"+wechattest.ExampleClosed, "#account-"+wechattest.ExampleNotGranted
+
+	b.do(chromedp.EmulateViewport(1400, 1200), chromedp.Navigate(l.url))
+	b.dark(false)
+	b.see("#draft-4", "11", "111111", "LXXXXX", "wx6XXXXXXXXXXXXXXX", "XXX")
+	b.see("#draft-0", "VVV", "AAS")
+	b.see("#places", "simulated WeChat", "stand-in for AWS")
+	b.see(closed, "Lantern Street", "Official Account", "switch closed", "checked")
+	b.see("#account-"+miniProgram.AppID, "Corner Kiosk", "mini program")
+	if text := b.eval("document.querySelector('#account-" + miniProgram.AppID + "').innerText"); strings.Contains(text, "switch") || strings.Contains(text, "Open") {
+		t.Errorf("a mini program has no draft switch, but the console shows %q", text)
+	}
+	b.see("#tokens", "platform", "expires", "Lantern Street", "Our Own News", "own account", "ticket", "pushed")
+
+	b.click("#uploading summary")
+	b.press("#upload", "Upload")
+	b.see("#answer", "POST /_sim/drafts", "Draft 5 is in the box")
+	b.see("#draft-5", "2.0.0", "Tea House", "Lin")
+	b.press("#tasks", "watch-drafts")
+	b.see("#events", "Draft Uploaded", "#5 · 2.0.0 · Tea House")
+
+	b.press("#uploading", "Upload")
+	b.see("#draft-6", "2.0.1", "Tea House")
+	b.miss("#draft-5")
+	b.press("#tasks", "watch-drafts")
+	b.see("#events", "Draft Uploaded", "#6 · 2.0.1 · Tea House · replaces #5")
+
+	b.press("#draft-6", "To the library")
+	b.see("#answer", "201", "POST /drafts/6/template", "It is template 0")
+	b.see("#template-0", "2.0.1", "Tea House")
+	b.see("#templates-count", "1 of 200")
+
+	b.press(closed, "Check")
+	b.see("#answer", "200", "WeChat says: switch closed")
+	if said, want := b.eval("document.querySelector('#answer-curl').textContent"), "curl -s '"+l.url+"/accounts/"+wechattest.ExampleClosed+"/draft-switch'"; said != want {
+		t.Errorf("the command of the request is %s, want %s", said, want)
+	}
+	b.press(notGranted, "Check")
+	b.see("#answer", "403", "61007", "set 11")
+
+	open := func(typed string) {
+		t.Helper()
+		b.press(closed, "Open …")
+		b.see("#opening", wechattest.ExampleClosed, "for good")
+		if typed != "" {
+			b.do(chromedp.SendKeys(chromedp.CSS("#opening-confirm"), typed))
+		}
+		b.press("#opening", "Open for good")
+	}
+	open("")
+	b.see("#answer", "400", "can't be undone")
+	open(wechattest.ExampleOpen)
+	b.see("#answer", "400", "can't be undone")
+	b.press(closed, "Open …")
+	b.press("#opening", "Cancel")
+	if n := l.world.wechat.OpenCalls(); n != 0 {
+		t.Fatalf("WeChat was asked %d times to open a switch that nobody confirmed", n)
+	}
+	open(wechattest.ExampleClosed)
+	b.see("#answer", "200", "switch open", "It was opened now")
+	b.see(closed, "switch open")
+	b.see("#events", "Draft Switch Changed", "closed → open")
+	if n := l.world.wechat.OpenCalls(); n != 1 {
+		t.Errorf("WeChat was asked %d times to open the switch, want once", n)
+	}
+	b.picture("console.png")
+
+	b.press("#faults", "Address not whitelisted")
+	b.see("#drafts-failure", "61004", "egress_ip: 198.51.100.154", "whitelist")
+	b.see("#faults-state", "198.51.100.154")
+	b.press("#tasks", "doctor")
+	b.see("#answer", "Not all is well", "whitelist", "198.51.100.154")
+	b.picture("console-doctor.png")
+	b.press("#faults", "Heal")
+	b.miss("#drafts-failure")
+	b.press("#faults", "WeChat is busy")
+	b.see("#drafts-failure", "errcode -1")
+	b.press("#faults", "Heal")
+	b.miss("#drafts-failure")
+	b.press("#faults", "Answers get lost")
+	b.see("#answer", "gets lost")
+	b.press("#draft-0", "To the library")
+	b.see("#answer", "201", "It is template 1")
+	b.press("#faults", "Heal")
+	b.see("#faults-state", "Nothing is broken")
+	b.press("#tasks", "doctor")
+	b.see("#answer", "All is well", "component token accepted", "draft list quota")
+	b.press("#faults", "Tokens run out")
+	b.see("#events", "Token Rejected")
+	b.miss("#drafts-failure")
+
+	b.press("#template-1", "Delete")
+	b.press("#deleting", "Cancel")
+	b.press("#template-1", "Delete")
+	b.press("#deleting", "Delete")
+	b.see("#answer", "204", "Template 1 is deleted")
+	b.miss("#template-1")
+
+	b.click("[data-language=zh]")
+	b.see("#drafts-title", "草稿箱")
+	b.do(chromedp.Reload())
+	b.see("main", "草稿箱", "模板库", "授权账号", "开关已开启")
+	b.dark(true)
+	b.click("#uploading summary")
+	b.press("#upload", "上传")
+	b.see("#draft-7", "茶馆点单", "小林")
+	b.press("#tasks", "watch-drafts")
+	b.see("#events", "#7 · 2.0.0 · 茶馆点单 · 取代 #6")
+	b.see("#tokens", "已于")
+	b.press("#tasks", "refresh-tokens")
+	eventually(t, "no token is past its end", func() bool {
+		return !strings.Contains(b.eval("document.querySelector('#tokens').innerText"), "已于")
+	})
+	b.press("#draft-4", "删除")
+	b.miss("#draft-4")
+	b.press("#tasks", "watch-drafts")
+	b.see("#events", "Draft Removed", "#4 · 11 · LXXXXX")
+	b.press("#draft-7", "添加到模板库")
+	b.see("#answer", "模板 ID 为 2")
+	b.picture("console-zh.png")
+
+	for _, width := range []int64{390, 960, 1400} {
+		b.do(chromedp.EmulateViewport(width, 844))
+		if wide := b.eval("document.documentElement.scrollWidth"); wide != fmt.Sprint(width) {
+			t.Errorf("on a page %d wide, it is %s wide", width, wide)
+		}
+	}
+	if nameless := b.eval(`[...document.querySelectorAll('button, input, select, textarea, a')].filter((e) =>
+		!(e.ariaLabel || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML)`); nameless != "" {
+		t.Errorf("controls without a name: %s", nameless)
+	}
+
+	_, _, state := call(t, "GET", l.world.wechatURL+"/_sim/state", "")
+	seen := b.eval("document.documentElement.outerHTML + JSON.stringify(localStorage)") + state
+	for _, secret := range l.world.wechat.Secrets() {
+		if strings.Contains(seen, secret) {
+			t.Errorf("the console shows the secret %.6s…", secret)
+		}
+	}
+
+	b.do(chromedp.Navigate(l.url + "/_local/api"))
+	b.click("#listDrafts summary")
+	b.press("#listDrafts", "Send")
+	b.see("#listDrafts pre", "GET /drafts", "200", "etag:", `"draft_id": 0`)
+	b.click("#openDraftSwitch summary")
+	b.press("#openDraftSwitch", "Send")
+	b.see("#openDraftSwitch pre", "POST /accounts/"+wechattest.ExampleClosed+"/draft-switch", "200", `"changed": false`)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"wechat-draftbox/pkg/standin/runtimeapi"
+)
+
+// concurrency is how many invocations share the one process of a function.
+// Lambda would start further ones.
+const concurrency = 32
+
+// A fleet is the functions of the bundle, each in a process of its own.
+type fleet map[string]*runtimeapi.Instance
+
+// build compiles the functions for this machine into the folder to.
+func build(ctx context.Context, functions []function, to string) error {
+	packages := make([]string, len(functions))
+	for at, f := range functions {
+		absolute, err := filepath.Abs(f.Folder)
+		if err != nil {
+			return fmt.Errorf("build the functions: %w", err)
+		}
+		packages[at] = absolute
+	}
+	command := exec.CommandContext(ctx, "go", append([]string{
+		"build", "-ldflags=-w", // nobody debugs these, and linking takes a quarter less
+		"-o", to + string(filepath.Separator),
+	}, packages...)...)
+	command.Dir = filepath.Dir(packages[0])
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=", "GOARCH=")
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("the functions don't build: %w\n%s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// startFleet makes an instance of each function whose binary stands in folder.
+func startFleet(ctx context.Context, functions []function, folder string, environment func(function) []string, log func(name string) io.Writer) (fleet, error) {
+	started := fleet{}
+	for _, f := range functions {
+		out := log(f.Name)
+		instance, err := runtimeapi.Start(ctx, runtimeapi.Function{
+			Name:        f.LambdaName,
+			Binary:      filepath.Join(folder, f.Name),
+			Env:         environment(f),
+			Timeout:     f.Timeout,
+			Concurrency: concurrency,
+			Stdout:      out,
+			Stderr:      out,
+		})
+		if err != nil {
+			started.close()
+			return nil, err
+		}
+		started[f.Name] = instance
+	}
+	return started, nil
+}
+
+func (f fleet) invoke(ctx context.Context, name string, event []byte) (runtimeapi.Result, error) {
+	instance, ok := f[name]
+	if !ok {
+		return runtimeapi.Result{}, fmt.Errorf("there is no function %s, but %s", name, strings.Join(slices.Sorted(maps.Keys(f)), ", "))
+	}
+	return instance.Invoke(ctx, event)
+}
+
+func (f fleet) close() {
+	for _, instance := range f {
+		instance.Close()
+	}
+}
+
+// environment gives a function the variables that the template declares, with
+// the values of the shell where it has them, and those of the world, which come
+// last.
+func environment(f function, getenv func(string) string, world map[string]string) []string {
+	all := maps.Clone(f.Environment)
+	for name := range all {
+		if value := getenv(name); value != "" {
+			all[name] = value
+		}
+	}
+	maps.Copy(all, world)
+	pairs := make([]string, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		pairs = append(pairs, name+"="+all[name])
+	}
+	return pairs
+}
+
+// A prefixed writer puts a name before each line, and leaves out metrics unless
+// they are wanted: they are for CloudWatch, and many. The writers of several names
+// share the lock of what they write to.
+type prefixed struct {
+	name    string
+	metrics bool
+	to      io.Writer
+	lock    *sync.Mutex
+
+	partial []byte
+}
+
+func (p *prefixed) Write(b []byte) (int, error) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.partial = append(p.partial, b...)
+	for {
+		line, rest, complete := bytes.Cut(p.partial, []byte("\n"))
+		if !complete {
+			return len(b), nil
+		}
+		if p.metrics || !isMetrics(line) {
+			if _, err := fmt.Fprintf(p.to, "%-9s | %s\n", p.name, line); err != nil {
+				return 0, err
+			}
+		}
+		p.partial = append(p.partial[:0], rest...)
+	}
+}
+
+// isMetrics tells a line in the embedded metric format.
+func isMetrics(line []byte) bool {
+	var metrics struct {
+		AWS json.RawMessage `json:"_aws"`
+	}
+	return bytes.Contains(line, []byte(`"_aws"`)) && json.Unmarshal(line, &metrics) == nil && metrics.AWS != nil
+}

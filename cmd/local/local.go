@@ -1,0 +1,359 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"wechat-draftbox/pkg/standin/awstest"
+)
+
+// A local is the whole bundle at work.
+type local struct {
+	options options
+	bundle  *bundle
+	missing []string // functions of the template that have no folder
+	world   *world
+	fleet   fleet
+	url     string
+
+	ready      chan struct{}  // closed once the lines to paste are printed
+	background sync.WaitGroup // what work started
+	stop       []func()
+	lock       sync.Mutex // of the output
+	log        io.Writer  // of requests and functions
+}
+
+// start gets everything ready and serves the API. What needs no request, work
+// does.
+func start(ctx context.Context, o options) (*local, error) {
+	l := &local{options: o, world: &world{}, ready: make(chan struct{}), log: o.out}
+	if err := l.start(ctx); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *local) start(ctx context.Context) error {
+	o := l.options
+	if err := l.openLog(); err != nil {
+		return err
+	}
+	api, err := l.listen()
+	if err != nil {
+		return err
+	}
+	if l.bundle, err = readTemplate(o.template, o.parameters, l.world.queueURL); err != nil {
+		return err
+	}
+	l.leaveOutMissing()
+	if len(l.bundle.Functions) == 0 {
+		return fmt.Errorf("%s: none of its functions is here", o.template)
+	}
+	binaries, err := l.folder()
+	if err != nil {
+		return fmt.Errorf("make a folder for the binaries: %w", err)
+	}
+	fmt.Fprintln(o.out, "building the functions ...")
+	if err := build(ctx, l.bundle.Functions, binaries); err != nil {
+		return err
+	}
+	variables := l.variables()
+	l.fleet, err = startFleet(ctx, l.bundle.Functions, binaries,
+		func(f function) []string { return environment(f, o.getenv, variables) },
+		func(name string) io.Writer {
+			return &prefixed{name: name, metrics: o.metrics, to: l.log, lock: &l.lock}
+		})
+	if err != nil {
+		return err
+	}
+	if err := l.furnish(ctx); err != nil {
+		return err
+	}
+	server := &http.Server{Handler: l.handler(), ReadHeaderTimeout: time.Minute}
+	l.stop = append(l.stop, func() { server.Close() })
+	go server.Serve(api)
+	l.url = address(api, "")
+	return nil
+}
+
+// openLog finds out where requests and the functions' logs go.
+func (l *local) openLog() error {
+	if l.options.quiet {
+		l.log = io.Discard
+	}
+	if l.options.log == "" {
+		return nil
+	}
+	file, err := os.Create(l.options.log)
+	if err != nil {
+		return fmt.Errorf("open the log: %w", err)
+	}
+	l.log = file
+	l.stop = append(l.stop, func() { file.Close() })
+	return nil
+}
+
+// folder is where the binaries go: into one that is kept, or that goes away at
+// the end.
+func (l *local) folder() (string, error) {
+	if l.options.binaries != "" {
+		return filepath.Abs(l.options.binaries) // build works in another folder
+	}
+	temporary, err := os.MkdirTemp("", "wechat-draftbox-")
+	l.stop = append(l.stop, func() { os.RemoveAll(temporary) })
+	return temporary, err
+}
+
+// listen takes the ports: the API's, and the two after it for the stand-ins.
+func (l *local) listen() (net.Listener, error) {
+	port, err := strconv.Atoi(l.options.port)
+	if err != nil || port < 0 || port > 65533 {
+		return nil, fmt.Errorf("PORT is %q, it must be a number up to 65533", l.options.port)
+	}
+	next := func(n int) string {
+		if port == 0 {
+			return "127.0.0.1:0" // any that is free, in tests
+		}
+		return fmt.Sprintf("127.0.0.1:%d", port+n)
+	}
+	api, err := listen(next(0))
+	if err != nil {
+		return nil, err
+	}
+	l.stop = append(l.stop, func() { api.Close() })
+	if l.options.getenv("WECHAT_API_BASE_URL") == "" {
+		listener, err := listen(next(1))
+		if err != nil {
+			return nil, err
+		}
+		l.world.serveWeChat(listener, "")
+	}
+	if !l.options.realAWS {
+		listener, err := listen(next(2))
+		if err != nil {
+			return nil, err
+		}
+		l.world.serveAWS(listener, "")
+	}
+	return api, nil
+}
+
+func listen(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use: stop what runs there, or set PORT to another port", address)
+	} else if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return listener, nil
+}
+
+// leaveOutMissing takes functions without a folder out of the bundle, and what
+// starts them.
+func (l *local) leaveOutMissing() {
+	b := l.bundle
+	b.Functions = slices.DeleteFunc(b.Functions, func(f function) bool {
+		_, err := os.Stat(f.Folder)
+		if err != nil {
+			l.missing = append(l.missing, f.Name)
+		}
+		return err != nil
+	})
+	gone := func(name string) bool { return slices.Contains(l.missing, name) }
+	b.Routes = slices.DeleteFunc(b.Routes, func(r route) bool { return gone(r.Function) })
+	b.Schedules = slices.DeleteFunc(b.Schedules, func(s schedule) bool { return gone(s.Function) })
+	b.Sources = slices.DeleteFunc(b.Sources, func(s source) bool { return gone(s.Function) })
+	b.Rules = slices.DeleteFunc(b.Rules, func(r rule) bool { return gone(r.Function) })
+}
+
+// variables are those that all functions get beside the template's.
+func (l *local) variables() map[string]string {
+	all := map[string]string{}
+	if l.world.aws == nil || l.world.wechat == nil {
+		for _, pair := range l.options.environ {
+			if name, value, _ := strings.Cut(pair, "="); leadsOutside(name) {
+				all[name] = value
+			}
+		}
+	}
+	maps.Copy(all, l.world.variables())
+	if l.world.wechat != nil && l.options.getenv("OPENABLE_ACCOUNTS") == "" && l.opensNone() {
+		all["OPENABLE_ACCOUNTS"] = "*" // nothing real can be opened here
+	}
+	return all
+}
+
+// opensNone tells whether the template lets no switch be opened.
+func (l *local) opensNone() bool {
+	return !slices.ContainsFunc(l.bundle.Functions, func(f function) bool { return f.Environment["OPENABLE_ACCOUNTS"] != "" })
+}
+
+// leadsOutside tells the variables by which the SDK and the HTTP client find
+// their way to what is real.
+func leadsOutside(name string) bool {
+	switch strings.ToUpper(name) {
+	case "HOME", "USERPROFILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR":
+		return true
+	}
+	return strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "AWS_LAMBDA_")
+}
+
+// furnish makes what the stack and its operator would have made.
+func (l *local) furnish(ctx context.Context) error {
+	if l.world.aws == nil {
+		return nil
+	}
+	if err := l.world.makeQueues(ctx, l.bundle.Queues); err != nil {
+		return err
+	}
+	names := namesOf(l.bundle, l.options.getenv)
+	l.world.makeTables(l.bundle.Tables, names)
+	if l.world.wechat == nil {
+		return nil
+	}
+	l.world.configure(names)
+	if !l.managesTokens() {
+		l.world.issueTokens(names)
+	}
+	return nil
+}
+
+// managesTokens tells whether the bundle fetches its own tokens, from the
+// simulated WeChat.
+func (l *local) managesTokens() bool {
+	return l.world.wechat != nil && l.world.aws != nil && l.fleet["tokens"] != nil && l.serves(callbackRoute)
+}
+
+// serves tells whether there is a route, by its key.
+func (l *local) serves(key string) bool {
+	return slices.ContainsFunc(l.bundle.Routes, func(r route) bool { return r.Key() == key })
+}
+
+// handler serves the API, and what only this command has: the console at /, and what stands under /_local/ and /_sim/.
+func (l *local) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /_local/invoke/{function}", l.serveInvoke)
+	l.serveConsole(mux)
+	api := newGateway(l.bundle.Routes, l.fleet.invoke)
+	return guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isLocal(r.URL.Path) && !l.serves(r.Method+" "+r.URL.Path) {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		began := time.Now()
+		if r.URL.Path != callbackPath { // the pushes are what it gets ready by
+			l.awaitReady(r.Context())
+		}
+		seen := &watched{ResponseWriter: w}
+		api.ServeHTTP(seen, r)
+		l.lock.Lock()
+		defer l.lock.Unlock()
+		fmt.Fprintf(l.log, "%-9s | %s %q %d %v\n", "api", r.Method, r.URL.Path, seen.status, time.Since(began).Round(time.Millisecond))
+	}))
+}
+
+// awaitReady holds up those who ask before there is a token, rather than telling them of a fault that is none.
+func (l *local) awaitReady(ctx context.Context) {
+	select {
+	case <-l.ready:
+	case <-ctx.Done():
+	}
+}
+
+// watched remembers the status of an answer.
+type watched struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *watched) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	w.status = cmp.Or(w.status, http.StatusOK)
+	return w.ResponseWriter.Write(b)
+}
+
+// serveInvoke hands the body to a function as its event and answers with what
+// it returned; a function that failed is a 500 with its error.
+func (l *local) serveInvoke(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("function")
+	if l.fleet[name] == nil {
+		say(w, http.StatusNotFound, "there is no function of this name")
+		return
+	}
+	event, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil || !json.Valid(event) {
+		say(w, http.StatusBadRequest, "the body must be the event, in JSON")
+		return
+	}
+	l.awaitReady(r.Context())
+	result, err := l.fleet.invoke(r.Context(), name, event)
+	if err != nil {
+		say(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if result.Error {
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	w.Write(append(result.Payload, '\n'))
+}
+
+// work starts what runs beside the requests: rules, queues and schedules. It
+// ends with ctx.
+func (l *local) work(ctx context.Context) {
+	if l.world.aws != nil {
+		l.world.aws.OnEvent(func(e awstest.Event) { l.deliver(ctx, e) })
+		for _, s := range l.bundle.Sources {
+			l.background.Go(func() { l.poll(ctx, s) })
+		}
+	}
+	l.background.Go(func() {
+		err := l.getReady(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			l.say("local", "not ready: %v", err)
+		}
+		l.invite(err == nil)
+		close(l.ready)
+		l.runSchedules(ctx, l.options.speed)
+	})
+}
+
+// say prints one line to the terminal.
+func (l *local) say(name, format string, args ...any) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	fmt.Fprintf(l.options.out, "%-9s | %s\n", name, fmt.Sprintf(format, args...))
+}
+
+// close ends everything; ctx has ended, or nothing was started with it.
+func (l *local) close() {
+	l.fleet.close()
+	l.background.Wait()
+	for _, stop := range slices.Backward(l.stop) {
+		stop()
+	}
+	l.world.close()
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"wechat-draftbox/pkg/standin/awstest"
+)
+
+// deliver hands an event of the bus to the functions whose rules match it.
+func (l *local) deliver(ctx context.Context, accepted awstest.Event) {
+	l.say("event", "%s %s", accepted.DetailType, accepted.Detail)
+	envelope, err := json.Marshal(events.EventBridgeEvent{
+		Version:    "0",
+		ID:         accepted.ID,
+		DetailType: accepted.DetailType,
+		Source:     accepted.Source,
+		AccountID:  account,
+		Time:       accepted.Time.UTC(),
+		Region:     region,
+		Resources:  append([]string{}, accepted.Resources...),
+		Detail:     accepted.Detail,
+	})
+	if err != nil {
+		l.say("event", "%s can't be delivered: %v", accepted.DetailType, err)
+		return
+	}
+	var event map[string]any
+	if err := json.Unmarshal(envelope, &event); err != nil {
+		return
+	}
+	for _, r := range l.bundle.Rules {
+		if matches(r.Pattern, event) {
+			l.background.Go(func() { l.task(ctx, r.Function, envelope) })
+		}
+	}
+}
+
+// matches tells whether an event has, for each key of the pattern, one of the
+// values named there.
+func matches(pattern, event map[string]any) bool {
+	for key, wanted := range pattern {
+		switch wanted := wanted.(type) {
+		case map[string]any:
+			inner, ok := event[key].(map[string]any)
+			if !ok || !matches(wanted, inner) {
+				return false
+			}
+		case []any:
+			if !slices.ContainsFunc(wanted, func(w any) bool { return matchesValue(w, event[key]) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func matchesValue(wanted, value any) bool {
+	if values, ok := value.([]any); ok {
+		return slices.ContainsFunc(values, func(v any) bool { return matchesValue(wanted, v) })
+	}
+	if filter, ok := wanted.(map[string]any); ok {
+		text, isText := value.(string)
+		return isText && strings.HasPrefix(text, filter["prefix"].(string))
+	}
+	return fmt.Sprint(wanted) == fmt.Sprint(value)
+}
+
+// checkPattern refuses what matches does not understand: a list of values, or
+// of {"prefix": "…"}, for each key.
+func checkPattern(pattern map[string]any) error {
+	if len(pattern) == 0 {
+		return fmt.Errorf("a rule needs a pattern")
+	}
+	for key, wanted := range pattern {
+		switch wanted := wanted.(type) {
+		case map[string]any:
+			if err := checkPattern(wanted); err != nil {
+				return err
+			}
+		case []any:
+			for _, w := range wanted {
+				filter, ok := w.(map[string]any)
+				if !ok {
+					continue
+				}
+				if _, prefix := filter["prefix"].(string); !prefix || len(filter) != 1 {
+					return fmt.Errorf("the local run knows no filter in a pattern but prefix")
+				}
+			}
+		default:
+			return fmt.Errorf("the pattern's %s must be a list", key)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"wechat-draftbox/pkg/standin/wechattest"
+)
+
+// runSchedules runs each schedule at its own rate. The rates, and the pushes of
+// WeChat's tickets, are speed times as fast as in AWS; the clock that tokens live
+// by stays the real one, for the functions read it too.
+func (l *local) runSchedules(ctx context.Context, speed float64) {
+	for _, s := range l.bundle.Schedules {
+		if s.Every > 0 {
+			l.background.Go(func() {
+				for sleep(ctx, faster(s.Every, speed)) {
+					l.task(ctx, s.Function, []byte(s.Input))
+				}
+			})
+		}
+	}
+}
+
+const (
+	// ticketPeriod is how often WeChat pushes a ticket.
+	ticketPeriod  = 10 * time.Minute
+	callbackPath  = "/wechat/callback"
+	callbackRoute = "POST " + callbackPath
+)
+
+// faster is a period at a speed; a second at least, lest a schedule laps itself.
+func faster(period time.Duration, speed float64) time.Duration {
+	return max(time.Duration(float64(period)/speed), time.Second)
+}
+
+// getReady does once what AWS does by and by: it has the tokens fetched, then
+// runs each schedule, and waits until the queues are empty. Then all that the
+// API can tell is there.
+func (l *local) getReady(ctx context.Context) error {
+	if l.world.wechat != nil && l.serves(callbackRoute) {
+		l.world.wechat.PushTo(l.url + callbackPath)
+		l.world.wechat.StartPushing()
+		l.background.Go(func() { l.world.wechat.PushTickets(ctx, faster(ticketPeriod, l.options.speed)) })
+	}
+	waiting, cancel := context.WithTimeout(ctx, l.options.patience)
+	defer cancel()
+	if l.managesTokens() {
+		l.say("local", "waiting for WeChat's first ticket and the tokens that it brings")
+		if err := l.firstTokens(waiting); err != nil {
+			return err
+		}
+	}
+	var failed error
+	for _, s := range l.bundle.Schedules {
+		if s.Every == 0 {
+			continue
+		}
+		if _, err := l.task(waiting, s.Function, []byte(s.Input)); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s failed with %s", s.Function, s.Input))
+		}
+	}
+	return errors.Join(failed, l.emptyQueues(waiting))
+}
+
+// firstTokens waits for the simulated WeChat's first ticket, fetches the
+// component's token with it, imports the accounts and fetches their tokens, as a
+// new operator does. Until then the first look at the draft box and the switches,
+// which the schedules take, would find no token.
+func (l *local) firstTokens(ctx context.Context) error {
+	for !slices.ContainsFunc(l.world.wechat.Pushes(), wechattest.Push.Accepted) || !l.refresh(ctx) {
+		if !sleep(ctx, 50*time.Millisecond) {
+			return fmt.Errorf("within %v no ticket came, or WeChat gave no token for it: see the lines of callback and tokens", l.options.patience)
+		}
+	}
+	l.task(ctx, "tokens", []byte(`{"task": "import-accounts"}`))
+	l.refresh(ctx) // of the accounts
+	return nil
+}
+
+// refresh runs refresh-tokens and tells whether the platform has a token.
+func (l *local) refresh(ctx context.Context) bool {
+	payload, err := l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`))
+	var result struct {
+		Failures []struct {
+			AppID string `json:"appid"` // empty: the platform's own token
+		} `json:"failures"`
+	}
+	if err != nil || json.Unmarshal(payload, &result) != nil {
+		return false
+	}
+	for _, failure := range result.Failures {
+		if failure.AppID == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// emptyQueues waits until the functions have taken what stands in their queues.
+func (l *local) emptyQueues(ctx context.Context) error {
+	if l.world.aws == nil {
+		return nil
+	}
+	for _, s := range l.bundle.Sources {
+		for len(l.world.aws.Messages(l.world.queueURL(s.Queue))) > 0 {
+			if !sleep(ctx, 20*time.Millisecond) {
+				return fmt.Errorf("within %v the queue %s did not get empty: see the lines of %s", l.options.patience, s.Queue, s.Function)
+			}
+		}
+	}
+	return nil
+}
+
+// task invokes a function with what is no HTTP request, and says what came of it.
+func (l *local) task(ctx context.Context, function string, event []byte) (payload []byte, err error) {
+	result, err := l.fleet.invoke(ctx, function, event)
+	if err == nil && result.Error {
+		err = fmt.Errorf("%s", result.Payload)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			l.say(function, "failed: %v", err)
+		}
+		return nil, err
+	}
+	return result.Payload, nil
+}
