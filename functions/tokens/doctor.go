@@ -76,15 +76,16 @@ func (h *handler) doctor(ctx context.Context, _ json.RawMessage) (any, error) {
 	d := &diagnosis{Task: "doctor", OK: true}
 	h.examinePlatform(ctx, d)
 	h.examineTicket(ctx, d)
-	if stored, ok := h.examineComponent(ctx, d); ok {
-		h.examineWeChat(ctx, d, stored)
+	stored, canCall := h.examineComponent(ctx, d)
+	if canCall {
+		canCall = h.examineWeChat(ctx, d, stored)
 	} else {
 		for _, name := range []string{checkAccepted, checkQuota, checkWhitelist} {
 			d.fail(name, "not known: there is no component token to call WeChat with", "Mend the component token first.")
 		}
 	}
 	h.examineTables(ctx, d)
-	h.examineAccounts(ctx, d)
+	h.examineAccounts(ctx, d, canCall)
 	h.log().InfoContext(ctx, "diagnosed", "task", d.Task, "ok", d.OK, "checks", d.Checks)
 	return d, nil
 }
@@ -150,8 +151,8 @@ func (h *handler) examineComponent(ctx context.Context, d *diagnosis) (token.Rec
 }
 
 // examineWeChat asks for the quota of the draft list, which tells of the token and the whitelist too and uses nothing
-// of that quota.
-func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) {
+// of that quota. It reports whether WeChat answered: with a token that it refuses, another call would report that.
+func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) bool {
 	quota, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access)
 	var refusal *wechat.Error
 	refused := errors.As(err, &refusal)
@@ -161,7 +162,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 		d.fail(checkAccepted, "not known: WeChat refuses the address before it looks at the token", first)
 		d.fail(checkQuota, "not known: WeChat refuses the address", first)
 		d.fail(checkWhitelist, "WeChat refuses the bundle's address: "+h.refusedAddresses(ctx, stored, refusal), action)
-		return
+		return false
 	}
 	if err == nil {
 		d.pass(checkAccepted, "WeChat accepts it")
@@ -187,6 +188,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 	default:
 		d.pass(checkWhitelist, "a call was not refused for its address, so the bundle's (%s) is in it", h.egressIP)
 	}
+	return err == nil
 }
 
 // refusedAddresses are the addresses that WeChat refuses. The way out can change between two calls, so it is asked once more.
@@ -206,7 +208,8 @@ func (h *handler) refusedAddresses(ctx context.Context, stored token.Record, ref
 	return strings.Join(slices.Compact(addresses), " and ")
 }
 
-func (h *handler) examineAccounts(ctx context.Context, d *diagnosis) {
+// examineAccounts looks at the accounts' tokens, and where WeChat can be called, at what it says of the accounts.
+func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, canCall bool) {
 	left, err := h.withoutTokens(ctx)
 	if err != nil {
 		d.failed(checkAccounts, err, h.renewer.Now())
@@ -242,7 +245,13 @@ func (h *handler) examineAccounts(ctx context.Context, d *diagnosis) {
 	} else {
 		d.fail(checkAccounts, counts+" ("+strings.Join(named, "; ")+")", action)
 	}
-	h.examineWrittenOff(ctx, d, left)
+	switch {
+	case !h.manageTokens:
+	case canCall:
+		h.examineWrittenOff(ctx, d, left)
+	default:
+		d.fail(checkWrittenOff, "not known: WeChat can't be asked", "Mend the faults above first.")
+	}
 }
 
 // The reasons why an account's token is not kept alive.
@@ -275,9 +284,6 @@ func (h *handler) withoutTokens(ctx context.Context) (map[string]string, error) 
 
 // examineWrittenOff looks for accounts that the bundle takes for unauthorized although WeChat lists them with a refresh token.
 func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[string]string) {
-	if !h.manageTokens {
-		return
-	}
 	var listed []string
 	err := h.renewer.Directory.Each(ctx, func(one wechat.Authorizer) error {
 		if left[one.AppID] == leftPlatform && !one.Refresh.IsZero() {

@@ -46,7 +46,8 @@ func (e *WaitingError) Error() string {
 // Fault implements [fault.Faulter]: it means what the last failure did.
 func (e *WaitingError) Fault(now time.Time) fault.Fault {
 	if e.Wait.Errcode == 0 {
-		return fault.Fault{Kind: fault.WeChatUnreachable, Detail: e.Error()}
+		return fault.Fault{Kind: fault.WeChatUnreachable, Detail: e.Error(), Action: "The bundle's operator: the log of tokens says why the last fetch failed; " +
+			`once that is mended, run the task refresh-tokens with "force": true, which doesn't wait.`}
 	}
 	f := fault.Of(&wechat.Error{Code: e.Wait.Errcode}, now)
 	f.Detail = e.Error()
