@@ -53,6 +53,8 @@ func TestFirstPlatform(t *testing.T) {
 	show(`call "$API_URL/drafts?fresh=true"`, n.answer("GET", "/drafts?fresh=true", ""))
 	show(`call -X POST "$API_URL/drafts/latest/template?source_miniprogram_appid=wx00000000000000aa"`,
 		n.answer("POST", "/drafts/latest/template?source_miniprogram_appid=wx00000000000000aa", ""))
+	n.wechat.RefuseAddress("198.51.100.7")
+	doctor() // another way out, one day
 
 	for _, page := range []string{"../../docs/first-platform.md", "../../docs/first-platform.zh-CN.md"} {
 		checkPage(t, page, shown)
