@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -248,7 +247,6 @@ func (l *local) serves(key string) bool {
 // handler serves the API, and what only this command has: the console at /, and what stands under /_local/ and /_sim/.
 func (l *local) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /_local/invoke/{function}", l.serveInvoke)
 	l.serveConsole(mux)
 	api := newGateway(l.bundle.Routes, l.fleet.invoke)
 	return guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -290,32 +288,6 @@ func (w *watched) WriteHeader(status int) {
 func (w *watched) Write(b []byte) (int, error) {
 	w.status = cmp.Or(w.status, http.StatusOK)
 	return w.ResponseWriter.Write(b)
-}
-
-// serveInvoke hands the body to a function as its event and answers with what
-// it returned; a function that failed is a 500 with its error.
-func (l *local) serveInvoke(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("function")
-	if l.fleet[name] == nil {
-		say(w, http.StatusNotFound, "there is no function of this name")
-		return
-	}
-	event, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil || !json.Valid(event) {
-		say(w, http.StatusBadRequest, "the body must be the event, in JSON")
-		return
-	}
-	l.awaitReady(r.Context())
-	result, err := l.fleet.invoke(r.Context(), name, event)
-	if err != nil {
-		say(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if result.Error {
-		w.WriteHeader(http.StatusInternalServerError)
-	}
-	w.Write(append(result.Payload, '\n'))
 }
 
 // work starts what runs beside the requests: rules, queues and schedules. It
