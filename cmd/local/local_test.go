@@ -26,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 
 	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/gateway"
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
@@ -168,7 +169,7 @@ func TestRequestsReachTheFunction(t *testing.T) {
 	l, screen := startLocal(t, echoTemplate, nil)
 
 	status, header, body := call(t, "GET", l.url+"/echo/me?a=1&a=2", "")
-	var e event
+	var e gateway.Event
 	if err := json.Unmarshal([]byte(body), &e); err != nil || status != http.StatusCreated {
 		t.Fatalf("GET /echo/me: %d %s", status, body)
 	}
