@@ -103,10 +103,14 @@ setInterval(() => document.querySelectorAll('time').forEach((element) => element
 const actions = (...buttons) => h('div', { className: 'actions' }, ...buttons);
 const meta = (...parts) => h('span', { className: 'meta' }, ...parts.filter((p) => p !== undefined && p !== '').flatMap((p, at) => (at ? [' · ', p] : [p])));
 
-// send asks the local run, and reads the answer.
+// base is what stands before every path: the page may be served below a path that nobody can guess.
+const base = location.pathname.replace(/\/[^/]*$/, '');
+
+// send asks the server of this page, and reads the answer. Other sites' pages can't send the first header.
 async function send(method, path, body) {
   try {
-    const response = await fetch(path, { method, headers: body === undefined ? {} : { 'Content-Type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body) });
+    const headers = { 'X-Draftbox-Console': '1', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) };
+    const response = await fetch(base + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
     const text = await response.text();
     let json;
     try { json = JSON.parse(text); } catch { /* a 204, or no JSON */ }
@@ -119,7 +123,8 @@ async function send(method, path, body) {
 // curl is the command that sends the same.
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const curl = ({ method, path, body }) => ['curl -s', method === 'GET' || (method === 'POST' && body !== undefined) ? '' : `-X ${method}`,
-  body === undefined ? '' : `-H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`, quoted(location.origin + path)].filter(Boolean).join(' ');
+  base && method !== 'GET' ? "-H 'X-Draftbox-Console: 1'" : '',
+  body === undefined ? '' : `-H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`, quoted(location.origin + base + path)].filter(Boolean).join(' ');
 const reason = ({ json }) => (json ? [json.detail ?? json.message ?? json.error ?? json.errorMessage, json.egress_ip && `egress_ip: ${json.egress_ip}`, json.action]
   .filter(Boolean).map((part) => part.replace(/\.$/, '')).join('. ') : t('notJSON'));
 
@@ -358,7 +363,7 @@ document.querySelectorAll('[data-language]').forEach((b) => { b.onclick = () => 
 speak(language);
 
 let seen = '';
-const stream = new EventSource('/_local/stream');
+const stream = new EventSource(`${base}/_local/stream`);
 stream.onmessage = ({ data }) => {
   state = JSON.parse(data);
   showState();
