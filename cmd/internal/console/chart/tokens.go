@@ -53,13 +53,10 @@ func (p Page) tokenState(t Token) string {
 }
 
 type tokenRow struct {
-	Y           int
-	Name, Note  string
-	Bars        []bar
-	Renewals    []percent
-	state       string
-	expires     time.Time
-	isComponent bool
+	Y          int
+	Name, Note string
+	Bars       []bar
+	Renewals   []percent
 }
 
 // Tokens draws the lives of tokens as bars around now. Where there are many, the most urgent get bars and all are counted
@@ -137,6 +134,9 @@ func (p Page) tokenNote(t Token) string {
 	default:
 		parts = append(parts, p.say(state))
 	}
+	if t.WaitUntil != nil && t.WaitUntil.After(p.Now) {
+		parts = append(parts, p.say("nextTry", p.distance(*t.WaitUntil)))
+	}
 	if t.Errcode != nil && *t.Errcode != 0 {
 		parts = append(parts, p.say("errcode", strconv.Itoa(*t.Errcode)))
 	} else if t.Errcode != nil {
@@ -157,15 +157,12 @@ func (p Page) tokenRow(a axis, t Token, at int) tokenRow {
 	state := p.tokenState(t)
 	add := func(from, to time.Time, class string) {
 		b := a.bar(from, to)
-		b.Class, b.Title = class, p.say("countOf", p.tokenName(t), 0)
-		b.Title = p.tokenName(t) + ": " + p.say(class)
+		b.Class, b.Title = class, p.tokenName(t)+": "+p.say(class)
 		row.Bars = append(row.Bars, b)
 	}
 	switch state {
 	case "missing":
-	case "expired":
-		add(from, to, state)
-	case "noExpiry":
+	case "expired", "noExpiry":
 		add(from, to, state)
 	default:
 		add(from, to, "live")
