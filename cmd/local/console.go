@@ -30,8 +30,8 @@ func isLocal(path string) bool {
 }
 
 // guard keeps other sites' pages away. WeChat's pushes are signed, and may come through a tunnel.
-func guard(next http.Handler) http.Handler {
-	return console.Guard(next, func(r *http.Request) bool { return r.URL.Path == callbackPath })
+func guard(next http.Handler, callback string) http.Handler {
+	return console.Guard(next, func(r *http.Request) bool { return r.URL.Path == callback })
 }
 
 // Task hands an event to a function, once there is a token.
@@ -48,7 +48,7 @@ func (l *local) Task(ctx context.Context, function string, event []byte) (consol
 // is stored says so.
 func (l *local) serveEndTokens(w http.ResponseWriter, r *http.Request) {
 	if l.world.wechat == nil || l.world.aws == nil {
-		say(w, http.StatusNotFound, "only the stand-ins' tokens can be ended")
+		http.Error(w, "only the stand-ins' tokens can be ended", http.StatusNotFound)
 		return
 	}
 	l.world.wechat.ExpireTokens()

@@ -50,7 +50,7 @@ func TestGuard(t *testing.T) {
 				request.Header.Set(test.header[i], test.header[i+1])
 			}
 			w := httptest.NewRecorder()
-			guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true })).ServeHTTP(w, request)
+			guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), callbackPath).ServeHTTP(w, request)
 			if w.Code != test.status || reached != (test.status == 200) {
 				t.Errorf("%d %s, reached: %v, want %d", w.Code, w.Body, reached, test.status)
 			}
