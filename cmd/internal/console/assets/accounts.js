@@ -59,7 +59,7 @@ export async function showPicture() {
   put($('accounts-chart'), html);
   $('accounts-chart').querySelectorAll('[data-query]').forEach((b) => {
     b.ariaPressed = b.dataset.query === filter.query;
-    b.onclick = () => choose(b.dataset.query === filter.query ? '' : b.dataset.query, b.ariaLabel.replace(/ \([^)]*\)$/, '').replace(/^[^:：]*[:：] ?/, ''));
+    b.onclick = () => choose(b.dataset.query === filter.query ? '' : b.dataset.query, b.dataset.label);
   });
 }
 

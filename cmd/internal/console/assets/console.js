@@ -74,7 +74,7 @@ stream.onmessage = ({ data }) => {
   if (now.tokens !== seen.tokens) tokens.loadTokens();
   if (seen.lists === undefined) {
     calls.loadCalls();
-    chat.loadChat();
+    chat.loadChat().then(showJumps);
   }
   seen = now;
 };
@@ -84,7 +84,7 @@ let beats = 0;
 setInterval(() => {
   beats += 1;
   if (document.hidden || !world()) return;
-  chat.loadChat();
+  chat.loadChat().then(showJumps);
   if (beats % 3 === 0) calls.loadCalls();
   if (beats % 20 === 0) tokens.show();
   if (beats % 20 === 0 && !isLocal()) loadLists();

@@ -71,8 +71,8 @@ func (c accountCounts) sum(kind string, states []string) (n int) {
 
 type accountSegment struct {
 	bar
-	Label, Query, Action string
-	Count                int
+	Kind, Label, Query string
+	Count              int
 }
 
 type accountLane struct {
@@ -128,8 +128,8 @@ func (p Page) accountLane(c accountCounts, kind string, length percent) accountL
 		sum += width
 		label := p.say(state)
 		lane.Segments = append(lane.Segments, accountSegment{
-			bar:   bar{Width: width, Class: state, Title: p.say("countOf", label, n)},
-			Label: label, Query: query.Encode(), Action: p.say("showThese", lane.Kind, label), Count: n,
+			bar:  bar{Width: width, Class: state, Title: p.say("countOf", label, n)},
+			Kind: lane.Kind, Label: label, Query: query.Encode(), Count: n,
 		})
 	}
 	x := percent(0)

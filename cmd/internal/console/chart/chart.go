@@ -46,7 +46,7 @@ func (p Page) span(d time.Duration) string {
 	switch d = d.Abs(); {
 	case d < time.Minute:
 		return p.say("seconds", int(d/time.Second))
-	case d < 2*time.Hour:
+	case d < 2*time.Hour && d != time.Hour:
 		return p.say("minutes", int(d/time.Minute))
 	case d < 48*time.Hour:
 		return p.say("hours", int(d/time.Hour))
