@@ -16,8 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
-	"wechat-draftbox/pkg/standin/awstest"
 	"wechat-draftbox/pkg/queue"
+	"wechat-draftbox/pkg/standin/awstest"
 )
 
 // received is a worker of a queue, and a batch of its messages with the bodies 0, 1, 2 and so on.
