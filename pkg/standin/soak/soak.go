@@ -100,14 +100,19 @@ func soak(t *testing.T, o outage, functions map[string]Wire) {
 	w.report(o, calls, well)
 }
 
-// perToken bounds the calls that fetch one token, from the fault's begin until an hour after its end. The waits of 1, 2, 5
-// and then 9 minutes leave room for 8 fetches in the outage, each of which is 3 tries; the hour after it wants one more.
-const perToken = 9 * 3
+const (
+	// perToken bounds the calls that fetch one token, from the fault's begin until an hour after its end. The waits of 1, 2,
+	// 5 and then 9 minutes leave room for 8 fetches in the outage, each of which is 3 tries; the hour after it wants one more.
+	perToken = (8 + 1) * 3
+	// overlap is how many fetches of the component's token meet where each takes half a minute: the schedule's, the
+	// queue's and a rejection's, which don't wait for the lease that long.
+	overlap = 3
+)
 
 // limits are how often each of the token calls may be made.
 func (w *world) limits() map[string]int {
 	return map[string]int{
-		wechattest.PathComponentToken:  perToken,
+		wechattest.PathComponentToken:  overlap * perToken,
 		wechattest.PathAuthorizerToken: perToken * len(w.authorizers()),
 		// An authorization is tried again after 30 seconds, 1, 2 and 4 minutes, and then every 5.
 		wechattest.PathQueryAuth:      (4 + int(broken/(5*time.Minute)) + 1) * 3 * len(w.authorized),
@@ -126,8 +131,9 @@ func (w *world) report(o outage, calls map[string]int, well time.Duration) {
 			w.t.Errorf("%s: %d calls of %s, at most %d", o.name, calls[path], name, limits[path])
 		}
 	}
-	fmt.Printf("soak: %s for %v: well %v after its end; %d invocations, %d rejections; %s\n",
-		o.name, broken, well, w.invocations.Load(), len(w.events("Token Rejected")), strings.Join(said, ", "))
+	fmt.Printf("soak: %s for %v: well %v after its end; %d invocations, %d Token Rejected, %d Token Refresh Failed, %d checks in the dead letters; %s\n",
+		o.name, broken, well, w.invocations.Load(), len(w.events("Token Rejected")), len(w.events("Token Refresh Failed")),
+		len(w.aws.Messages(w.letters[1])), strings.Join(said, ", "))
 }
 
 var tokenPaths = []string{

@@ -39,7 +39,7 @@ type world struct {
 	accounts   []string // that were there from the beginning
 	authorized []string // in the outage
 	queues     []queue
-	letters    string // the queue of dead letters
+	letters    []string // the queues of dead letters, one each
 
 	mended      time.Time // when the outage ends
 	ends        chan struct{}
@@ -79,7 +79,7 @@ func newWorld(t *testing.T, wires map[string]Wire, mended time.Time) *world {
 	w.aws.OnEvent(w.deliver)
 	t.Cleanup(func() {
 		if t.Failed() {
-			fmt.Println(w.log.last(40))
+			fmt.Println(w.log.last(3))
 		}
 	})
 	return w
@@ -92,11 +92,12 @@ func (w *world) getenv(name string) string {
 	}[name]
 }
 
+// makeQueues makes the queues as the template does, with what contract and template give them.
 func (w *world) makeQueues() {
-	w.letters = w.aws.CreateQueue("dead-letters")
+	w.letters = []string{w.aws.CreateQueue("authorizations-dead"), w.aws.CreateQueue("switches-dead")}
 	w.queues = []queue{
-		{w.aws.CreateQueue("authorizations", awstest.VisibilityTimeout(5*time.Minute), awstest.DeadLetters(w.letters, 100)), "tokens"},
-		{w.aws.CreateQueue("switches", awstest.VisibilityTimeout(90*time.Minute), awstest.DeadLetters(w.letters, 10)), "switch"},
+		{w.aws.CreateQueue("authorizations", awstest.VisibilityTimeout(5*time.Minute), awstest.DeadLetters(w.letters[0], 100)), "tokens"},
+		{w.aws.CreateQueue("switches", awstest.VisibilityTimeout(90*time.Minute), awstest.DeadLetters(w.letters[1], 10)), "switch"},
 	}
 }
 
