@@ -25,14 +25,18 @@ type Wire func(bootstrap.Deps) trigger.Router
 type outage struct {
 	name  string
 	fault wechattest.Fault
+	tries int // of one fetch: only what a repeat may mend is tried again
+	// overlap is how many fetches of the component's token meet: the schedule's, the queue's and a rejection's don't wait
+	// for the lease of another one where that takes half a minute.
+	overlap int
 }
 
 var outages = [...]outage{
-	{"busy, errcode -1", wechattest.Refuse(-1)},
-	{"the day's quota, errcode 45009", wechattest.Refuse(45009)},
-	{"the whitelist, errcode 61004", wechattest.Refuse(61004, "access clientip is not registered requestIP: 198.51.100.154")},
-	{"HTTP status 502 with HTML", wechattest.Status(502, "<html><body>502 Bad Gateway</body></html>")},
-	{"no answer", wechattest.Hang()},
+	{"busy, errcode -1", wechattest.Refuse(-1), 3, 1},
+	{"the day's quota, errcode 45009", wechattest.Refuse(45009), 1, 1},
+	{"the whitelist, errcode 61004", wechattest.Refuse(61004, "access clientip is not registered requestIP: 198.51.100.154"), 1, 1},
+	{"HTTP status 502 with HTML", wechattest.Status(502, "<html><body>502 Bad Gateway</body></html>"), 3, 1},
+	{"no answer", wechattest.Hang(), 3, 3},
 }
 
 const (
@@ -101,29 +105,27 @@ func soak(t *testing.T, o outage, functions map[string]Wire) {
 }
 
 const (
-	// perToken bounds the calls that fetch one token, from the fault's begin until an hour after its end. The waits of 1, 2,
-	// 5 and then 9 minutes leave room for 8 fetches in the outage, each of which is 3 tries; the hour after it wants one more.
-	perToken = (8 + 1) * 3
-	// overlap is how many fetches of the component's token meet where each takes half a minute: the schedule's, the
-	// queue's and a rejection's, which don't wait for the lease that long.
-	overlap = 3
+	// fetches bounds the fetches of one token, from the fault's begin until an hour after its end: the waits of 1, 2, 5 and
+	// then 9 minutes leave room for 8 in the outage, and the hour after it wants one.
+	fetches = 8 + 1
+	// exchanges bounds those of one authorization: after 30 seconds, 1, 2 and 4 minutes, then every 5, and the one that works.
+	exchanges = 5 + int(broken/(5*time.Minute)) + 1
 )
 
 // limits are how often each of the token calls may be made.
-func (w *world) limits() map[string]int {
+func (w *world) limits(o outage) map[string]int {
 	return map[string]int{
-		wechattest.PathComponentToken:  overlap * perToken,
-		wechattest.PathAuthorizerToken: perToken * len(w.authorizers()),
-		// An authorization is tried again after 30 seconds, 1, 2 and 4 minutes, and then every 5.
-		wechattest.PathQueryAuth:      (4 + int(broken/(5*time.Minute)) + 1) * 3 * len(w.authorized),
-		wechattest.PathAuthorizerList: perToken,
+		wechattest.PathComponentToken:  o.overlap * fetches * o.tries,
+		wechattest.PathAuthorizerToken: len(w.authorizers()) * fetches * o.tries,
+		wechattest.PathQueryAuth:       len(w.authorized) * exchanges * o.tries,
+		wechattest.PathAuthorizerList:  fetches * o.tries,
 	}
 }
 
 // report prints what the outage cost, and fails where that was too much.
 func (w *world) report(o outage, calls map[string]int, well time.Duration) {
 	var said []string
-	limits := w.limits()
+	limits := w.limits(o)
 	for _, path := range tokenPaths {
 		name := path[strings.LastIndexByte(path, '/')+1:]
 		said = append(said, fmt.Sprintf("%s %d (at most %d)", name, calls[path], limits[path]))
@@ -131,7 +133,7 @@ func (w *world) report(o outage, calls map[string]int, well time.Duration) {
 			w.t.Errorf("%s: %d calls of %s, at most %d", o.name, calls[path], name, limits[path])
 		}
 	}
-	fmt.Printf("soak: %s for %v: well %v after its end; %d invocations, %d Token Rejected, %d Token Refresh Failed, %d checks in the dead letters; %s\n",
+	fmt.Printf("soak: %s for %v: well %v after its end; %d invocations, %d Token Rejected, %d Token Refresh Failed, %d checks in dead letters; %s\n",
 		o.name, broken, well, w.invocations.Load(), len(w.events("Token Rejected")), len(w.events("Token Refresh Failed")),
 		len(w.aws.Messages(w.letters[1])), strings.Join(said, ", "))
 }
