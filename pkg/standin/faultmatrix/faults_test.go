@@ -2,6 +2,7 @@ package faultmatrix
 
 import (
 	"bytes"
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -292,12 +293,8 @@ func (w *world) endWaits(tr trigger, f fault) {
 // rememberedFor is how long callback remembers a failure to read the platform's secret.
 const rememberedFor = 5 * time.Second
 
-// waits reports whether a token has to wait after a failed fetch.
-func (w *world) waits() bool {
-	for _, item := range w.aws.Items(stateTable) {
-		if failures, _ := item["failures"].(float64); item["pk"] == "wait" && failures > 0 {
-			return true
-		}
-	}
-	return false
+// waits reports whether a token, by the key of its wait, has to wait after a failed fetch.
+func (w *world) waits(key string) bool {
+	item, found := w.aws.Item(stateTable, "wait", key)
+	return found && item["failures"] != json.Number("0")
 }

@@ -118,7 +118,7 @@ func runCell(t *testing.T, tr trigger, f fault, w want) {
 	}
 
 	world.heal(f)
-	if tr.waits && world.waits() {
+	if tr.waits != "" && world.waits(tr.waits) {
 		before := world.wechat.Calls(tr.path)
 		world.invoke(event)
 		if more := world.wechat.Calls(tr.path) - before; more > 0 {

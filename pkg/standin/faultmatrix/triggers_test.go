@@ -20,7 +20,7 @@ type trigger struct {
 	path           string                        // WeChat's call that meets the faults; empty: none is made
 	only           func(wechattest.Request) bool // the requests to path that meet them; nil: all
 	opens          bool                          // may open a switch
-	waits          bool                          // makes no call before the wait of a failed fetch is over
+	waits          string                        // makes no call before the wait with this key is over
 	inTable        bool                          // the accounts' tokens are in DynamoDB
 
 	// ends are the rules, by service. One that isn't there isn't used.
@@ -347,7 +347,7 @@ var triggers = []trigger{
 		},
 	},
 	{
-		function: "tokens", name: "refresh-tokens, the platform's", event: task("refresh-tokens"), path: wechattest.PathComponentToken, scene: due(""), waits: true,
+		function: "tokens", name: "refresh-tokens, the platform's", event: task("refresh-tokens"), path: wechattest.PathComponentToken, scene: due(""), waits: "component",
 		ends: rules{"wechat": refreshed, "secretsmanager": func(f fault) want {
 			if f.name == malformed { // the component's is replaced only with the platform's own secret
 				return notDone("refreshed")
@@ -357,12 +357,12 @@ var triggers = []trigger{
 		heals: as(done("done", "failed", 0)), kept: tokensLive,
 	},
 	{
-		function: "tokens", name: "refresh-tokens, an authorizer's", event: task("refresh-tokens"), path: wechattest.PathAuthorizerToken, scene: due(closed), waits: true,
+		function: "tokens", name: "refresh-tokens, an authorizer's", event: task("refresh-tokens"), path: wechattest.PathAuthorizerToken, scene: due(closed), waits: closed,
 		ends:  rules{"wechat": refreshed, "secretsmanager": refreshedFromStore, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
 		heals: as(done("done", "failed", 0)), kept: tokensLive,
 	},
 	{
-		function: "tokens", name: "refresh-tokens, an own account's", event: task("refresh-tokens"), path: wechattest.PathStableToken, scene: due(own), waits: true,
+		function: "tokens", name: "refresh-tokens, an own account's", event: task("refresh-tokens"), path: wechattest.PathStableToken, scene: due(own), waits: own,
 		ends: rules{"wechat": refreshed, "secretsmanager": func(f fault) want {
 			if f.name == missing { // the platform's, which an own account doesn't need
 				return done("done, but for the platform's", "refreshed", 1, "failed", 1)
@@ -444,7 +444,7 @@ var triggers = []trigger{
 		kept:  authorized,
 	},
 	{
-		function: "tokens", name: "the event Token Rejected", path: wechattest.PathComponentToken, waits: true,
+		function: "tokens", name: "the event Token Rejected", path: wechattest.PathComponentToken, waits: "component",
 		scene: func(w *world) { w.storeToken("", -time.Minute) },
 		event: func(w *world) []byte {
 			_, version, _ := w.aws.Secret(secrets + "component-token")
