@@ -66,6 +66,15 @@ func WithObserver(f func(Attempt)) Option {
 	return func(c *Client) { c.observe = f }
 }
 
+// WithDialer sets how connections are made.
+func WithDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
+	return func(c *Client) {
+		for _, client := range []*http.Client{c.kept, c.fresh} {
+			client.Transport.(*http.Transport).DialContext = dial
+		}
+	}
+}
+
 // WithClock sets the clock by which a base URL is avoided.
 func WithClock(now func() time.Time) Option {
 	return func(c *Client) { c.hosts.now = now }
