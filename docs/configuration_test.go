@@ -54,7 +54,7 @@ func TestEachVariableIsDescribed(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?:value|duration)\("([A-Z_]+)"`).FindAllStringSubmatch(settings, -1) {
 		read[m[1]] = true
 	}
-	for _, m := range regexp.MustCompile("X \\|").FindAllStringSubmatch(readPage(t, configuration), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| [^|]+ \\| `([A-Z]+_[A-Z_]+)` \\|").FindAllStringSubmatch(readPage(t, configuration), -1) {
 		described[m[1]] = true
 	}
 	if diff := cmp.Diff(read, described); diff != "" {
