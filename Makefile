@@ -30,7 +30,7 @@ build: ## build every function for Lambda into .build/NAME/bootstrap (ARCH=arm64
 	done
 
 lint: ## gofmt, go vet, golangci-lint, and cfn-lint where it is installed
-	@unformatted=$$(gofmt -l cmd functions pkg); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
+	@unformatted=$$(gofmt -l cmd docs functions pkg); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(LINTER) run ./...
 	@if command -v cfn-lint >/dev/null 2>&1; then \
