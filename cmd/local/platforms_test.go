@@ -53,8 +53,8 @@ func startPlatform(t *testing.T, aws *awstest.Server, name, store string, simula
 	}
 	w := &world{wechat: simulated, aws: aws}
 	toWeChat, toAWS := listener(), listener()
-	w.serve(toWeChat, simulated)
-	w.serve(toAWS, p)
+	w.serve(toWeChat, simulated, "")
+	w.serve(toAWS, p, "")
 	w.wechatURL, w.awsURL, w.awsAt = address(toWeChat, ""), address(toAWS, ""), address(toAWS, "")
 	p.local = &local{world: w, ready: make(chan struct{}), log: &p.screen, options: options{
 		template: "../../template.yaml", binaries: binaries(t, "../../template.yaml"), port: "0", speed: 1, patience: time.Minute, out: &p.screen,

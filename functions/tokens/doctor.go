@@ -76,16 +76,22 @@ func (h *handler) doctor(ctx context.Context, _ json.RawMessage) (any, error) {
 	d := &diagnosis{Task: "doctor", OK: true}
 	h.examinePlatform(ctx, d)
 	h.examineTicket(ctx, d)
-	stored, canCall := h.examineComponent(ctx, d)
-	if canCall {
-		canCall = h.examineWeChat(ctx, d, stored)
+	accepted := false
+	if stored, ok := h.examineComponent(ctx, d); ok {
+		accepted = h.examineWeChat(ctx, d, stored)
 	} else {
 		for _, name := range []string{checkAccepted, checkQuota, checkWhitelist} {
 			d.fail(name, "not known: there is no component token to call WeChat with", "Mend the component token first.")
 		}
 	}
 	h.examineTables(ctx, d)
-	h.examineAccounts(ctx, d, canCall)
+	left, err := h.withoutTokens(ctx)
+	if err != nil {
+		d.failed(checkAccounts, err, h.renewer.Now())
+	} else {
+		h.examineAccounts(ctx, d, left)
+		h.examineWrittenOff(ctx, d, left, accepted)
+	}
 	h.log().InfoContext(ctx, "diagnosed", "task", d.Task, "ok", d.OK, "checks", d.Checks)
 	return d, nil
 }
@@ -151,8 +157,8 @@ func (h *handler) examineComponent(ctx context.Context, d *diagnosis) (token.Rec
 }
 
 // examineWeChat asks for the quota of the draft list, which tells of the token and the whitelist too and uses nothing
-// of that quota. It reports whether WeChat answered: with a token that it refuses, another call would report that.
-func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) bool {
+// of that quota. It reports whether WeChat accepts the token.
+func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) (accepted bool) {
 	quota, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access)
 	var refusal *wechat.Error
 	refused := errors.As(err, &refusal)
@@ -208,13 +214,8 @@ func (h *handler) refusedAddresses(ctx context.Context, stored token.Record, ref
 	return strings.Join(slices.Compact(addresses), " and ")
 }
 
-// examineAccounts looks at the accounts' tokens, and where WeChat can be called, at what it says of the accounts.
-func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, canCall bool) {
-	left, err := h.withoutTokens(ctx)
-	if err != nil {
-		d.failed(checkAccounts, err, h.renewer.Now())
-		return
-	}
+// examineAccounts looks at the accounts' tokens, but those of the accounts in left.
+func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, left map[string]string) {
 	total, passed, skipped, named := 0, 0, 0, []string{}
 	action := ""
 	for record, err := range h.renewer.AccountTokens.All(ctx) {
@@ -244,13 +245,6 @@ func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, canCall boo
 		d.pass(checkAccounts, "%s", counts)
 	} else {
 		d.fail(checkAccounts, counts+" ("+strings.Join(named, "; ")+")", action)
-	}
-	switch {
-	case !h.manageTokens:
-	case canCall:
-		h.examineWrittenOff(ctx, d, left)
-	default:
-		d.fail(checkWrittenOff, "not known: WeChat can't be asked", "Mend the faults above first.")
 	}
 }
 
@@ -282,8 +276,16 @@ func (h *handler) withoutTokens(ctx context.Context) (map[string]string, error) 
 	}
 }
 
-// examineWrittenOff looks for accounts that the bundle takes for unauthorized although WeChat lists them with a refresh token.
-func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[string]string) {
+// examineWrittenOff looks for accounts that the bundle takes for unauthorized although WeChat lists them with a refresh token. It
+// asks only with a component token that WeChat accepted: a refused one would be reported as rejected.
+func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[string]string, accepted bool) {
+	if !h.manageTokens {
+		return
+	}
+	if !accepted {
+		d.fail(checkWrittenOff, "not known: there is no component token that WeChat accepts", "Mend the component token first.")
+		return
+	}
 	var listed []string
 	err := h.renewer.Directory.Each(ctx, func(one wechat.Authorizer) error {
 		if left[one.AppID] == leftPlatform && !one.Refresh.IsZero() {
