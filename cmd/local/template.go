@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"wechat-draftbox/pkg/standin/gateway"
 )
 
 // A bundle is what the local run takes from the template.
 type bundle struct {
 	Functions []function
-	Routes    []route
+	Routes    []gateway.Route
 	Schedules []schedule
 	Sources   []source
 	Rules     []rule
@@ -50,12 +52,14 @@ type source struct {
 	Function  string
 	Queue     string // its name
 	BatchSize int
-	Failures  bool // the function answers with batchItemFailures
+	Window    time.Duration // how long a message waits for others, to make a batch
+	Failures  bool          // the function answers with batchItemFailures
 }
 
-// A rule is a pattern of events that a function is invoked with.
+// A rule is a pattern of events that a function is invoked with, or that go into a queue.
 type rule struct {
-	Function string
+	Function string // or
+	Queue    string // its name
 	Pattern  map[string]any
 }
 
