@@ -65,6 +65,7 @@ func Handle(mux *http.ServeMux, b Backend) {
 	mux.Handle("GET /_local/console/", http.StripPrefix("/_local/console/", http.FileServerFS(files)))
 	mux.HandleFunc("GET /_local/stream", func(w http.ResponseWriter, r *http.Request) { serveStream(w, r, b) })
 	mux.HandleFunc("POST /_local/invoke/{function}", func(w http.ResponseWriter, r *http.Request) { serveTask(w, r, b) })
+	mux.HandleFunc("POST /_local/charts/{chart}", serveChart)
 	mux.HandleFunc("GET /_local/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		fmt.Fprint(w, api.OpenAPI())
