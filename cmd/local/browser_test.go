@@ -312,7 +312,7 @@ func TestConsole(t *testing.T) {
 	b.click("[data-language=zh]")
 	b.see("#drafts-title", "草稿箱")
 	b.do(chromedp.Reload())
-	b.see("main", "草稿箱", "模板库", "授权账号", "开关已开启")
+	b.see("main", "草稿箱", "模板库", "公众号", "小程序", "开关已开启")
 	b.dark(true)
 	b.click("#uploading summary")
 	b.press("#upload", "上传")
@@ -363,4 +363,63 @@ func TestConsole(t *testing.T) {
 	b.click("#openDraftSwitch summary")
 	b.press("#openDraftSwitch", "Send")
 	b.see("#openDraftSwitch pre", "POST /accounts/"+wechattest.ExampleClosed+"/draft-switch", "200", `"changed": false`)
+}
+
+// manyAccounts fills the tables with accounts in all states, and the lives of their tokens.
+func manyAccounts(l *local, accounts int) {
+	names := namesOf(l.bundle, l.options.getenv)
+	now := time.Now().UTC().Truncate(time.Second)
+	for i := range accounts {
+		appID := fmt.Sprintf("wx%016d", 1_000_000+i)
+		item := map[string]any{"pk": "account", "sk": appID, "appid": appID, "status": "authorized", "draft_switch": "closed",
+			"kind": "official-account", "name": fmt.Sprintf("Branch %d", i+1), "checked_at": now.Add(-time.Duration(i) * time.Second).Format(time.RFC3339)}
+		switch {
+		case i%5 == 0:
+			item["kind"] = "mini-program"
+		case i%3 == 0:
+			item["draft_switch"] = "open"
+		case i%101 == 0:
+			item["draft_switch"], item["errcode"] = "unknown", 61007
+		}
+		if i%211 == 0 {
+			item["status"] = "unauthorized"
+		}
+		l.world.aws.SetItem(names.states, item)
+		ends := now.Add(20*time.Minute + time.Duration(i*97%6000)*time.Second)
+		if i%1999 == 7 {
+			ends = now.Add(-time.Duration(i%50) * time.Minute)
+		}
+		l.world.aws.SetItem(names.tokens, map[string]any{"appid": appID, "access_token": "t", "refresh_token": "r",
+			"expires_at": ends.Format(time.RFC3339), "updated_at": ends.Add(-2 * time.Hour).Format(time.RFC3339Nano)})
+	}
+}
+
+// With 10,000 accounts one picture still tells their states, and the list still answers.
+func TestConsoleManyAccounts(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds all functions")
+	}
+	b := startBrowser(t)
+	l, _ := startLocal(t, "../../template.yaml", func(o *options) {
+		o.parameters = map[string]string{"AccountTokenStore": "dynamodb"}
+	})
+	manyAccounts(l, 10_000)
+	b.do(chromedp.EmulateViewport(1400, 1200), chromedp.Navigate(l.url))
+	b.dark(false)
+	b.see("#accounts-count", "10,005")
+	b.see("#accounts-chart", "Official Accounts 8,0", "Mini programs 2,0", "authorisation ended")
+	b.see("#tokens-chart", "Tokens by minutes left", "first 1,000 tokens")
+	b.press("#tokens-chart", "Read all")
+	b.see("#tokens-chart", "counts all 10,00", "expired")
+	b.eval("document.querySelector('[data-query*=unknown]').click()")
+	b.see("#accounts-filter", "switch unknown")
+	b.see("#accounts", "errcode 61007")
+	b.press("#accounts-more", "Show more")
+	eventually(t, "more accounts are listed", func() bool { return b.eval("document.querySelectorAll('#accounts > li').length > 50") == "true" })
+	b.press("#accounts-filter", "Show all accounts")
+	b.see("#accounts", "Lantern Street")
+	b.accessible("10,000 accounts")
+	b.eval("(document.querySelector('#accounts-section').scrollIntoView(), 0)")
+	b.picture("console-accounts.png")
 }
