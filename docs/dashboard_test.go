@@ -174,7 +174,7 @@ func searched(text string) string {
 
 // The size of the drawing, in pixels: of a column and a row of the dashboard's grid, and of its text.
 const (
-	columnWidth, rowHeight = 42, 22
+	columnWidth, rowHeight = 42, 20
 	lineHeight             = 16
 	charWidth              = 6.4
 	gap                    = 4
@@ -212,7 +212,7 @@ func draw(widgets []widget) string {
 		}
 		write(` class="title"`, w.Properties.Title)
 		if w.Properties.Period != 0 {
-			write(` class="period"`, fmt.Sprintf("%s, every %d minutes", w.Properties.Stat, w.Properties.Period/60))
+			write(` class="period"`, w.Properties.Stat+", every "+strings.ReplaceAll(fmt.Sprintf("%d minutes", w.Properties.Period/60), "1440 minutes", "day"))
 		}
 		for _, line := range w.lines() {
 			for _, part := range wrap(line, int(float64(width-20)/charWidth)) {
