@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,10 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-var screenshots = flag.String("screenshots", "", "write the pictures of the console into this `folder`")
+var (
+	screenshots = flag.String("screenshots", "", "write the pictures of the console into this `folder`")
+	axe         = flag.String("axe", os.Getenv("AXE"), "check the console's accessibility with this `file`, axe.min.js of the npm package axe-core")
+)
 
 // A browser is a headless Chromium with one page.
 type browser struct {
@@ -145,6 +149,24 @@ func (b browser) picture(name string) {
 	})
 }
 
+// accessible lets axe look for what keeps people out, if axe is here.
+func (b browser) accessible(where string) {
+	b.t.Helper()
+	if *axe == "" {
+		return
+	}
+	script, err := os.ReadFile(*axe)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.eval(`(window.axe || (0, eval)(` + strconv.Quote(string(script)) + `), 0)`)
+	b.eval(`(window.found = undefined, axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }).then((r) => { found = r; }), 0)`)
+	eventually(b.t, "axe is done", func() bool { return b.eval("!!window.found") == "true" })
+	if faults := b.eval(`found.violations.flatMap((v) => v.nodes.map((n) => v.impact + ' ' + v.id + ': ' + n.html.slice(0, 200) + ' ' + n.failureSummary)).join('\n')`); faults != "" {
+		b.t.Errorf("%s: axe finds\n%s", where, faults)
+	}
+}
+
 // The console of a fresh run: look, upload, promote, be refused, open, break, heal.
 func TestConsole(t *testing.T) {
 	t.Parallel()
@@ -169,7 +191,13 @@ func TestConsole(t *testing.T) {
 	if text := b.eval("document.querySelector('#account-" + miniProgram.AppID + "').innerText"); strings.Contains(text, "switch") || strings.Contains(text, "Open") {
 		t.Errorf("a mini program has no draft switch, but the console shows %q", text)
 	}
-	b.see("#tokens", "platform", "expires", "Lantern Street", "Our Own News", "own account", "ticket", "pushed")
+	b.see("#tokens", "Platform", "expires", "Lantern Street", "Our Own News", "ticket", "pushed")
+	b.see("#accounts-chart", "Official Accounts", "switch closed", "Mini programs")
+	b.see("#history", "LXXXXX")
+	b.see("#calls", "answered")
+	b.see("#chat", "Nobody has said anything yet")
+	b.accessible("a fresh run")
+	b.picture("console-empty.png")
 
 	b.click("#uploading summary")
 	b.press("#upload", "Upload")
@@ -177,6 +205,8 @@ func TestConsole(t *testing.T) {
 	b.see("#draft-5", "2.0.0", "Tea House", "Lin")
 	b.press("#tasks", "watch-drafts")
 	b.see("#events", "Draft Uploaded", "#5 · 2.0.0 · Tea House")
+	b.see("#chat", "slack", "New draft", "2.0.0", "wecom", "新草稿")
+	b.see("#history", "Tea House", "Lin uploaded it", "in the draft box")
 
 	b.press("#uploading", "Upload")
 	b.see("#draft-6", "2.0.1", "Tea House")
@@ -184,10 +214,18 @@ func TestConsole(t *testing.T) {
 	b.press("#tasks", "watch-drafts")
 	b.see("#events", "Draft Uploaded", "#6 · 2.0.1 · Tea House · replaces #5")
 
+	b.see("#history", "replaced by #6")
 	b.press("#draft-6", "To the library")
 	b.see("#answer", "201", "POST /drafts/6/template", "It is template 0")
 	b.see("#template-0", "2.0.1", "Tea House")
 	b.see("#templates-count", "1 of 200")
+	b.see("#history li.promoted", "#6", "template 0")
+	b.eval("(document.querySelector('#history-source').value = 'wx6XXXXXXXXXXXXXXX', document.querySelector('#history-source').onchange(), 0)")
+	eventually(t, "the history is one mini program's", func() bool {
+		return !strings.Contains(b.eval("document.querySelector('#history').textContent"), "Tea House")
+	})
+	b.eval("(document.querySelector('#history-source').value = '', document.querySelector('#history-source').onchange(), 0)")
+	b.see("#history", "Tea House")
 
 	b.press(closed, "Check")
 	b.see("#answer", "200", "WeChat says: switch closed")
@@ -196,6 +234,20 @@ func TestConsole(t *testing.T) {
 	}
 	b.press(notGranted, "Check")
 	b.see("#answer", "403", "61007", "set 11")
+
+	b.press("#account-"+wechattest.ExampleOpen, "Articles")
+	b.see("#reading", "Article drafts of Harbour Tea", "2 of 2", "春茶上市", "Opening hours", "untitled")
+	b.accessible("the article drafts")
+	b.press("#reading", "Close")
+	b.press(notGranted, "Articles")
+	b.see("#articles-failure", "61007")
+	b.press("#reading", "Close")
+
+	b.eval("document.querySelector('[data-query*=mini-program]').click()")
+	b.see("#accounts-filter", "Mini programs", "authorised")
+	b.miss(closed)
+	b.see("#account-"+miniProgram.AppID, "Corner Kiosk")
+	b.press("#accounts-filter", "Show all accounts")
 
 	open := func(typed string) {
 		t.Helper()
@@ -229,6 +281,8 @@ func TestConsole(t *testing.T) {
 	b.see("#faults-state", "198.51.100.154")
 	b.press("#tasks", "doctor")
 	b.see("#answer", "Not all is well", "whitelist", "198.51.100.154")
+	b.see("#calls", "refused")
+	b.accessible("a failure")
 	b.picture("console-doctor.png")
 	b.press("#faults", "Heal")
 	b.miss("#drafts-failure")
@@ -265,10 +319,10 @@ func TestConsole(t *testing.T) {
 	b.see("#draft-7", "茶馆点单", "小林")
 	b.press("#tasks", "watch-drafts")
 	b.see("#events", "#7 · 2.0.0 · 茶馆点单 · 取代 #6")
-	b.see("#tokens", "已于")
+	b.see("#tokens", "已过期：")
 	b.press("#tasks", "refresh-tokens")
 	eventually(t, "no token is past its end", func() bool {
-		return !strings.Contains(b.eval("document.querySelector('#tokens').innerText"), "已于")
+		return !strings.Contains(b.eval("document.querySelector('#tokens').innerText"), "已过期：")
 	})
 	b.press("#draft-4", "删除")
 	b.miss("#draft-4")
@@ -278,8 +332,13 @@ func TestConsole(t *testing.T) {
 	b.see("#answer", "模板 ID 为 2")
 	b.picture("console-zh.png")
 
-	for _, width := range []int64{390, 960, 1400} {
+	b.accessible("Chinese and dark")
+	for _, width := range []int64{360, 960, 1400} {
 		b.do(chromedp.EmulateViewport(width, 844))
+		if width == 360 {
+			b.accessible("a phone")
+			b.picture("console-phone.png")
+		}
 		if wide := b.eval("document.documentElement.scrollWidth"); wide != fmt.Sprint(width) {
 			t.Errorf("on a page %d wide, it is %s wide", width, wide)
 		}

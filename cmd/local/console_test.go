@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"wechat-draftbox/cmd/internal/console"
 	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/standin/wechattest"
 )
@@ -49,7 +50,7 @@ func TestGuard(t *testing.T) {
 				request.Header.Set(test.header[i], test.header[i+1])
 			}
 			w := httptest.NewRecorder()
-			guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true })).ServeHTTP(w, request)
+			guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), callbackPath).ServeHTTP(w, request)
 			if w.Code != test.status || reached != (test.status == 200) {
 				t.Errorf("%d %s, reached: %v, want %d", w.Code, w.Body, reached, test.status)
 			}
@@ -97,7 +98,7 @@ func TestPages(t *testing.T) {
 		if status != 200 || !strings.HasPrefix(header.Get("Content-Type"), want.kind) || !strings.Contains(body, want.text) {
 			t.Errorf("%s: %d %s %.200s", path, status, header.Get("Content-Type"), body)
 		}
-		if policy := header.Get("Content-Security-Policy"); want.kind == "text/html" && policy != contentPolicy {
+		if policy := header.Get("Content-Security-Policy"); want.kind == "text/html" && policy != console.ContentPolicy {
 			t.Errorf("%s: Content-Security-Policy %q", path, policy)
 		}
 		if path == "/_local/openapi.yaml" && body != api.OpenAPI() {
@@ -107,7 +108,7 @@ func TestPages(t *testing.T) {
 }
 
 // readStream reads states until one holds.
-func readStream(t *testing.T, url string, holds func(state) bool) state {
+func readStream(t *testing.T, url string, holds func(console.State) bool) console.State {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -122,7 +123,7 @@ func readStream(t *testing.T, url string, holds func(state) bool) state {
 	defer answer.Body.Close()
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(nil, 1<<20)
-	var s state
+	var s console.State
 	for lines.Scan() {
 		text, ok := strings.CutPrefix(lines.Text(), "data: ")
 		if !ok {
@@ -142,7 +143,7 @@ func readStream(t *testing.T, url string, holds func(state) bool) state {
 func TestStream(t *testing.T) {
 	t.Parallel()
 	l, _ := startLocal(t, echoTemplate, nil)
-	first := readStream(t, l.url, func(s state) bool { return len(s.Tokens) == 7 })
+	first := readStream(t, l.url, func(s console.State) bool { return len(s.Tokens) == 7 })
 	if !first.WeChat.Simulated || !first.AWS.Simulated || first.Names[wechattest.ExampleClosed] != "Lantern Street" || len(first.Drafts) != 2 {
 		t.Errorf("state: %+v", first)
 	}
@@ -170,7 +171,7 @@ func TestStream(t *testing.T) {
 	}
 	w.aws.SetSecureParameter("/wechat/draftbox/component-verify-ticket", `{"ticket": "x", "create_time": 1700000000}`)
 	w.aws.SetItem("local-State", map[string]any{"pk": "account", "sk": wechattest.ExampleClosed, "draft_switch": "open"})
-	readStream(t, l.url, func(s state) bool {
+	readStream(t, l.url, func(s console.State) bool {
 		return len(s.Drafts) == 3 && s.RefusedIP == "198.51.100.9" && len(s.Events) == 2 && s.Events[0].Type == "Second" &&
 			string(s.Events[0].Detail) == `{"a":1}` && s.TicketFrom != nil && s.TicketFrom.Unix() == 1700000000 && s.Accounts != first.Accounts
 	})
@@ -185,7 +186,7 @@ func TestTokensInATable(t *testing.T) {
 	l, _ := startLocal(t, "../../template.yaml", func(o *options) {
 		o.parameters = map[string]string{"AccountTokenStore": "dynamodb", "ExistingTokenTable": "adopted", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a"}
 	})
-	lives := func(s state) bool {
+	lives := func(s console.State) bool {
 		n := 0
 		for _, token := range s.Tokens {
 			if ends, err := time.Parse(time.RFC3339, token.ExpiresAt); err == nil && time.Until(ends) > time.Hour && !token.StoredAt.IsZero() {
@@ -204,7 +205,7 @@ func TestTokensInATable(t *testing.T) {
 	if status, _, body := call(t, "POST", l.url+"/_local/tokens/expire", ""); status != http.StatusOK || !strings.Contains(body, `"ended": 6`) {
 		t.Errorf("POST /_local/tokens/expire: %d %s", status, body)
 	}
-	readStream(t, l.url, func(s state) bool { return len(s.Tokens) == 6 && !lives(s) })
+	readStream(t, l.url, func(s console.State) bool { return len(s.Tokens) == 6 && !lives(s) })
 	if status, _, body := call(t, "POST", l.url+"/_local/invoke/tokens", `{"task": "refresh-tokens"}`); status != http.StatusOK || !strings.Contains(body, `"refreshed":6`) {
 		t.Errorf("refresh-tokens: %d %s", status, body)
 	}
@@ -218,8 +219,8 @@ func TestStreamWithoutStandins(t *testing.T) {
 		o.realAWS = true
 		o.environ = []string{"WECHAT_API_BASE_URL=http://wechat.test", "AWS_ENDPOINT_URL=http://aws.test", "HOME=/nowhere"}
 	})
-	s := readStream(t, l.url, func(state) bool { return true })
-	if s.WeChat != (place{false, "http://wechat.test"}) || s.AWS != (place{false, "http://aws.test"}) || len(s.Tokens)+len(s.Events)+len(s.Names) > 0 {
+	s := readStream(t, l.url, func(console.State) bool { return true })
+	if s.WeChat != (console.Place{URL: "http://wechat.test"}) || s.AWS != (console.Place{URL: "http://aws.test"}) || len(s.Tokens)+len(s.Events)+len(s.Names) > 0 {
 		t.Errorf("state: %+v", s)
 	}
 	if status, _, _ := call(t, "GET", l.url+"/_sim/state", ""); status != http.StatusNotFound {

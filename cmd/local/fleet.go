@@ -77,6 +77,15 @@ func (f fleet) invoke(ctx context.Context, name string, event []byte) (runtimeap
 	return instance.Invoke(ctx, event)
 }
 
+// answer is what a function answers an event with, or its error.
+func (f fleet) answer(ctx context.Context, name string, event []byte) ([]byte, error) {
+	result, err := f.invoke(ctx, name, event)
+	if err == nil && result.Error {
+		err = fmt.Errorf("%s", result.Payload)
+	}
+	return result.Payload, err
+}
+
 func (f fleet) close() {
 	for _, instance := range f {
 		instance.Close()

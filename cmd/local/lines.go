@@ -28,7 +28,13 @@ func (l *local) introduce() {
 	}
 	write("  WeChat     %s", where(l.world.wechatURL, "simulated", l.options.getenv("WECHAT_API_BASE_URL")))
 	write("  AWS        %s", where(l.world.awsURL, "a stand-in, in memory", cmp.Or(l.options.getenv("AWS_ENDPOINT_URL"), "the account that the SDK finds")))
-	for _, s := range l.bundle.Schedules {
+	if l.notifies() {
+		write("  chat       %d robots, whose messages are lines here and at %s/_local/chat", len(l.world.robots), l.url)
+	}
+	if l.options.realAWS && !l.options.schedules {
+		write("  schedules  off, since AWS is real; -schedules runs them")
+	}
+	for _, s := range l.schedules() {
 		if s.Every == 0 {
 			write("  schedule   %s %s: not run here", s.Expression, s.Input)
 			continue
@@ -93,6 +99,10 @@ func (l *local) lines() []line {
 		region, l.world.awsURL, namesOf(l.bundle, l.options.getenv).secrets)
 	add(l.fleet["tokens"] != nil, "any task can be run at once: an event as body, a function in the path; the doctor says what is well and what isn't",
 		`curl -s -d '{"task": "doctor"}' %s/_local/invoke/tokens`, l.url)
+	add(l.fleet["tokens"] != nil, "what tokens there are and how long they live, but for the tokens",
+		`curl -s -d '{"task": "tokens"}' %s/_local/invoke/tokens`, l.url)
+	add(l.notifies(), "one message to each robot of the chat, then the chat",
+		`curl -s -d '{"task": "notify-test"}' %[1]s/_local/invoke/notify; curl -s %[1]s/_local/chat`, l.url)
 	add(l.managesTokens(), "let all tokens run out: the first answer is a refusal, then the bundle has new ones",
 		`curl -s -X POST %[1]s/_local/tokens/expire; curl -s '%[1]s/drafts?fresh=true'; sleep 1; curl -s '%[1]s/drafts?fresh=true'`, l.url)
 	add(simulated, "WeChat refuses this machine's address; an empty refused_ip ends that", `curl -s -d '{"refused_ip": "198.51.100.154"}' %s/_sim/whitelist`, l.world.wechatURL)

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/gateway"
 )
 
 // A local is the whole bundle at work.
@@ -82,13 +82,13 @@ func (l *local) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.url = address(api, "") + o.basePath
 	if err := l.furnish(ctx); err != nil {
 		return err
 	}
 	server := &http.Server{Handler: l.handler(), ReadHeaderTimeout: time.Minute}
 	l.stop = append(l.stop, func() { server.Close() })
 	go server.Serve(api)
-	l.url = address(api, "")
 	return nil
 }
 
@@ -144,7 +144,7 @@ func (l *local) listen() (net.Listener, error) {
 		}
 		l.world.serveWeChat(listener, "")
 	}
-	if !l.options.realAWS {
+	if l.options.simulatesAWS() {
 		listener, err := listen(next(2))
 		if err != nil {
 			return nil, err
@@ -176,21 +176,22 @@ func (l *local) leaveOutMissing() {
 		return err != nil
 	})
 	gone := func(name string) bool { return slices.Contains(l.missing, name) }
-	b.Routes = slices.DeleteFunc(b.Routes, func(r route) bool { return gone(r.Function) })
+	b.Routes = slices.DeleteFunc(b.Routes, func(r gateway.Route) bool { return gone(r.Function) })
 	b.Schedules = slices.DeleteFunc(b.Schedules, func(s schedule) bool { return gone(s.Function) })
 	b.Sources = slices.DeleteFunc(b.Sources, func(s source) bool { return gone(s.Function) })
-	b.Rules = slices.DeleteFunc(b.Rules, func(r rule) bool { return gone(r.Function) })
+	b.Rules = slices.DeleteFunc(b.Rules, func(r rule) bool { return r.Function != "" && gone(r.Function) })
 }
 
 // variables are those that all functions get beside the template's.
 func (l *local) variables() map[string]string {
 	all := map[string]string{}
-	if l.world.aws == nil || l.world.wechat == nil {
-		for _, pair := range l.options.environ {
-			if name, value, _ := strings.Cut(pair, "="); leadsOutside(name) {
-				all[name] = value
-			}
+	for _, pair := range l.options.environ {
+		if name, value, _ := strings.Cut(pair, "="); l.leadsOutside(strings.ToUpper(name)) {
+			all[name] = value
 		}
+	}
+	if l.options.emulator() {
+		maps.Copy(all, emulated(l.options.getenv))
 	}
 	maps.Copy(all, l.world.variables())
 	if l.world.wechat != nil && l.options.getenv("OPENABLE_ACCOUNTS") == "" && l.opensNone() {
@@ -204,14 +205,28 @@ func (l *local) opensNone() bool {
 	return !slices.ContainsFunc(l.bundle.Functions, func(f function) bool { return f.Environment["OPENABLE_ACCOUNTS"] != "" })
 }
 
-// leadsOutside tells the variables by which the SDK and the HTTP client find
-// their way to what is real.
-func leadsOutside(name string) bool {
-	switch strings.ToUpper(name) {
-	case "HOME", "USERPROFILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR":
-		return true
+// leadsOutside tells the variables by which the HTTP client, where WeChat or AWS is real, and the SDK, where AWS is, find
+// their way there.
+func (l *local) leadsOutside(name string) bool {
+	switch name {
+	case "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR":
+		return l.world.wechat == nil || l.world.aws == nil
+	case "HOME", "USERPROFILE": // where the SDK's profiles are
+		return l.options.realAWS
 	}
-	return strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "AWS_LAMBDA_")
+	return l.options.realAWS && strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "AWS_LAMBDA_")
+}
+
+// emulated leads to an emulator on this machine. A profile is left out, whose services may be elsewhere.
+func emulated(getenv func(string) string) map[string]string {
+	all := map[string]string{
+		"AWS_REGION":            cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION"), region),
+		"AWS_ACCESS_KEY_ID":     cmp.Or(getenv("AWS_ACCESS_KEY_ID"), "local"),
+		"AWS_SECRET_ACCESS_KEY": cmp.Or(getenv("AWS_SECRET_ACCESS_KEY"), "local"),
+		"AWS_SESSION_TOKEN":     getenv("AWS_SESSION_TOKEN"),
+		"AWS_ENDPOINT_URL":      getenv("AWS_ENDPOINT_URL"),
+	}
+	return all
 }
 
 // furnish makes what the stack and its operator would have made.
@@ -224,6 +239,10 @@ func (l *local) furnish(ctx context.Context) error {
 	}
 	names := namesOf(l.bundle, l.options.getenv)
 	l.world.makeTables(l.bundle.Tables, names)
+	if l.fleet["notify"] != nil {
+		l.makeRobots()
+		l.world.storeRobots(names, l.url)
+	}
 	if l.world.wechat == nil {
 		return nil
 	}
@@ -242,30 +261,48 @@ func (l *local) managesTokens() bool {
 
 // serves tells whether there is a route, by its key.
 func (l *local) serves(key string) bool {
-	return slices.ContainsFunc(l.bundle.Routes, func(r route) bool { return r.Key() == key })
+	return slices.ContainsFunc(l.bundle.Routes, func(r gateway.Route) bool { return r.Key() == key })
+}
+
+// caller is who signs the requests for the routes that want it.
+var caller = gateway.Caller{
+	AccountID: account, AccessKey: "AKIALOCAL", UserARN: "arn:aws:iam::" + account + ":user/local", UserID: "AIDALOCAL",
 }
 
 // handler serves the API, and what only this command has: the console at /, and what stands under /_local/ and /_sim/.
+// With a base path all of it is below that; what only this command has, without it too.
 func (l *local) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /_local/invoke/{function}", l.serveInvoke)
 	l.serveConsole(mux)
-	api := newGateway(l.bundle.Routes, l.fleet.invoke)
-	return guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isLocal(r.URL.Path) && !l.serves(r.Method+" "+r.URL.Path) {
+	l.serveRobots(mux)
+	below := http.StripPrefix(l.options.basePath, mux)
+	api := gateway.New(l.bundle.Routes, l.fleet.answer)
+	api.BasePath, api.Caller = l.options.basePath, caller
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		path, isBelow := strings.CutPrefix(r.URL.Path, l.options.basePath)
+		switch {
+		case isBelow && isLocal(path) && !l.serves(r.Method+" "+path):
+			below.ServeHTTP(w, r)
+		case l.options.basePath != "" && isLocal(r.URL.Path):
 			mux.ServeHTTP(w, r)
-			return
+		default:
+			l.serveAPI(w, r, api)
 		}
-		began := time.Now()
-		if r.URL.Path != callbackPath { // the pushes are what it gets ready by
-			l.awaitReady(r.Context())
-		}
-		seen := &watched{ResponseWriter: w}
-		api.ServeHTTP(seen, r)
-		l.lock.Lock()
-		defer l.lock.Unlock()
-		fmt.Fprintf(l.log, "%-9s | %s %q %d %v\n", "api", r.Method, r.URL.Path, seen.status, time.Since(began).Round(time.Millisecond))
-	}))
+	}
+	return guard(http.HandlerFunc(serve), l.options.basePath+callbackPath)
+}
+
+// serveAPI serves a request for the API, and logs it.
+func (l *local) serveAPI(w http.ResponseWriter, r *http.Request, api *gateway.Gateway) {
+	began := time.Now()
+	if r.URL.Path != l.options.basePath+callbackPath { // the pushes are what it gets ready by
+		l.awaitReady(r.Context())
+	}
+	seen := &watched{ResponseWriter: w}
+	api.ServeHTTP(seen, r)
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	fmt.Fprintf(l.log, "%-9s | %s %q %d %v\n", "api", r.Method, r.URL.Path, seen.status, time.Since(began).Round(time.Millisecond))
 }
 
 // awaitReady holds up those who ask before there is a token, rather than telling them of a fault that is none.
@@ -290,32 +327,6 @@ func (w *watched) WriteHeader(status int) {
 func (w *watched) Write(b []byte) (int, error) {
 	w.status = cmp.Or(w.status, http.StatusOK)
 	return w.ResponseWriter.Write(b)
-}
-
-// serveInvoke hands the body to a function as its event and answers with what
-// it returned; a function that failed is a 500 with its error.
-func (l *local) serveInvoke(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("function")
-	if l.fleet[name] == nil {
-		say(w, http.StatusNotFound, "there is no function of this name")
-		return
-	}
-	event, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil || !json.Valid(event) {
-		say(w, http.StatusBadRequest, "the body must be the event, in JSON")
-		return
-	}
-	l.awaitReady(r.Context())
-	result, err := l.fleet.invoke(r.Context(), name, event)
-	if err != nil {
-		say(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if result.Error {
-		w.WriteHeader(http.StatusInternalServerError)
-	}
-	w.Write(append(result.Payload, '\n'))
 }
 
 // work starts what runs beside the requests: rules, queues and schedules. It

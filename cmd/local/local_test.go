@@ -26,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 
 	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/gateway"
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
@@ -168,7 +169,7 @@ func TestRequestsReachTheFunction(t *testing.T) {
 	l, screen := startLocal(t, echoTemplate, nil)
 
 	status, header, body := call(t, "GET", l.url+"/echo/me?a=1&a=2", "")
-	var e event
+	var e gateway.Event
 	if err := json.Unmarshal([]byte(body), &e); err != nil || status != http.StatusCreated {
 		t.Fatalf("GET /echo/me: %d %s", status, body)
 	}
@@ -283,7 +284,7 @@ func TestEventsReachTheirRules(t *testing.T) {
 	t.Parallel()
 	l, screen := startLocal(t, echoTemplate, nil)
 	client := eventbridge.NewFromConfig(l.world.aws.Config(l.world.awsURL))
-	for _, kind := range []string{"Draft Removed", "Token Rejected"} {
+	for _, kind := range []string{"Draft Removed", "Token Rejected", "Draft Uploaded"} {
 		_, err := client.PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
 			Source: aws.String("wechat.draftbox"), DetailType: aws.String(kind), Detail: aws.String(`{"id": "1"}`),
 		}}})
@@ -298,6 +299,9 @@ func TestEventsReachTheirRules(t *testing.T) {
 	}
 	eventually(t, "the rule's function is invoked", func() bool {
 		return strings.Contains(screen.String(), `"detail-type":"Token Rejected"`)
+	})
+	eventually(t, "the queue of the other rule hands on the envelope", func() bool {
+		return strings.Contains(screen.String(), `message {"version":"0"`) && strings.Contains(screen.String(), `"detail-type":"Draft Uploaded"`)
 	})
 	if strings.Contains(screen.String(), `"detail-type":"Draft Removed"`) {
 		t.Error("an event that no rule names reached a function")
@@ -410,6 +414,12 @@ func TestCannotStart(t *testing.T) {
 		"no such command":  {[]string{"serve"}, nil, `"serve" is no command; there is standins`},
 		"no such log":      {[]string{"-log", filepath.Join(t.TempDir(), "none", "x")}, []string{"PORT=0"}, "open the log"},
 		"no such flag":     {[]string{"-x"}, nil, "flag provided but not defined: -x"},
+		"real AWS alone":   {[]string{"-aws"}, nil, "-aws needs WECHAT_API_BASE_URL"},
+		"AWS elsewhere":    {nil, []string{"AWS_ENDPOINT_URL=https://secretsmanager.eu-central-1.amazonaws.com"}, "AWS_ENDPOINT_URL names another machine"},
+		"looks local":      {nil, []string{"AWS_ENDPOINT_URL=http://127.0.0.1.example.com"}, "AWS_ENDPOINT_URL names another machine"},
+		"no base path":     {[]string{"-base-path", "box"}, nil, `-base-path is "box", it must be a path like /box`},
+		"open base path":   {[]string{"-base-path", "/box/"}, nil, "it must be a path like /box"},
+		"taken base path":  {[]string{"-base-path", "/_local"}, nil, "it must be a path like /box"},
 		"stands still":     {[]string{"-speed", "0"}, nil, "-speed must be above 0"},
 		"stand-in's port":  {[]string{"standins", "-wechat", "127.0.0.1:" + port}, nil, "is in use"},
 		"stand-in's files": {[]string{"standins", "-wechat", "127.0.0.1:0", "-aws", "127.0.0.1:0", "-template", "testdata/none.yaml"}, nil, "no such template"},

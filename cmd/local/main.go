@@ -9,9 +9,9 @@
 // process. The template's schedules, queues and rules work too. A variable of
 // the shell that the template declares overrides the template's value.
 //
-// A stand-in makes way for the real thing: WECHAT_API_BASE_URL names a WeChat,
-// AWS_ENDPOINT_URL, AWS_PROFILE or the flag -aws an AWS. Nothing is stored there
-// but by the functions.
+// A stand-in makes way for something else: WECHAT_API_BASE_URL names a WeChat, AWS_ENDPOINT_URL an emulator of AWS on this
+// machine. The real AWS takes the flag -aws and WECHAT_API_BASE_URL, and then schedules are off unless -schedules asks for
+// them. Profiles and credentials of the shell change nothing without -aws. Nothing is stored there but by the functions.
 //
 //	go run ./cmd/local standins [flags]
 //
@@ -24,11 +24,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
+	"path"
 	"strings"
 	"syscall"
 	"time"
+
+	"wechat-draftbox/cmd/internal/console"
 )
 
 func main() {
@@ -68,6 +72,8 @@ type options struct {
 	port       string
 	speed      float64
 	realAWS    bool
+	schedules  bool          // with the real AWS too
+	basePath   string        // of the API, "/box"
 	patience   time.Duration // with getting ready
 	quiet      bool
 	metrics    bool
@@ -92,7 +98,9 @@ func readFlags(args, environ []string, out io.Writer) (options, error) {
 	flags := newFlags("local")
 	o.templateFlags(flags)
 	flags.Float64Var(&o.speed, "speed", 1, "run schedules and ticket pushes this many `times` as fast")
-	flags.BoolVar(&o.realAWS, "aws", false, "use the AWS account that the SDK finds, not the stand-in")
+	flags.BoolVar(&o.realAWS, "aws", false, "use the AWS account that the SDK finds, not the stand-in; needs WECHAT_API_BASE_URL, and runs no schedules")
+	flags.BoolVar(&o.schedules, "schedules", false, "run the schedules with -aws too")
+	flags.StringVar(&o.basePath, "base-path", "", "serve the API below this `path`, as an own domain's API mapping does: /box")
 	flags.BoolVar(&o.quiet, "quiet", false, "keep requests and the functions' logs out of the terminal")
 	flags.BoolVar(&o.metrics, "metrics", false, "show the functions' metrics beside their logs")
 	flags.StringVar(&o.log, "log", "", "write requests and the functions' logs to this `file`")
@@ -110,9 +118,31 @@ func readFlags(args, environ []string, out io.Writer) (options, error) {
 	if port := o.getenv("PORT"); port != "" {
 		o.port = port
 	}
-	o.realAWS = o.realAWS || o.getenv("AWS_ENDPOINT_URL") != "" || o.getenv("AWS_PROFILE") != ""
-	return o, nil
+	return o, o.check()
 }
+
+// check refuses options that don't go together.
+func (o options) check() error {
+	if o.basePath != "" && (!strings.HasPrefix(o.basePath, "/") || path.Clean(o.basePath) != o.basePath || o.basePath == "/" || isLocal(o.basePath+"/")) {
+		return fmt.Errorf("-base-path is %q, it must be a path like /box", o.basePath)
+	}
+	if o.realAWS && o.getenv("WECHAT_API_BASE_URL") == "" {
+		return errors.New("-aws needs WECHAT_API_BASE_URL: a simulated WeChat's tokens and drafts are nothing for a real AWS")
+	}
+	if o.emulator() {
+		u, err := url.Parse(o.getenv("AWS_ENDPOINT_URL"))
+		if err != nil || !console.IsLoopback(u.Host) {
+			return errors.New("AWS_ENDPOINT_URL names another machine, which needs -aws and WECHAT_API_BASE_URL too; without it the stand-in is used")
+		}
+	}
+	return nil
+}
+
+// emulator tells whether an emulator of AWS is used, on this machine.
+func (o options) emulator() bool { return !o.realAWS && o.getenv("AWS_ENDPOINT_URL") != "" }
+
+// simulatesAWS tells whether the stand-in for AWS is used.
+func (o options) simulatesAWS() bool { return !o.realAWS && !o.emulator() }
 
 func newFlags(name string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)

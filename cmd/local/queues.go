@@ -21,30 +21,62 @@ func (l *local) poll(ctx context.Context, from source) {
 	client := l.world.sqs()
 	url := aws.String(l.world.queueURL(from.Queue))
 	for ctx.Err() == nil {
+		messages, err := gather(ctx, client, from, url)
+		if err != nil && ctx.Err() == nil {
+			l.say("queue", "%s: %v", from.Queue, err)
+			sleep(ctx, time.Second)
+		}
+		if len(messages) == 0 {
+			continue
+		}
+		done := l.handle(ctx, from, messages)
+		for some := range slices.Chunk(done, maxMessages) {
+			if _, err := client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: some}); err != nil && ctx.Err() == nil {
+				l.say("queue", "%s: %v", from.Queue, err)
+			}
+		}
+	}
+}
+
+const (
+	// maxMessages is how many messages SQS hands out, or deletes, in one call.
+	maxMessages = 10
+	// maxWindow is how long a message waits here for others at most. In AWS a window of 20 seconds saves invocations; here
+	// somebody watches.
+	maxWindow = 2 * time.Second
+)
+
+// gather receives a batch. Where the source has a batching window, the first message waits for others until the batch is
+// full or the window is over, as only then may a batch have more than ten.
+func gather(ctx context.Context, client *sqs.Client, from source, url *string) ([]types.Message, error) {
+	receive := func(most, seconds int) ([]types.Message, error) {
 		received, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl:                    url,
-			MaxNumberOfMessages:         int32(min(from.BatchSize, 10)),
-			WaitTimeSeconds:             20,
+			MaxNumberOfMessages:         int32(min(most, maxMessages)),
+			WaitTimeSeconds:             int32(seconds),
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
 		})
 		if err != nil {
-			if ctx.Err() == nil {
-				l.say("queue", "%s: %v", from.Queue, err)
-				sleep(ctx, time.Second)
-			}
-			continue
+			return nil, err
 		}
-		if len(received.Messages) == 0 {
-			continue
+		return received.Messages, nil
+	}
+	batch, err := receive(from.BatchSize, 20)
+	if err != nil || len(batch) == 0 {
+		return nil, err
+	}
+	for deadline := time.Now().Add(min(from.Window, maxWindow)); len(batch) < from.BatchSize; {
+		left := int(time.Until(deadline).Round(time.Second) / time.Second)
+		if left <= 0 {
+			break
 		}
-		done := l.handle(ctx, from, received.Messages)
-		if len(done) == 0 {
-			continue
-		}
-		if _, err := client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: done}); err != nil && ctx.Err() == nil {
-			l.say("queue", "%s: %v", from.Queue, err)
+		more, err := receive(from.BatchSize-len(batch), left)
+		batch = append(batch, more...)
+		if err != nil {
+			return batch, err // what is here is not to wait until it becomes visible again
 		}
 	}
+	return batch, nil
 }
 
 // handle invokes the function with a batch and returns what it took.

@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"wechat-draftbox/pkg/standin/awstest"
 )
 
-// deliver hands an event of the bus to the functions whose rules match it.
+// deliver hands an event of the bus to the functions and queues whose rules match it.
 func (l *local) deliver(ctx context.Context, accepted awstest.Event) {
 	l.say("event", "%s %s", accepted.DetailType, accepted.Detail)
 	envelope, err := json.Marshal(events.EventBridgeEvent{
@@ -35,9 +37,23 @@ func (l *local) deliver(ctx context.Context, accepted awstest.Event) {
 		return
 	}
 	for _, r := range l.bundle.Rules {
-		if matches(r.Pattern, event) {
+		switch {
+		case !matches(r.Pattern, event):
+		case r.Queue != "":
+			l.background.Go(func() { l.enqueue(ctx, r.Queue, envelope) })
+		default:
 			l.background.Go(func() { l.task(ctx, r.Function, envelope) })
 		}
+	}
+}
+
+// enqueue puts an event's envelope into a queue, as its message.
+func (l *local) enqueue(ctx context.Context, queue string, envelope []byte) {
+	_, err := l.world.sqs().SendMessage(ctx, &sqs.SendMessageInput{
+		QueueUrl: aws.String(l.world.queueURL(queue)), MessageBody: aws.String(string(envelope)),
+	})
+	if err != nil && ctx.Err() == nil {
+		l.say("event", "can't be put into %s: %v", queue, err)
 	}
 }
 

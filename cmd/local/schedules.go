@@ -15,7 +15,7 @@ import (
 // WeChat's tickets, are speed times as fast as in AWS; the clock that tokens live
 // by stays the real one, for the functions read it too.
 func (l *local) runSchedules(ctx context.Context, speed float64) {
-	for _, s := range l.bundle.Schedules {
+	for _, s := range l.schedules() {
 		if s.Every > 0 {
 			l.background.Go(func() {
 				for sleep(ctx, faster(s.Every, speed)) {
@@ -24,6 +24,14 @@ func (l *local) runSchedules(ctx context.Context, speed float64) {
 			})
 		}
 	}
+}
+
+// schedules are those that run: a real AWS is left alone unless they are asked for.
+func (l *local) schedules() []schedule {
+	if l.options.realAWS && !l.options.schedules {
+		return nil
+	}
+	return l.bundle.Schedules
 }
 
 const (
@@ -56,7 +64,7 @@ func (l *local) getReady(ctx context.Context) error {
 		}
 	}
 	var failed error
-	for _, s := range l.bundle.Schedules {
+	for _, s := range l.schedules() {
 		if s.Every == 0 {
 			continue
 		}
@@ -107,6 +115,9 @@ func (l *local) emptyQueues(ctx context.Context) error {
 		return nil
 	}
 	for _, s := range l.bundle.Sources {
+		if s.Window > 0 {
+			continue // what waits for company tells of what is there already
+		}
 		for len(l.world.aws.Messages(l.world.queueURL(s.Queue))) > 0 {
 			if !sleep(ctx, 20*time.Millisecond) {
 				return fmt.Errorf("within %v the queue %s did not get empty: see the lines of %s", l.options.patience, s.Queue, s.Function)
@@ -118,15 +129,12 @@ func (l *local) emptyQueues(ctx context.Context) error {
 
 // task invokes a function with what is no HTTP request, and says what came of it.
 func (l *local) task(ctx context.Context, function string, event []byte) (payload []byte, err error) {
-	result, err := l.fleet.invoke(ctx, function, event)
-	if err == nil && result.Error {
-		err = fmt.Errorf("%s", result.Payload)
-	}
+	payload, err = l.fleet.answer(ctx, function, event)
 	if err != nil {
 		if ctx.Err() == nil {
 			l.say(function, "failed: %v", err)
 		}
 		return nil, err
 	}
-	return result.Payload, nil
+	return payload, nil
 }

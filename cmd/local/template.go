@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"wechat-draftbox/pkg/standin/gateway"
 )
 
 // A bundle is what the local run takes from the template.
 type bundle struct {
 	Functions []function
-	Routes    []route
+	Routes    []gateway.Route
 	Schedules []schedule
 	Sources   []source
 	Rules     []rule
@@ -50,12 +52,14 @@ type source struct {
 	Function  string
 	Queue     string // its name
 	BatchSize int
-	Failures  bool // the function answers with batchItemFailures
+	Window    time.Duration // how long a message waits for others, to make a batch
+	Failures  bool          // the function answers with batchItemFailures
 }
 
-// A rule is a pattern of events that a function is invoked with.
+// A rule is a pattern of events that a function is invoked with, or that go into a queue.
 type rule struct {
-	Function string
+	Function string // or
+	Queue    string // its name
 	Pattern  map[string]any
 }
 
@@ -94,7 +98,7 @@ type functionProperties struct {
 }
 
 // readTemplate reads a SAM template with the values given for its parameters,
-// the default for the others. queueURL tells the address of a queue.
+// the default for the others; AWS::StackName is one too. queueURL tells the address of a queue.
 func readTemplate(file string, values map[string]string, queueURL func(name string) string) (*bundle, error) {
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,6 +118,7 @@ func readTemplate(file string, values map[string]string, queueURL func(name stri
 		resources:  t.Resources,
 		visiting:   map[string]bool{},
 		queueURL:   queueURL,
+		stack:      cmp.Or(values[stackName], stack),
 	}
 	for name, p := range t.Parameters {
 		value := p.Default
@@ -130,7 +135,7 @@ func readTemplate(file string, values map[string]string, queueURL func(name stri
 		}
 	}
 	for name := range values {
-		if _, ok := t.Parameters[name]; !ok {
+		if _, ok := t.Parameters[name]; !ok && name != stackName {
 			return nil, fmt.Errorf("%s has no parameter %s", file, name)
 		}
 	}

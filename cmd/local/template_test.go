@@ -79,15 +79,18 @@ func TestReadsTheBundle(t *testing.T) {
 		t.Errorf("schedules (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]source{
-		{Function: "notify", Queue: "local-NoticeQueue", BatchSize: 100, Failures: true},
+		{Function: "notify", Queue: "local-NoticeQueue", BatchSize: 100, Window: 20 * time.Second, Failures: true},
 		{Function: "switch", Queue: "local-SwitchQueue", BatchSize: 10, Failures: true},
 		{Function: "tokens", Queue: "local-AuthorizationQueue", BatchSize: 10, Failures: true},
 	}, b.Sources); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]rule{{Function: "tokens", Pattern: map[string]any{
-		"source": []any{"wechat.draftbox"}, "resources": []any{"wechat/draftbox"}, "detail-type": []any{"Token Rejected"},
-	}}}, b.Rules); diff != "" {
+	if diff := cmp.Diff([]rule{
+		{Queue: "local-NoticeQueue", Pattern: map[string]any{"source": []any{"wechat.draftbox"}, "resources": []any{"wechat/draftbox"}}},
+		{Function: "tokens", Pattern: map[string]any{
+			"source": []any{"wechat.draftbox"}, "resources": []any{"wechat/draftbox"}, "detail-type": []any{"Token Rejected"},
+		}},
+	}, b.Rules); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
 	made := map[string]bool{}
@@ -133,8 +136,8 @@ func TestParametersChangeTheBundle(t *testing.T) {
 	if !slices.ContainsFunc(b.Functions, func(f function) bool { return f.Name == "tokens" }) {
 		t.Error("tokens is gone without ManageTokens: doctor needs it")
 	}
-	if len(b.Rules) != 0 || len(b.Sources) != 2 {
-		t.Errorf("rules %v, sources %v, want the queues of the switch and of notices alone", b.Rules, b.Sources)
+	if len(b.Rules) != 1 || len(b.Sources) != 2 {
+		t.Errorf("rules %v, sources %v, want the queues of the switch and of notices alone, and the rule of notices", b.Rules, b.Sources)
 	}
 	if diff := cmp.Diff([]schedule{{
 		Function: "switch", Expression: "rate(2 hours)", Every: 2 * time.Hour, Input: `{"task": "check-switches"}`,
@@ -158,6 +161,7 @@ func TestIntrinsics(t *testing.T) {
 		},
 		visiting: map[string]bool{},
 		queueURL: standinURL,
+		stack:    stack,
 	}
 	var shared struct {
 		Mappings   map[string]map[string]map[string]yaml.Node `yaml:"Mappings"`

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"wechat-draftbox/pkg/standin/gateway"
 )
 
 // event reads one entry of a function's Events.
@@ -21,7 +23,7 @@ func (r *reader) event(function, kind string, n *yaml.Node) error {
 	case "SQS":
 		return r.queueSource(function, n)
 	case "EventBridgeRule":
-		return r.pattern(function, n)
+		return r.pattern(rule{Function: function}, n)
 	}
 	return r.fail(n, "the local run knows no event of type %q", kind)
 }
@@ -40,7 +42,7 @@ func (r *reader) httpAPI(function string, n *yaml.Node) error {
 	if p.Method == "" || !strings.HasPrefix(p.Path, "/") {
 		return r.fail(n, "a route needs a Method and a Path")
 	}
-	made := newRoute(function, strings.ToUpper(p.Method), p.Path)
+	made := gateway.NewRoute(function, strings.ToUpper(p.Method), p.Path)
 	made.Guarded = p.Auth.Authorizer != "" && p.Auth.Authorizer != "NONE" || r.guarded[made.Key()]
 	r.bundle.Routes = append(r.bundle.Routes, made)
 	return nil
@@ -111,6 +113,7 @@ func (r *reader) queueSource(function string, n *yaml.Node) error {
 		EventSourceARN string   `yaml:"EventSourceArn"`
 		BatchSize      int      `yaml:"BatchSize"`
 		Enabled        bool     `yaml:"Enabled"`
+		Window         int      `yaml:"MaximumBatchingWindowInSeconds"`
 		ResponseTypes  []string `yaml:"FunctionResponseTypes"`
 	}{Enabled: true}
 	if err := r.decode(n, &p); err != nil || !p.Enabled {
@@ -121,6 +124,7 @@ func (r *reader) queueSource(function string, n *yaml.Node) error {
 		Function:  function,
 		Queue:     arn[strings.LastIndexByte(arn, ':')+1:],
 		BatchSize: cmp.Or(p.BatchSize, 10),
+		Window:    time.Duration(p.Window) * time.Second,
 		Failures:  slices.Contains(p.ResponseTypes, "ReportBatchItemFailures"),
 	})
 	return nil
@@ -137,17 +141,20 @@ func (r *reader) rule(_ string, n *yaml.Node) error {
 		return err
 	}
 	for _, target := range p.Targets {
-		if function, ok := r.target(target.ARN); ok {
-			if err := r.pattern(function, n); err != nil {
-				return err
-			}
+		function, isFunction := r.target(target.ARN)
+		_, queue, isQueue := strings.Cut(target.ARN, ":sqs:")
+		if !isFunction && !isQueue {
+			continue
+		}
+		if err := r.pattern(rule{Function: function, Queue: queue[strings.LastIndexByte(queue, ':')+1:]}, n); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// pattern reads a rule of a function, in SAM's way or in EventBridge's.
-func (r *reader) pattern(function string, n *yaml.Node) error {
+// pattern reads the pattern of a rule, in SAM's way or in EventBridge's.
+func (r *reader) pattern(made rule, n *yaml.Node) error {
 	var p struct {
 		Pattern      map[string]any `yaml:"Pattern"`
 		EventPattern map[string]any `yaml:"EventPattern"`
@@ -161,7 +168,8 @@ func (r *reader) pattern(function string, n *yaml.Node) error {
 	if err := checkPattern(p.Pattern); err != nil {
 		return r.fail(n, "%v", err)
 	}
-	r.bundle.Rules = append(r.bundle.Rules, rule{Function: function, Pattern: p.Pattern})
+	made.Pattern = p.Pattern
+	r.bundle.Rules = append(r.bundle.Rules, made)
 	return nil
 }
 

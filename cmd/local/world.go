@@ -15,7 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"wechat-draftbox/cmd/internal/console"
 	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/robottest"
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
@@ -27,6 +29,8 @@ type world struct {
 	aws       *awstest.Server
 	awsURL    string
 	awsAt     string // awsURL as seen from here
+	robots    []robottest.Robot
+	chat      *robottest.Server // where the robots post; nil: there is none
 
 	servers []*http.Server
 }
@@ -41,20 +45,25 @@ var miniProgram = wechattest.Account{
 func (w *world) serveWeChat(l net.Listener, host string) {
 	w.wechat = wechattest.New(wechattest.WithExample())
 	w.wechat.AddAccount(miniProgram)
-	w.serve(l, w.wechat)
+	w.serve(l, w.wechat, host)
 	w.wechatURL = address(l, host)
 }
 
 // serveAWS starts an AWS account with nothing in it on a listener.
 func (w *world) serveAWS(l net.Listener, host string) {
 	w.aws = awstest.New()
-	w.serve(l, w.aws)
+	w.serve(l, w.aws, host)
 	w.awsURL, w.awsAt = address(l, host), address(l, "")
 }
 
-func (w *world) serve(l net.Listener, handler http.Handler) {
-	// A page of another site may not move the stand-ins, wherever they are reached from.
-	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(handler), ReadHeaderTimeout: time.Minute}
+// serve keeps pages of other sites away from a stand-in, also those whose name was rebound to this machine; host is the
+// name by which containers reach it.
+func (w *world) serve(l net.Listener, handler http.Handler, host string) {
+	guarded := console.Guard(handler, func(r *http.Request) bool {
+		name, _, err := net.SplitHostPort(r.Host)
+		return host != "" && (name == host || err != nil && r.Host == host)
+	})
+	server := &http.Server{Handler: guarded, ReadHeaderTimeout: time.Minute}
 	w.servers = append(w.servers, server)
 	go server.Serve(l)
 }

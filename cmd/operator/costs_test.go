@@ -1,13 +1,18 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// What AWS asks in us-east-1, in dollars. README.md states them.
+var updateCosts = flag.Bool("update", false, "write the table of docs/cost.md")
+
+// What AWS asks in us-east-1, in dollars. docs/cost.md states them.
 const (
 	aSecret        = 0.40
 	secretCall     = 0.05 / 10_000
@@ -51,7 +56,7 @@ const (
 	bytesOfASecret = 900.0 // in the answer that lists it
 )
 
-// costs are the rows of README.md's table.
+// costs are the rows of the table in docs/cost.md.
 type costs struct {
 	secrets, secretsBeside, tokens, state, key, ticket, compute, watch, nat float64
 }
@@ -72,10 +77,10 @@ func monthly(n float64) costs {
 	c.secrets = c.secretsBeside + n*aSecret + (runs*n+renewals*n+days*n+days*n/100)*secretCall
 
 	// A refresh scans the tokens and reads each account's item; a survey lists the items, reads each once more for each
-	// token's owner and in its check, and lists and reads the tokens. An account is written once a week, a token when it
-	// is renewed. An item that is read by its key is a unit, whatever its size.
+	// token's owner and in its check, and lists and reads the tokens. A renewal reads the token's wait. An account is
+	// written once a week, a token when it is renewed. An item that is read by its key is a unit, whatever its size.
 	c.tokens = (runs*n*tokenItem+days*n*(1+tokenItem))*readUnit + renewals*n*writeUnit + n*tokenItem*4096/1e9*storedGB
-	c.state = (runs*n+days*n*(accountItem+2)+watches*draftEntries+requests)*readUnit + (weeks*n+2*runs)*writeUnit + n*accountItem*4096/1e9*storedGB
+	c.state = (runs*n+renewals*n+days*n*(accountItem+2)+watches*draftEntries+requests)*readUnit + (weeks*n+2*runs)*writeUnit + n*accountItem*4096/1e9*storedGB
 	c.key = aKey + keyUses*keyUse
 	c.ticket = 3 * runs * (parameterCall + keyUse)
 
@@ -91,12 +96,8 @@ func monthly(n float64) costs {
 // The contract with operators: all of AWS for 10,000 accounts with their tokens in DynamoDB, without a NAT gateway.
 const mostForTenThousand = 35
 
-func TestCostsInTheReadmeAreThoseOfItsPrices(t *testing.T) {
+func TestCostsAreThoseOfThePrices(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	template, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -104,38 +105,69 @@ func TestCostsInTheReadmeAreThoseOfItsPrices(t *testing.T) {
 	if n := strings.Count(string(template), "MetricStat:") + strings.Count(string(template), "Statistic:"); n != alarmMetrics {
 		t.Errorf("the template's alarms read %d metrics, and %v are counted", n, alarmMetrics)
 	}
+	if got := monthly(10_000).withDynamoDB(); got > mostForTenThousand {
+		t.Errorf("10,000 accounts with dynamodb cost $%.2f", got)
+	}
+}
+
+const (
+	costPage    = "../../docs/cost.md"
+	costsHeader = "| | 10 accounts | 1,000 | 10,000 |\n| --- | ---: | ---: | ---: |\n"
+)
+
+// TestThePageHasTheCosts keeps the table of docs/cost.md as the prices are; -update writes it.
+func TestThePageHasTheCosts(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(costPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(page), costsHeader)
+	if !found {
+		t.Fatalf("%s has no table of costs", costPage)
+	}
+	table, after, _ := strings.Cut(rest, "\n\n")
+	if *updateCosts {
+		table = strings.TrimSuffix(costTable(), "\n")
+		if err := os.WriteFile(costPage, []byte(before+costsHeader+table+"\n\n"+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(costTable(), table+"\n"); diff != "" {
+		t.Errorf("%s states other costs than the prices give; -update writes them (-prices +page):\n%s", costPage, diff)
+	}
+}
+
+func costTable() string {
+	var table strings.Builder
 	few, many, most := monthly(10), monthly(1_000), monthly(10_000)
 	for _, row := range []struct {
 		name string
 		of   func(costs) float64
 	}{
-		{"Secrets Manager, `AccountTokenStore=secretsmanager`", func(c costs) float64 { return c.secrets }},
-		{"*or* Secrets Manager, `AccountTokenStore=dynamodb`", func(c costs) float64 { return c.secretsBeside }},
-		{"*and* DynamoDB for the tokens", func(c costs) float64 { return c.tokens }},
-		{"DynamoDB for what the bundle knows", func(c costs) float64 { return c.state }},
+		{"Secrets Manager, with `AccountTokenStore=secretsmanager`", func(c costs) float64 { return c.secrets }},
+		{"*or* Secrets Manager, with `AccountTokenStore=dynamodb`", func(c costs) float64 { return c.secretsBeside }},
+		{"*and* the token table", func(c costs) float64 { return c.tokens }},
+		{"state table", func(c costs) float64 { return c.state }},
 		{"the token table's key", func(c costs) float64 { return c.key }},
 		{"Parameter Store and KMS for the ticket", func(c costs) float64 { return c.ticket }},
 		{"Lambda, HTTP API, SQS", func(c costs) float64 { return c.compute }},
 		{fmt.Sprintf("CloudWatch: %v metrics, %v alarm metrics, logs", metricsWritten, alarmMetrics), func(c costs) float64 { return c.watch }},
 		{"**all, `secretsmanager`**", costs.withSecretsManager},
 		{"**all, `dynamodb`**", costs.withDynamoDB},
-		{"beside that: NAT gateway with `CreateEgress=true`", func(c costs) float64 { return c.nat }},
+		{"not in it: NAT gateway with `CreateEgress=true`", func(c costs) float64 { return c.nat }},
 	} {
 		mark := ""
 		if strings.HasPrefix(row.name, "**") {
 			mark = "**"
 		}
-		line := "| " + row.name
+		table.WriteString("| " + row.name)
 		for _, column := range []costs{few, many, most} {
-			line += " | " + mark + dollars(row.of(column)) + mark
+			table.WriteString(" | " + mark + dollars(row.of(column)) + mark)
 		}
-		if line += " |\n"; !strings.Contains(string(text), line) {
-			t.Errorf("README.md lacks\n%s", line)
-		}
+		table.WriteString(" |\n")
 	}
-	if got := most.withDynamoDB(); got > mostForTenThousand {
-		t.Errorf("10,000 accounts with dynamodb cost $%.2f", got)
-	}
+	return table.String()
 }
 
 // dollars writes an amount with a comma before the last three digits of the whole ones.

@@ -131,7 +131,7 @@ func (l *draftList) answer(query string, create func() *api.Body) *api.Body {
 // encode writes drafts as the body of a list. content is the part of it that doesn't change with each fetch.
 func (l *draftList) encode(drafts []wechat.Draft) (body, content []byte) {
 	const start = `{"drafts":[`
-	body = make([]byte, 0, len(start)+64+512*len(drafts))
+	body = make([]byte, 0, len(start)+64+320*len(drafts))
 	body = append(body, start...)
 	for i, d := range drafts {
 		if i > 0 {

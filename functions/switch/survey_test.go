@@ -154,6 +154,8 @@ func happened(t *testing.T, world *functiontest.World) (events []string, ids []s
 func TestSurveyOfMixedAccounts(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
+	world.StorePlatform()
+	world.StoreComponentToken() // with which a refusal is confirmed
 	world.Env["OPENABLE_ACCOUNTS"] = "*"
 	const (
 		throttled = "wx0000000000000011"
@@ -429,9 +431,11 @@ func TestSurveyPublishesBeforeItSaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			world := functiontest.New(t)
+			world.StorePlatform()
+			world.StoreComponentToken() // with which a refusal is confirmed
 			id := appIDs(world, 1, true)[0]
-			world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed", "checked_at": closedOnce})
-			world.SetAccount(wechattest.ExampleRevoked, fields{"status": "authorized", "status_at": 1413192605, "draft_switch": "closed"})
+			world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed", "checked_at": closedOnce, "kind": "official-account"})
+			world.SetAccount(wechattest.ExampleRevoked, fields{"status": "authorized", "status_at": 1413192605, "draft_switch": "closed", "kind": "official-account"})
 			world.StoreAccountToken(wechattest.ExampleRevoked)
 			before := items(world)
 			f := startWith(world, (&sleeper{}).sleep)

@@ -9,9 +9,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -49,7 +49,7 @@ func (h *handler) authorize(ctx context.Context, m events.SQSMessage) error {
 		return err
 	}
 	h.renewer.PublishAuthorizationFailure(ctx, a, err)
-	return &trigger.RetryError{Err: err, After: authorizeDelay(m, err)}
+	return &queue.RetryError{Err: err, After: authorizeDelay(m, err)}
 }
 
 func readAuthorization(body string) (renewal.Authorization, error) {

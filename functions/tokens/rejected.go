@@ -12,7 +12,8 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// rejectedToken is the detail of Token Rejected.
+// rejectedToken is the detail of Token Rejected. VersionID is empty where it comes from a system that may not read a
+// record's version; what was fetched lately was then fetched since.
 type rejectedToken struct {
 	AppID     string `json:"appid"`
 	Errcode   int    `json:"errcode"`
@@ -67,12 +68,12 @@ func (h *handler) shouldRefresh(ctx context.Context, d rejectedToken) (stored to
 		return stored, false, err
 	case !stored.IsStored() && d.AppID != token.Component: // nothing to renew it with
 		return stored, false, nil
-	case stored.Version != d.VersionID:
+	case stored.Version != d.VersionID && (d.VersionID != "" || h.isFresh(stored)):
 		h.log().InfoContext(ctx, "the rejected token was replaced already", "appid", d.AppID)
 		return stored, false, nil
 	case err != nil && d.AppID != token.Component:
 		return stored, false, err
-	case !stored.Access.IsZero() && h.renewer.IsRecent(stored) && !stored.IsExpired(h.renewer.Now()):
+	case h.isFresh(stored):
 		h.renewer.Attempts().PublishFailures(ctx, renewal.Failure{AppID: d.AppID, Errcode: d.Errcode, Errmsg: "the rejected token was fetched less than ten minutes ago",
 			Action: "The platform's operator: somebody else seems to fetch this token too, and each fetch ends the other's; find them and leave it to this bundle. " +
 				wechat.Lookup(d.Errcode).Action})
@@ -84,4 +85,9 @@ func (h *handler) shouldRefresh(ctx context.Context, d rejectedToken) (stored to
 	defer cancel()
 	account, err := h.renewer.Accounts.Get(ctx, d.AppID)
 	return stored, err != nil || account.Status != state.Unauthorized, nil
+}
+
+// isFresh reports whether a token was fetched in the last ten minutes, and lives.
+func (h *handler) isFresh(r token.Record) bool {
+	return !r.Access.IsZero() && h.renewer.IsRecent(r) && !r.IsExpired(h.renewer.Now())
 }

@@ -150,26 +150,25 @@ func (c *Cache) addTo(header map[string]string) {
 	}
 }
 
-// gatewayResponse is written by hand because body is most of it, and is a JSON string already.
+// gatewayResponse is written by hand because body is most of it, and is a JSON string already. body comes last: appending
+// it to the small rest allocates the answer in one piece, without clearing it first.
 func gatewayResponse(status int, header map[string]string, body []byte, isBase64 bool) []byte {
-	out := make([]byte, 0, len(body)+512)
+	out := make([]byte, 0, 512)
 	out = append(out, `{"statusCode":`...)
 	out = strconv.AppendInt(out, int64(status), 10)
-	out = append(out, `,"headers":{`...)
-	first := true
+	out = append(out, `,"headers":`...)
+	separator := byte('{')
 	for name, value := range header {
-		if !first {
-			out = append(out, ',')
-		}
-		first = false
-		out = append(append(out, quote([]byte(name))...), ':')
-		out = append(out, quote([]byte(value))...)
+		out = append(out, separator)
+		out, _ = jsontext.AppendQuote(out, name)
+		out = append(out, ':')
+		out, _ = jsontext.AppendQuote(out, value)
+		separator = ','
 	}
-	out = append(out, `},"body":`...)
-	out = append(out, body...)
-	out = append(out, `,"isBase64Encoded":`...)
+	out = append(out, `},"isBase64Encoded":`...)
 	out = strconv.AppendBool(out, isBase64)
-	return append(out, '}')
+	out = append(out, `,"body":`...)
+	return append(append(out, body...), '}')
 }
 
 // quote is text as a JSON string; what isn't UTF-8 becomes U+FFFD.

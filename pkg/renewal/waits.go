@@ -124,7 +124,7 @@ func (a *Attempts) update(ctx context.Context, wait state.Wait, change func(*sta
 func (a *Attempts) End(ctx context.Context, owner string) { a.update(ctx, a.Wait(ctx, owner), end) }
 
 func end(w *state.Wait) {
-	w.Failures, w.Until, w.Errcode, w.Reauthorize = 0, time.Time{}, 0, false
+	w.Failures, w.Until, w.Errcode, w.Action, w.Reauthorize = 0, time.Time{}, 0, "", false
 	if !w.PublishedAt.IsZero() {
 		w.PublishedErrcode = recovered
 	}
@@ -201,7 +201,8 @@ func (r *Renewer) note(ctx context.Context, w *state.Wait, t token.Record, err e
 		return
 	}
 	now := r.Now().Round(0)
-	w.Errcode = FailureOf(t.Owner, err, now).Errcode
+	failure := FailureOf(t.Owner, err, now)
+	w.Errcode, w.Action = failure.Errcode, failure.Action
 	w.Until = now.Add(backoff[min(w.Failures, len(backoff)-1)])
 	w.Failures++
 	w.Reauthorize = t.Owner != token.Component && NeedsReauthorization(err)

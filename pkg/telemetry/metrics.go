@@ -9,6 +9,7 @@ package telemetry
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -44,6 +46,8 @@ const (
 	WhitelistRefusals     = "WhitelistRefusals"
 	Notices               = "Notices"        // that a robot took, counted for each robot
 	NoticeFailures        = "NoticeFailures" // that a robot did not take, at each try
+	// ServerFaults are requests and invocations that failed by the bundle's own fault, see [fault.Kind.IsServerFault].
+	ServerFaults = "ServerFaults"
 )
 
 // The metrics of calls to WeChat, with the dimensions FunctionName and Call; WeChatErrors with ErrorClass too.
@@ -108,6 +112,21 @@ func (r *Recorder) Attempt(a wechat.Attempt) {
 		case wechat.Whitelist:
 			r.count(dimensions{}, WhitelistRefusals)
 		}
+	}
+}
+
+type contextKey struct{}
+
+// NewContext returns a context of an invocation whose metrics go to r.
+func NewContext(ctx context.Context, r *Recorder) context.Context {
+	return context.WithValue(ctx, contextKey{}, r)
+}
+
+// CountFault counts err in [ServerFaults] if it is one. A context without a recorder counts nothing.
+func CountFault(ctx context.Context, err error) {
+	r, ok := ctx.Value(contextKey{}).(*Recorder)
+	if ok && fault.Of(err, r.now()).Kind.IsServerFault() {
+		r.Count(ServerFaults)
 	}
 }
 

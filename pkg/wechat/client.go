@@ -239,11 +239,21 @@ func (c *Client) send(ctx context.Context, client *http.Client, base string, cal
 		return nil, &Failure{Call: call.path, Cause: cause, Detail: detail, Sent: connected}
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	body, err := readBody(response)
 	answer, err := call.read(response.StatusCode, body, err)
 	var failure *Failure
 	c.hosts.answered(base, errors.As(err, &failure) && failure.badGateway)
 	return answer, err
+}
+
+// readBody reads an answer's body, up to one byte more than it may have.
+func readBody(response *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	if size := response.ContentLength; size > 0 && size <= maxAnswer {
+		body.Grow(int(size) + bytes.MinRead) // with room for the read that finds the end
+	}
+	_, err := body.ReadFrom(io.LimitReader(response.Body, maxAnswer+1))
+	return body.Bytes(), err
 }
 
 // read reads an answer. brokeOff is the error that ended its body, if one did.

@@ -48,6 +48,7 @@ const adminPrefix = "/_sim/"
 //	POST   /_sim/register      {"appid", "name"}: registers a mini program, which authorises the platform, and pushes that
 //	POST   /_sim/unauthorize   {"appid"}: ends its authorisation and pushes that
 //	POST   /_sim/whitelist     {"refused_ip"}: refuses calls as from this address; empty: no longer
+//	GET    /_sim/results       {"calls"}: how many calls of which path were answered how, by minute, in the last hour
 //	GET    /_sim/requests[?path=] the newest requests, with secret values shown as REDACTED
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
@@ -62,6 +63,9 @@ func (s *Server) Admin() http.Handler {
 func (s *Server) adminRequestPaths(mux *http.ServeMux) {
 	mux.HandleFunc("GET /_sim/state", s.adminState)
 	mux.HandleFunc("GET /_sim/requests", s.adminRequests)
+	mux.HandleFunc("GET /_sim/results", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string][]Result{"calls": s.Results()})
+	})
 	mux.HandleFunc("DELETE /_sim/faults", func(w http.ResponseWriter, r *http.Request) {
 		s.Heal(r.URL.Query().Get("path"))
 		writeJSON(w, http.StatusOK, struct{}{})

@@ -82,6 +82,7 @@ type Server struct {
 	faults        map[string][]*Fault
 	requests      ring[Request]
 	calls         map[string]int
+	results       map[Result]int // the key's Count is 0
 	opens         int
 	answers       uint32
 	callback      string
@@ -129,6 +130,7 @@ func New(opts ...Option) *Server {
 		faults:        map[string][]*Fault{},
 		requests:      newRing[Request](10_000),
 		calls:         map[string]int{},
+		results:       map[Result]int{},
 		pushingBegins: make(chan struct{}),
 		pushes:        newRing[Push](100),
 	}
@@ -205,14 +207,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the client went away in the middle of its request
 	}
 	fault := s.arrive(r, body)
+	seen := &answerWatch{to: w}
+	defer s.countResult(r.URL.Path, seen)
 	if !wait(r.Context(), s.latency) {
 		return
 	}
 	if fault == nil {
-		s.process(r, body).write(w)
+		s.process(r, body).write(seen)
 		return
 	}
-	fault.meet(s, w, r, body)
+	fault.meet(s, seen, r, body)
 }
 
 // arrive records a request and returns the fault that it is to meet, if any.

@@ -1,6 +1,8 @@
 // A page to try the API: a form for each operation of the OpenAPI document, sent to this server.
 
-const document31 = await (await fetch('/_local/openapi.json')).json();
+// base is what stands before every path: the page may be served below a path that nobody can guess.
+const base = location.pathname.replace(/\/_local\/api$/, '');
+const document31 = await (await fetch(`${base}/_local/openapi.json`)).json();
 
 function h(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -36,7 +38,7 @@ function operation(method, path, shared, described) {
     submitted.preventDefault();
     let target = path;
     const query = new URLSearchParams();
-    const headers = body?.value ? { 'Content-Type': content[0] } : {};
+    const headers = { 'X-Draftbox-Console': '1', ...(body?.value ? { 'Content-Type': content[0] } : {}) };
     for (const { parameter, input } of fields) {
       if (input.value === '') continue;
       if (parameter.in === 'path') target = target.replace(`{${parameter.name}}`, encodeURIComponent(input.value));
@@ -47,7 +49,7 @@ function operation(method, path, shared, described) {
     answer.hidden = false;
     answer.textContent = `${method} ${target} …`;
     try {
-      const response = await fetch(target, { method, headers, body: body?.value || undefined, cache: 'no-store' });
+      const response = await fetch(base + target, { method, headers, body: body?.value || undefined, cache: 'no-store' });
       const text = await response.text();
       const shown = response.headers.get('Content-Type')?.includes('json') && text ? JSON.stringify(JSON.parse(text), null, 2) : text;
       answer.textContent = [`${method} ${target}`, `${response.status} ${response.statusText}`, ...[...response.headers].map(([k, v]) => `${k}: ${v}`), '', shown].join('\n');

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"bufio"
@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"wechat-draftbox/pkg/standin/runtimeapi"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -27,14 +25,16 @@ var update = flag.Bool("update", false, "write the golden files")
 // documented is the sample of API Gateway's own page.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	routes := []route{
-		newRoute("f", "POST", "/my/path"),
-		newRoute("f", "GET", "/drafts"),
-		newRoute("f", "GET", "/drafts/{draft_id+}"),
-		newRoute("f", "POST", "/accounts/{appid}/draft-switch"),
+	routes := []Route{
+		NewRoute("f", "POST", "/my/path"),
+		NewRoute("f", "GET", "/drafts"),
+		NewRoute("f", "GET", "/drafts/{draft_id+}"),
+		NewRoute("f", "POST", "/wechat/callback"),
+		NewRoute("f", "GET", "/accounts/{appid}/draft-switch"),
+		NewRoute("f", "POST", "/accounts/{appid}/draft-switch"),
 	}
-	routes[3].Guarded = true
-	files, err := filepath.Glob("testdata/gateway/*.http")
+	routes[len(routes)-1].Guarded = true
+	files, err := filepath.Glob("testdata/*.http")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no requests: %v", err)
 	}
@@ -51,15 +51,19 @@ func TestEvents(t *testing.T) {
 			}
 			request.RemoteAddr = "192.0.2.1:54321"
 			var got []byte
-			g := newGateway(routes, func(_ context.Context, function string, event []byte) (runtimeapi.Result, error) {
+			g := New(routes, func(_ context.Context, function string, event []byte) ([]byte, error) {
 				if function != "f" {
 					t.Errorf("invoked %q", function)
 				}
 				got = event
-				return runtimeapi.Result{Payload: []byte(`{"statusCode":204}`)}, nil
+				return []byte(`{"statusCode":204}`), nil
 			})
 			g.now = func() time.Time { return time.Date(2020, 3, 12, 19, 3, 58, 390e6, time.UTC) }
+			g.Caller = Caller{"123456789012", "AKIALOCAL", "arn:aws:iam::123456789012:user/local", "AIDALOCAL"}
 			g.newID = func() string { return "id" }
+			if strings.HasPrefix(request.URL.Path, "/box/") {
+				g.BasePath = "/box"
+			}
 			w := httptest.NewRecorder()
 			g.ServeHTTP(w, request)
 			if w.Code != http.StatusNoContent {
@@ -94,18 +98,18 @@ func decoded(t *testing.T, text []byte) (v any) {
 
 func TestRouting(t *testing.T) {
 	t.Parallel()
-	var routes []route
+	var routes []Route
 	for _, key := range []string{
 		"GET /drafts/{draft_id}", "GET /drafts", "POST /drafts/{draft_id}/template",
 		"POST /drafts/latest/template", "ANY /any", "PUT /any", "GET /files/{path+}", "GET /files/{path+}",
 	} {
 		method, path, _ := strings.Cut(key, " ")
-		routes = append(routes, newRoute(key, method, path))
+		routes = append(routes, NewRoute(key, method, path))
 	}
 	var invoked string
-	g := newGateway(routes, func(_ context.Context, function string, _ []byte) (runtimeapi.Result, error) {
+	g := New(routes, func(_ context.Context, function string, _ []byte) ([]byte, error) {
 		invoked = function
-		return runtimeapi.Result{Payload: []byte(`{"statusCode":200}`)}, nil
+		return []byte(`{"statusCode":200}`), nil
 	})
 	for request, want := range map[string]string{
 		"GET /drafts":                  "GET /drafts",
@@ -123,6 +127,9 @@ func TestRouting(t *testing.T) {
 		"GET /files/a/b":               "GET /files/{path+}",
 		"GET /files/":                  "",
 		"GET /":                        "",
+		"GET /%64rafts":                "GET /drafts",
+		"POST /drafts/4%2F5/template":  "POST /drafts/{draft_id}/template",
+		"POST /drafts/4%2Ftemplate":    "",
 	} {
 		invoked = ""
 		method, path, _ := strings.Cut(request, " ")
@@ -140,24 +147,24 @@ func TestRouting(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		result runtimeapi.Result
+		result []byte
 		err    error
 		status int
 		kind   string
 		body   string
 	}{
-		"answer":        {runtimeapi.Result{Payload: []byte(`{"statusCode":404,"headers":{"Content-Type":"application/problem+json"},"body":"{}"}`)}, nil, 404, "application/problem+json", "{}"},
-		"base64":        {runtimeapi.Result{Payload: []byte(`{"statusCode":200,"headers":{"content-type":"image/png"},"body":"AAEC","isBase64Encoded":true}`)}, nil, 200, "image/png", "\x00\x01\x02"},
-		"no status":     {runtimeapi.Result{Payload: []byte(`{"drafts":[]}`)}, nil, 200, "application/json", `{"drafts":[]}`},
-		"text":          {runtimeapi.Result{Payload: []byte(`"success"`)}, nil, 200, "application/json", "success"},
-		"no JSON":       {runtimeapi.Result{Payload: []byte(`oops`)}, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
-		"no such code":  {runtimeapi.Result{Payload: []byte(`{"statusCode":42}`)}, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
-		"not base64":    {runtimeapi.Result{Payload: []byte(`{"statusCode":200,"body":"%","isBase64Encoded":true}`)}, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
-		"handler error": {runtimeapi.Result{Error: true, Payload: []byte(`{"errorMessage":"no"}`)}, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
-		"crash":         {runtimeapi.Result{}, &runtimeapi.ExitError{}, 500, "application/json", `{"message":"Internal Server Error"}`},
-		"too slow":      {runtimeapi.Result{}, context.DeadlineExceeded, 503, "application/json", `{"message":"Service Unavailable"}`},
+		"answer":        {[]byte(`{"statusCode":404,"headers":{"Content-Type":"application/problem+json"},"body":"{}"}`), nil, 404, "application/problem+json", "{}"},
+		"base64":        {[]byte(`{"statusCode":200,"headers":{"content-type":"image/png"},"body":"AAEC","isBase64Encoded":true}`), nil, 200, "image/png", "\x00\x01\x02"},
+		"no status":     {[]byte(`{"drafts":[]}`), nil, 200, "application/json", `{"drafts":[]}`},
+		"text":          {[]byte(`"success"`), nil, 200, "application/json", "success"},
+		"no JSON":       {[]byte(`oops`), nil, 500, "application/json", `{"message":"Internal Server Error"}`},
+		"no such code":  {[]byte(`{"statusCode":42}`), nil, 500, "application/json", `{"message":"Internal Server Error"}`},
+		"not base64":    {[]byte(`{"statusCode":200,"body":"%","isBase64Encoded":true}`), nil, 500, "application/json", `{"message":"Internal Server Error"}`},
+		"handler error": {nil, errors.New("no"), 500, "application/json", `{"message":"Internal Server Error"}`},
+		"crash":         {nil, io.ErrUnexpectedEOF, 500, "application/json", `{"message":"Internal Server Error"}`},
+		"too slow":      {nil, context.DeadlineExceeded, 503, "application/json", `{"message":"Service Unavailable"}`},
 	} {
-		g := newGateway([]route{newRoute("f", "GET", "/")}, func(ctx context.Context, _ string, _ []byte) (runtimeapi.Result, error) {
+		g := New([]Route{NewRoute("f", "GET", "/")}, func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > integrationTimeout {
 				t.Errorf("%s: the invocation has no deadline of 30 seconds", name)
 			}
@@ -177,9 +184,9 @@ func TestAnswers(t *testing.T) {
 func TestBodyLimits(t *testing.T) {
 	t.Parallel()
 	var size int
-	g := newGateway([]route{newRoute("f", "POST", "/")}, func(_ context.Context, _ string, event []byte) (runtimeapi.Result, error) {
+	g := New([]Route{NewRoute("f", "POST", "/")}, func(_ context.Context, _ string, event []byte) ([]byte, error) {
 		size = len(event)
-		return runtimeapi.Result{Payload: []byte(`{"statusCode":200}`)}, nil
+		return []byte(`{"statusCode":200}`), nil
 	})
 	for length, want := range map[int]int{maxBody: http.StatusOK, maxBody + 1: http.StatusRequestEntityTooLarge} {
 		w := httptest.NewRecorder()

@@ -1,4 +1,7 @@
-package main
+// Package gateway does what an HTTP API of API Gateway does: it makes each request an event of payload format 2.0, hands it
+// to the function of its route and makes the answer HTTP again. See
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html.
+package gateway
 
 import (
 	"cmp"
@@ -19,8 +22,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
-
-	"wechat-draftbox/pkg/standin/runtimeapi"
 )
 
 // The limits of an HTTP API.
@@ -29,9 +30,8 @@ const (
 	integrationTimeout = 30 * time.Second
 )
 
-// A route is a method and a path with parameters, "/drafts/{draft_id}", and the
-// function that serves it.
-type route struct {
+// A Route is a method and a path with parameters, "/drafts/{draft_id}", and the function that serves it.
+type Route struct {
 	Function string
 	Method   string // "ANY": every one
 	Path     string
@@ -40,36 +40,46 @@ type route struct {
 	segments []string
 }
 
-func newRoute(function, method, path string) route {
-	return route{Function: function, Method: method, Path: path, segments: strings.Split(path, "/")}
+// NewRoute makes a route without an authorizer.
+func NewRoute(function, method, path string) Route {
+	return Route{Function: function, Method: method, Path: path, segments: strings.Split(path, "/")}
 }
 
 // Key is the route's key, "GET /drafts/{draft_id}".
-func (r route) Key() string { return r.Method + " " + r.Path }
+func (r Route) Key() string { return r.Method + " " + r.Path }
 
-// match says whether the route serves the path, and with which parameters.
-func (r route) match(method, path string) (parameters map[string]string, ok bool) {
+// match says whether the route serves a path, given as its escaped segments, and with which parameters. Each of them is
+// decoded once.
+func (r Route) match(method string, given []string) (parameters map[string]string, ok bool) {
 	if r.Method != method && r.Method != "ANY" {
 		return nil, false
 	}
-	given := strings.Split(path, "/")
 	for at, segment := range r.segments {
 		name, variable := parameter(segment)
 		switch {
-		case at >= len(given), !variable && segment != given[at], variable && given[at] == "":
+		case at >= len(given), !variable && segment != unescape(given[at]), variable && given[at] == "":
 			return nil, false
 		case variable:
 			if parameters == nil {
 				parameters = map[string]string{}
 			}
 			if greedy, ok := strings.CutSuffix(name, "+"); ok {
-				parameters[greedy] = strings.Join(given[at:], "/")
+				parameters[greedy] = unescape(strings.Join(given[at:], "/"))
 				return parameters, true
 			}
-			parameters[name] = given[at]
+			parameters[name] = unescape(given[at])
 		}
 	}
 	return parameters, len(given) == len(r.segments)
+}
+
+// unescape decodes a part of a path. What net/http took for a path can be decoded.
+func unescape(segment string) string {
+	decoded, err := url.PathUnescape(segment)
+	if err != nil {
+		return segment
+	}
+	return decoded
 }
 
 func parameter(segment string) (name string, ok bool) {
@@ -81,7 +91,7 @@ func parameter(segment string) (name string, ok bool) {
 
 // byPrecedence orders routes as API Gateway tries them: a written segment
 // before a parameter, a parameter before a greedy one, a method before ANY.
-func byPrecedence(a, b route) int {
+func byPrecedence(a, b Route) int {
 	for at := range min(len(a.segments), len(b.segments)) {
 		if c := cmp.Compare(vagueness(a.segments[at]), vagueness(b.segments[at])); c != 0 {
 			return c
@@ -107,19 +117,29 @@ func vagueness(segment string) int {
 	return 1
 }
 
-// A gateway does what an HTTP API of API Gateway does: it makes each request an
-// event of payload format 2.0, hands it to the function of its route and makes
-// the answer HTTP again. See
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html.
-type gateway struct {
-	routes []route
-	invoke func(ctx context.Context, function string, event []byte) (runtimeapi.Result, error)
+// Invoke hands an event to a function and returns what it answered; a function that failed is an error.
+type Invoke func(ctx context.Context, function string, event []byte) ([]byte, error)
+
+// A Gateway is a [http.Handler].
+type Gateway struct {
+	// BasePath is the path of an own domain's API mapping, such as "/box". The functions see it in the path, but in
+	// neither route key nor parameters.
+	BasePath string
+	// Caller is who calls the routes that have an authorizer. No signature is checked.
+	Caller Caller
+
+	routes []Route
+	invoke Invoke
 	now    func() time.Time
 	newID  func() string // of a request
 }
 
-func newGateway(routes []route, invoke func(context.Context, string, []byte) (runtimeapi.Result, error)) *gateway {
-	return &gateway{
+// A Caller is a principal of IAM.
+type Caller struct{ AccountID, AccessKey, UserARN, UserID string }
+
+// New makes a gateway.
+func New(routes []Route, invoke Invoke) *Gateway {
+	return &Gateway{
 		routes: slices.SortedFunc(slices.Values(routes), byPrecedence),
 		invoke: invoke,
 		now:    time.Now,
@@ -131,19 +151,42 @@ func newGateway(routes []route, invoke func(context.Context, string, []byte) (ru
 	}
 }
 
-func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements [http.Handler]. A slash at the end of a path is a segment, as an HTTP API takes it.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := g.newID()
 	w.Header().Set("Apigw-Requestid", id)
-	for _, route := range g.routes {
-		if parameters, ok := route.match(r.Method, r.URL.Path); ok {
-			g.serve(w, r, route, parameters, id)
-			return
-		}
+	path, below := strings.CutPrefix(r.URL.EscapedPath(), g.BasePath)
+	route, parameters, found := find(g.routes, r.Method, path)
+	if !below || !found {
+		say(w, http.StatusNotFound, "Not Found")
+		return
 	}
-	say(w, http.StatusNotFound, "Not Found")
+	g.serve(w, r, matched{route, parameters, id})
 }
 
-func (g *gateway) serve(w http.ResponseWriter, r *http.Request, route route, parameters map[string]string, id string) {
+// Find is the route for a method and an escaped path, with its parameters.
+func Find(routes []Route, method, path string) (route Route, parameters map[string]string, found bool) {
+	return find(slices.SortedFunc(slices.Values(routes), byPrecedence), method, path)
+}
+
+func find(routes []Route, method, path string) (Route, map[string]string, bool) {
+	segments := strings.Split(path, "/")
+	for _, route := range routes {
+		if parameters, ok := route.match(method, segments); ok {
+			return route, parameters, true
+		}
+	}
+	return Route{}, nil, false
+}
+
+// matched is what is known of a request before its body is read.
+type matched struct {
+	route      Route
+	parameters map[string]string
+	id         string
+}
+
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, m matched) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		say(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
@@ -152,24 +195,24 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, route route, par
 		say(w, http.StatusBadRequest, "Bad Request")
 		return
 	}
-	event, err := json.Marshal(g.event(r, route, parameters, id, body))
+	event, err := json.Marshal(g.event(r, m, body))
 	if err != nil {
 		say(w, http.StatusInternalServerError, "Internal Server Error")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), integrationTimeout)
 	defer cancel()
-	result, err := g.invoke(ctx, route.Function, event)
+	payload, err := g.invoke(ctx, m.route.Function, event)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		say(w, http.StatusServiceUnavailable, "Service Unavailable")
-	case err != nil || result.Error || !answer(w, result.Payload):
+	case err != nil || !answer(w, payload):
 		say(w, http.StatusInternalServerError, "Internal Server Error")
 	}
 }
 
-// An event is a request in payload format 2.0.
-type event struct {
+// An Event is a request in payload format 2.0.
+type Event struct {
 	Version        string            `json:"version"`
 	RouteKey       string            `json:"routeKey"`
 	RawPath        string            `json:"rawPath"`
@@ -215,18 +258,18 @@ type authorizer struct {
 	} `json:"iam"`
 }
 
-// localCaller is who calls a guarded route: signatures are not checked here.
-func localCaller() *authorizer {
+// authorizer tells a function of the caller.
+func (c Caller) authorizer() *authorizer {
 	a := new(authorizer)
-	a.IAM.AccessKey = "AKIALOCAL"
-	a.IAM.AccountID = account
-	a.IAM.CallerID = "AIDALOCAL"
-	a.IAM.UserARN = "arn:aws:iam::" + account + ":user/local"
-	a.IAM.UserID = "AIDALOCAL"
+	a.IAM.AccessKey = c.AccessKey
+	a.IAM.AccountID = c.AccountID
+	a.IAM.CallerID = c.UserID
+	a.IAM.UserARN = c.UserARN
+	a.IAM.UserID = c.UserID
 	return a
 }
 
-func (g *gateway) event(r *http.Request, route route, parameters map[string]string, id string, body []byte) event {
+func (g *Gateway) event(r *http.Request, m matched, body []byte) Event {
 	now := g.now().UTC()
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -237,22 +280,22 @@ func (g *gateway) event(r *http.Request, route route, parameters map[string]stri
 	if err != nil {
 		sourceIP = r.RemoteAddr
 	}
-	e := event{
+	e := Event{
 		Version:        "2.0",
-		RouteKey:       route.Key(),
+		RouteKey:       m.route.Key(),
 		RawPath:        r.URL.Path, // an HTTP API hands it on decoded
 		RawQuery:       r.URL.RawQuery,
 		Cookies:        cookies(r.Header),
 		Headers:        headers(r, sourceIP, now),
 		Query:          query(r.URL.RawQuery),
-		PathParameters: parameters,
+		PathParameters: m.parameters,
 		Context: requestContext{
-			AccountID:    account,
+			AccountID:    g.Caller.AccountID,
 			APIID:        "local",
 			DomainName:   host,
 			DomainPrefix: prefix,
-			RequestID:    id,
-			RouteKey:     route.Key(),
+			RequestID:    m.id,
+			RouteKey:     m.route.Key(),
 			Stage:        "$default",
 			Time:         now.Format("02/Jan/2006:15:04:05 -0700"),
 			TimeEpoch:    now.UnixMilli(),
@@ -264,8 +307,8 @@ func (g *gateway) event(r *http.Request, route route, parameters map[string]stri
 	e.Context.HTTP.Protocol = r.Proto
 	e.Context.HTTP.SourceIP = sourceIP
 	e.Context.HTTP.UserAgent = r.UserAgent()
-	if route.Guarded {
-		e.Context.Authorizer = localCaller()
+	if m.route.Guarded {
+		e.Context.Authorizer = g.Caller.authorizer()
 	}
 	if len(body) > 0 && !readsAsText(r.Header.Get("Content-Type"), body) {
 		e.Body, e.Base64 = base64.StdEncoding.EncodeToString(body), true
@@ -320,7 +363,8 @@ func query(raw string) map[string]string {
 	return all
 }
 
-// readsAsText says whether a body stands in the event as it is.
+// readsAsText says whether a body stands in the event as it is. A form, which is what curl -d sends, does not, nor what
+// comes without a Content-Type.
 func readsAsText(contentType string, body []byte) bool {
 	if !utf8.Valid(body) {
 		return false
@@ -330,7 +374,7 @@ func readsAsText(contentType string, body []byte) bool {
 		kind = strings.ToLower(contentType)
 	}
 	switch kind {
-	case "", "application/json", "application/javascript", "application/xml":
+	case "application/json", "application/javascript", "application/xml":
 		return true
 	}
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json")
