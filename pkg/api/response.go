@@ -73,6 +73,9 @@ func (b *Body) appendQuoted(out []byte) []byte {
 	return append(out, b.quoted...)
 }
 
+// Size is the number of its bytes, before they are compressed.
+func (b *Body) Size() int { return len(b.plain) }
+
 // Text is a body of plain text.
 func Text(text string) *Body { return newBody("text/plain", []byte(text)) }
 
