@@ -285,9 +285,9 @@ func TestFailuresArePublishedRarely(t *testing.T) {
 		s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(errcode).Always())
 	}
 	runFor := func(d time.Duration) {
-		for passed := time.Duration(0); passed < d; passed += 10 * time.Minute {
+		for passed := time.Duration(0); passed < d; passed += 30 * time.Minute {
 			s.refresh()
-			s.Clock.Forward(10 * time.Minute)
+			s.Clock.Forward(30 * time.Minute)
 		}
 	}
 	fail(48001)
@@ -299,7 +299,7 @@ func TestFailuresArePublishedRarely(t *testing.T) {
 	runFor(30 * time.Minute)
 	s.checkFailures(closed + " 50002") // another one, more than an hour later
 	fail(48001)
-	runFor(20 * time.Minute)
+	runFor(30 * time.Minute)
 	s.checkFailures()
 	runFor(time.Hour)
 	s.checkFailures(closed + " 48001")
