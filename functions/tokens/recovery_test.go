@@ -81,7 +81,13 @@ func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 			t.Errorf("in 12 runs %d and %d fetches, %d lists", asked(closed), asked(nobodys), s.WeChat.Calls(wechattest.PathAuthorizerList))
 		}
 		// Once a day it is tried again, and published no more.
-		s.Clock.Forward(23 * time.Hour)
+		s.Clock.Forward(20 * time.Hour)
+		s.ticket()
+		s.refresh()
+		if asked(closed) != 1 {
+			t.Errorf("22 hours later %d fetches", asked(closed))
+		}
+		s.Clock.Forward(3 * time.Hour)
 		s.ticket()
 		s.refresh()
 		s.checkEvents()
