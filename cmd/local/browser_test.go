@@ -369,6 +369,7 @@ func TestConsole(t *testing.T) {
 	b.see("#events", "Draft Removed", "#4 · 11 · LXXXXX")
 	b.press("#draft-7", "添加到模板库")
 	b.see("#answer", "模板 ID 为 2")
+	b.see("#history", "模板 2")
 	b.eval("scrollTo(0, 0)")
 	b.picture("console-zh.png")
 
@@ -413,7 +414,7 @@ func TestConsoleBusy(t *testing.T) {
 		t.Skip("builds all functions")
 	}
 	b := startBrowser(t)
-	l, _ := startLocal(t, "../../template.yaml", nil)
+	l, _ := startLocal(t, "../../template.yaml", func(o *options) { o.basePath = "/shop" }) // as behind an own domain
 	now := time.Now()
 	upload := func(age time.Duration, name, version, developer, description string) int64 {
 		t.Helper()
@@ -442,7 +443,7 @@ func TestConsoleBusy(t *testing.T) {
 	promote(upload(3*time.Hour, "Flower Market", "1.0.1", "Zhou", "fixes the calendar"))
 	call(t, "POST", l.url+"/_local/invoke/switch", `{"task": "check-switches"}`)
 
-	b.do(chromedp.EmulateViewport(1400, 1400), chromedp.Navigate(l.url))
+	b.do(chromedp.EmulateViewport(1400, 1400), chromedp.Navigate(l.url+"/"))
 	b.dark(false)
 	b.see("#history", "over the last 8 d", "Tea House", "读书会", "Chen uploaded it", "<b>delivery</b> by the hour", "template 2", "removed · after 30 h", "replaced by")
 	b.see("#chat", "Flower Market", "1.0.1")
@@ -462,7 +463,7 @@ func TestConsoleBusy(t *testing.T) {
 	b.picture("console-phone.png")
 }
 
-// A deployed stack shows nothing of the simulator's.
+// Where nothing is simulated, nothing of the simulator's is shown.
 func TestConsoleWithoutStandins(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)
@@ -471,7 +472,7 @@ func TestConsoleWithoutStandins(t *testing.T) {
 		o.environ = []string{"WECHAT_API_BASE_URL=http://wechat.test", "AWS_ENDPOINT_URL=http://aws.test", "HOME=/nowhere"}
 	})
 	b.do(chromedp.Navigate(l.url))
-	b.see("#where", "deployed stack")
+	b.see("#where", "local run")
 	for _, part := range []string{"#events-section", "#chat-section", "#calls-section", "#faults-section", "#uploading"} {
 		b.miss(part)
 	}
