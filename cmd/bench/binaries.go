@@ -15,6 +15,7 @@ const (
 	module         = "wechat-draftbox"
 	draftsFunction = module + "/functions/drafts"
 	minimalLambda  = module + "/cmd/bench/minimal"
+	floorLambda    = module + "/cmd/bench/floor"
 )
 
 // binaries builds programs as they are deployed.
@@ -27,21 +28,29 @@ func (b binaries) build(ctx context.Context, pkg string, tags ...string) (string
 	return path, err
 }
 
-// contenders are the programs that are measured beside each other: drafts, the minimal Lambda with the same SDK clients,
-// and the one with Secrets Manager's alone.
-func (b binaries) contenders(ctx context.Context) (paths [3]string, err error) {
+// contenders are the programs that are measured beside each other.
+type contenders struct {
+	drafts  string
+	minimal string // the minimal Lambda with the same SDK clients as drafts
+	alone   string // the minimal Lambda with the client of Secrets Manager alone
+	floor   string
+}
+
+func (b binaries) contenders(ctx context.Context) (c contenders, err error) {
 	more, err := moreClients(ctx)
 	if err != nil {
-		return paths, err
+		return c, err
 	}
-	if paths[0], err = b.build(ctx, draftsFunction); err != nil {
-		return paths, err
+	for _, build := range []struct {
+		path *string
+		pkg  string
+		tags []string
+	}{{&c.drafts, draftsFunction, nil}, {&c.minimal, minimalLambda, more}, {&c.alone, minimalLambda, nil}, {&c.floor, floorLambda, nil}} {
+		if *build.path, err = b.build(ctx, build.pkg, build.tags...); err != nil {
+			return c, err
+		}
 	}
-	if paths[1], err = b.build(ctx, minimalLambda, more...); err != nil {
-		return paths, err
-	}
-	paths[2], err = b.build(ctx, minimalLambda)
-	return paths, err
+	return c, nil
 }
 
 // moreClients are the SDK clients that drafts links and the minimal Lambda doesn't. The latter has a build tag of that

@@ -1,21 +1,23 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"wechat-draftbox/pkg/standin/runtimeapi"
 )
 
-// judged is the number of drafts at which the targets hold.
-const judged = 50
-
-// noCache has drafts fetch its list each time, as the minimal Lambda does.
-const noCache = "DRAFT_CACHE_TTL=0s"
+const (
+	noCache   = "DRAFT_CACHE_TTL=0s" // drafts fetches its list each time, as the minimal Lambda does
+	longCache = "DRAFT_CACHE_TTL=1h" // no measurement outlasts it
+)
 
 // event is GET /drafts, as an HTTP API sends it.
 const event = `{"version": "2.0", "routeKey": "GET /drafts", "rawPath": "/drafts", "rawQueryString": "",
@@ -57,95 +59,188 @@ func start(ctx context.Context, binary string, env ...string) (*runtimeapi.Insta
 	})
 }
 
-// cold measures from exec to the first answer.
-func cold(ctx context.Context, b *bench, drafts int) ([]row, error) {
-	w, err := newWorld(b.latency, drafts)
+// interleave does the steps in turns, so many rounds of each, and returns what each of them measured. Each round begins
+// with another step, so that none always comes after the same one.
+func interleave(rounds int, steps ...func() (float64, error)) ([][]float64, error) {
+	measured := make([][]float64, len(steps))
+	for round := range rounds {
+		for i := range steps {
+			at := (round + i) % len(steps)
+			value, err := steps[at]()
+			if err != nil {
+				return nil, err
+			}
+			measured[at] = append(measured[at], value)
+		}
+	}
+	return measured, nil
+}
+
+// coldStarts measures from exec to the first answer.
+func coldStarts(ctx context.Context, b *bench, size int) ([]row, error) {
+	w, err := newDraftWorld(0, size)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	var times [3][]float64
-	for range b.starts {
-		for i, path := range b.contenders {
-			instance, err := start(ctx, path, w.env...)
+	step := func(binary string) func() (float64, error) {
+		return func() (float64, error) {
+			instance, err := start(ctx, binary, w.env...)
 			if err != nil {
-				return nil, err
+				return 0, err
 			}
-			took, err := list(ctx, instance, drafts)
-			instance.Close()
-			if err != nil {
-				return nil, err
-			}
-			times[i] = append(times[i], took)
+			defer instance.Close()
+			return list(ctx, instance, size)
 		}
 	}
-	var atMost []float64
-	if drafts == judged {
-		atMost = []float64{1.15, 1.6}
+	var ours, minimal, alone runs
+	for range b.runs {
+		took, err := interleave(b.starts, step(b.contenders.drafts), step(b.contenders.minimal), step(b.contenders.alone))
+		if err != nil {
+			return nil, err
+		}
+		ours, minimal, alone = append(ours, took[0]), append(minimal, took[1]), append(alone, took[2])
 	}
 	return []row{
-		percentile(fmt.Sprintf("cold start, from exec to the answer with %d drafts, median", drafts), 0.5, times[0], times[1:], atMost...),
+		compare(fmt.Sprintf("cold start, exec to first answer, %d drafts", size), "%.1f ms", 1.1, ours, minimal, alone),
 	}, nil
 }
 
-// percentile is the row of a quantile of times.
-func percentile(what string, q float64, times []float64, minimal [][]float64, atMost ...float64) row {
-	r := row{what: what, format: "%.1f", value: quantile(times, q), atMost: atMost}
-	for _, m := range minimal {
-		r.minimal = append(r.minimal, quantile(m, q))
-	}
-	return r
+// warmInstances are running processes of the contenders. The first two are drafts and differ by their cache.
+type warmInstances struct{ uncached, cached, minimal, alone, floor *runtimeapi.Instance }
+
+func (i warmInstances) all() []*runtimeapi.Instance {
+	return []*runtimeapi.Instance{i.uncached, i.minimal, i.alone, i.cached, i.floor}
 }
 
-// warm measures invocations of running processes, and their memory after that.
-func warm(ctx context.Context, b *bench, drafts int) ([]row, error) {
-	w, err := newWorld(b.latency, drafts)
+func (i warmInstances) close() {
+	for _, instance := range i.all() {
+		if instance != nil {
+			instance.Close()
+		}
+	}
+}
+
+func startWarm(ctx context.Context, b *bench, w *world, floorEnv []string) (i warmInstances, err error) {
+	for _, s := range []struct {
+		instance **runtimeapi.Instance
+		binary   string
+		env      []string
+	}{
+		{&i.uncached, b.contenders.drafts, append(w.env, noCache)},
+		{&i.cached, b.contenders.drafts, append(w.env, longCache)},
+		{&i.minimal, b.contenders.minimal, w.env},
+		{&i.alone, b.contenders.alone, w.env},
+		{&i.floor, b.contenders.floor, floorEnv},
+	} {
+		if *s.instance, err = start(ctx, s.binary, s.env...); err != nil {
+			i.close()
+			return i, err
+		}
+	}
+	return i, nil
+}
+
+// warm measures invocations of running processes, and the most memory that these held.
+func warm(ctx context.Context, b *bench, size int) ([]row, error) {
+	w, err := newDraftWorld(0, size)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-
-	var instances [4]*runtimeapi.Instance // drafts as it comes, and the others in the order of b.contenders
-	for i, env := range [4][]string{w.env, append(w.env, noCache), w.env, w.env} {
-		if instances[i], err = start(ctx, b.contenders[max(i-1, 0)], env...); err != nil {
-			return nil, err
-		}
-		defer instances[i].Close()
+	floorEnv, err := w.floorEnv(ctx, b, size)
+	if err != nil {
+		return nil, err
 	}
 	const first = 5 // aren't warm yet
-	var times [4][]float64
-	for round := range first + b.rounds {
-		for i, instance := range instances {
-			took, err := list(ctx, instance, drafts)
+	var times, memory [5]runs
+	for range b.runs {
+		instances, err := startWarm(ctx, b, w, floorEnv)
+		if err != nil {
+			return nil, err
+		}
+		defer instances.close()
+		var steps []func() (float64, error)
+		for _, instance := range instances.all() {
+			steps = append(steps, func() (float64, error) { return list(ctx, instance, size) })
+		}
+		took, err := interleave(first+b.rounds, steps...)
+		if err != nil {
+			return nil, err
+		}
+		for i, instance := range instances.all() {
+			peak, err := peakMemory(instance.PID())
 			if err != nil {
 				return nil, err
 			}
-			if round >= first {
-				times[i] = append(times[i], took)
-			}
+			times[i], memory[i] = append(times[i], took[i][first:]), append(memory[i], []float64{peak})
 		}
+		instances.close()
 	}
-	var memory [4]float64
-	for i, instance := range instances {
-		if memory[i], err = peakMemory(instance.PID()); err != nil {
-			return nil, err
-		}
-	}
-
-	var mostUncached, mostCached, mostMemory []float64 // of what the minimal Lambda with the same clients takes
-	if drafts == judged {
-		mostUncached, mostCached, mostMemory = []float64{1.2}, []float64{0.3}, []float64{1.3}
-	}
-	cached, uncached, minimal := times[0], times[1], times[2:]
-	what := fmt.Sprintf("warm `GET /drafts` with %d drafts", drafts)
+	what := fmt.Sprintf("warm `GET /drafts`, %d drafts", size)
+	cached := compare(what+", cached", "%.2f ms", 1.3, times[3], times[4], nil)
+	cached.floor, cached.minimal = cached.minimal, 0
 	return []row{
-		percentile(what+", without cache, median", 0.5, uncached, minimal, mostUncached...),
-		percentile(what+", without cache, p99", 0.99, uncached, minimal),
-		percentile(what+", cached, median", 0.5, cached, minimal, mostCached...),
-		percentile(what+", cached, p99", 0.99, cached, minimal),
-		{what: fmt.Sprintf("peak memory (VmHWM) with %d drafts", drafts), format: "%.1f MB",
-			value: max(memory[0], memory[1]), minimal: memory[2:], atMost: mostMemory},
+		compare(what+", without cache", "%.2f ms", 1, times[0], times[1], times[2]),
+		tail(what+", without cache, p99", times[0], times[1], times[2]),
+		cached,
+		compare(fmt.Sprintf("peak memory (VmHWM), %d drafts, without cache", size), "%.1f MB", 1.25, memory[0], memory[1], memory[2]),
+		compare(fmt.Sprintf("peak memory (VmHWM), %d drafts, cached", size), "%.1f MB", 1.25, memory[3], memory[1], memory[2]),
 	}, nil
+}
+
+// warmWithLatency measures the same behind an upstream like the real one. It hides what the programs cost, and is held
+// against nothing.
+func warmWithLatency(ctx context.Context, b *bench, size int) ([]row, error) {
+	w, err := newDraftWorld(b.latency, size)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	instances, err := startWarm(ctx, b, w, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer instances.close()
+	step := func(instance *runtimeapi.Instance) func() (float64, error) {
+		return func() (float64, error) { return list(ctx, instance, size) }
+	}
+	took, err := interleave(b.rounds/4+2, step(instances.uncached), step(instances.minimal), step(instances.alone))
+	if err != nil {
+		return nil, err
+	}
+	return []row{compare(fmt.Sprintf("warm `GET /drafts`, %d drafts, without cache, %v upstream", size, b.latency), "%.2f ms", 0,
+		runs{took[0][1:]}, runs{took[1][1:]}, runs{took[2][1:]})}, nil
+}
+
+// floorEnv leads the floor to the answer and the metrics line of drafts from its cache.
+func (w *world) floorEnv(ctx context.Context, b *bench, size int) ([]string, error) {
+	var lines bytes.Buffer
+	instance, err := runtimeapi.Start(ctx, runtimeapi.Function{
+		Name: "bench", Binary: b.contenders.drafts, Env: append(w.env, longCache), Timeout: time.Minute, Stdout: &lines, Stderr: os.Stderr,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer instance.Close()
+	if _, err := list(ctx, instance, size); err != nil {
+		return nil, err
+	}
+	result, err := instance.Invoke(ctx, []byte(event))
+	if err != nil {
+		return nil, err
+	}
+	instance.Close() // all that it wrote is read now
+	written := bytes.SplitAfter(lines.Bytes(), []byte("\n"))
+	if len(written) < 2 || !bytes.Contains(written[len(written)-2], []byte("CacheHits")) {
+		return nil, fmt.Errorf("drafts wrote no metrics of an answer from its cache: %.500s", lines.Bytes())
+	}
+	dir := b.binaries.dir
+	answer, line := filepath.Join(dir, fmt.Sprint("answer-", size)), filepath.Join(dir, fmt.Sprint("line-", size))
+	if err := errors.Join(os.WriteFile(answer, result.Payload, 0o600), os.WriteFile(line, written[len(written)-2], 0o600)); err != nil {
+		return nil, fmt.Errorf("write what the floor answers: %w", err)
+	}
+	return []string{"ANSWER=" + answer, "LINE=" + line}, nil
 }
 
 // peakMemory is the most memory that a process has held, in MB.
@@ -178,7 +273,7 @@ func secretReads(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	defer w.close()
-	instance, err := start(ctx, b.contenders[0], append(w.env, noCache)...)
+	instance, err := start(ctx, b.contenders.drafts, append(w.env, noCache)...)
 	if err != nil {
 		return nil, err
 	}
@@ -188,19 +283,18 @@ func secretReads(ctx context.Context, b *bench) ([]row, error) {
 			return nil, err
 		}
 	}
-	return []row{{what: "calls of Secrets Manager in 1,000 invocations", format: "%.0f",
-		value: float64(w.aws.Calls("secretsmanager:*")), limit: 1, atMost: []float64{1}}}, nil
+	return []row{atMost("calls of Secrets Manager in 1,000 invocations", w.aws.Calls("secretsmanager:*"), 1)}, nil
 }
 
 // sizes are those of the binaries.
 func sizes(_ context.Context, b *bench) ([]row, error) {
 	var megabytes [3]float64
-	for i, path := range b.contenders {
+	for i, path := range []string{b.contenders.drafts, b.contenders.minimal, b.contenders.alone} {
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, fmt.Errorf("look at a binary: %w", err)
 		}
 		megabytes[i] = float64(info.Size()) / (1 << 20)
 	}
-	return []row{{what: "size of the binary", format: "%.1f MB", value: megabytes[0], minimal: megabytes[1:]}}, nil
+	return []row{{what: "size of the binary", format: "%.1f MB", value: megabytes[0], minimal: megabytes[1], alone: megabytes[2]}}, nil
 }

@@ -162,7 +162,7 @@ func (l *load) function(ctx context.Context, out io.Writer, function, eventName 
 
 // world has 50 drafts and ten accounts with their tokens.
 func (l *load) world() (*world, error) {
-	w, err := newWorld(l.latency, judged)
+	w, err := newWorld(l.latency, 50)
 	if err != nil {
 		return nil, err
 	}

@@ -81,9 +81,9 @@ func (w *world) task(ctx context.Context, b *bench, function, task string, store
 }
 
 // rows are the run's time, at most so many times the limit, and its memory, at most a small Lambda's.
-func (r run) rows(what string, limit time.Duration, atMost float64) []row {
+func (r run) rows(what string, limit time.Duration, most float64) []row {
 	return []row{
-		{what: what + ", from exec to result", format: "%.1f s", value: r.took.Seconds(), limit: limit.Seconds(), atMost: []float64{atMost}},
-		{what: what + ", peak memory", format: "%.1f MB", value: r.memory, limit: 128, atMost: []float64{1}},
+		within(what+", from exec to result", "%.1f s", r.took.Seconds(), limit.Seconds(), most),
+		{what: what + ", peak memory", format: "%.1f MB", value: r.memory, atMost: 128, exact: true},
 	}
 }

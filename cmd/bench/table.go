@@ -6,70 +6,110 @@ import (
 	"strings"
 )
 
-const header = `| | this bundle | minimal Lambda, same SDK clients | minimal Lambda, Secrets Manager alone | ratio | at most |
-| --- | ---: | ---: | ---: | ---: | ---: |
+const header = `| | this bundle | minimal Lambda | with Secrets Manager alone | floor | ratio | at most |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
 `
+
+// leeway is how far a ratio of times or memory may be above its target on a machine that does other things too.
+const leeway = 1.1
 
 // row is one quantity of the bundle, and what it is held against.
 type row struct {
-	what    string
-	format  string // of all its values
-	value   float64
-	minimal []float64 // the same quantity of the two minimal Lambdas; none where they have nothing like it
-	limit   float64   // what it is held against where there is no minimal Lambda; 0: nothing
-	atMost  []float64 // the highest ratios to them, in their order; where it ends, they are told for information
-	never   bool      // the value has to be 0
+	what                  string
+	format                string // of all its values
+	value                 float64
+	minimal, alone, floor float64   // the same quantity of the other programs; 0: there is none
+	limit                 float64   // what it is held against where that is no program; 0: nothing
+	ratios                []float64 // one of each run; without a limit and ratios the row is for information
+	atMost                float64   // the highest ratio; 0: any
+	exact                 bool      // a count: the value itself is held against atMost, without leeway
 }
 
-// never is the row of something that must not happen.
-func never(what string, times int) row {
-	return row{what: what, format: "%.0f", value: float64(times), never: true}
+// runs are the values that were measured in each run.
+type runs [][]float64
+
+func (r runs) all() []float64 { return slices.Concat(r...) }
+
+// compare is the row of a quantity beside the minimal Lambdas'. Its ratios are medians of the ratios of those values that
+// were measured in the same round. alone may be nil.
+func compare(what, format string, atMost float64, ours, minimal, alone runs) row {
+	r := row{what: what, format: format, value: quantile(ours.all(), 0.5), minimal: quantile(minimal.all(), 0.5), atMost: atMost}
+	if alone != nil {
+		r.alone = quantile(alone.all(), 0.5)
+	}
+	for run := range ours {
+		ratios := make([]float64, len(ours[run]))
+		for i := range ratios {
+			ratios[i] = ours[run][i] / minimal[run][i]
+		}
+		r.ratios = append(r.ratios, quantile(ratios, 0.5))
+	}
+	return r
 }
 
-// ratios are those of the value to each quantity that it is held against.
-func (r row) ratios() (ratios []float64) {
-	against := r.minimal
-	if r.limit > 0 {
-		against = []float64{r.limit}
-	}
-	for _, a := range against {
-		ratios = append(ratios, r.value/a)
-	}
-	return ratios
+// tail is the row of the slowest of a hundred, for information.
+func tail(what string, ours, minimal, alone runs) row {
+	return row{what: what, format: "%.2f ms", value: quantile(ours.all(), 0.99), minimal: quantile(minimal.all(), 0.99), alone: quantile(alone.all(), 0.99)}
 }
+
+// within is the row of a quantity with a limit of its own.
+func within(what, format string, value, limit, most float64) row {
+	return row{what: what, format: format, value: value, limit: limit, ratios: []float64{value / limit}, atMost: most}
+}
+
+// atMost is the row of a count.
+func atMost(what string, count, most int) row {
+	return row{what: what, format: "%.0f", value: float64(count), atMost: float64(most), exact: true}
+}
+
+// ratio is the median of the runs.
+func (r row) ratio() float64 { return quantile(r.ratios, 0.5) }
+
+func (r row) hasTarget() bool { return r.exact || r.atMost > 0 }
 
 func (r row) missed() bool {
-	if r.never && r.value > 0 {
-		return true
+	if r.exact {
+		return r.value > r.atMost
 	}
-	ratios := r.ratios()
-	for i, most := range r.atMost {
-		if ratios[i] > most {
-			return true
-		}
-	}
-	return false
+	return r.atMost > 0 && r.ratio() > r.atMost*leeway
 }
 
 // String is the row in Markdown.
 func (r row) String() string {
-	minimal := []string{"", ""}
-	for i, value := range r.minimal {
-		minimal[i] = fmt.Sprintf(r.format, value)
+	cells := []string{r.what, fmt.Sprintf(r.format, r.value)}
+	for _, other := range []float64{r.minimal, r.alone, r.floor} {
+		cell := ""
+		if other > 0 {
+			cell = fmt.Sprintf(r.format, other)
+		}
+		cells = append(cells, cell)
 	}
-	atMost := each("%g", r.atMost)
-	if r.limit > 0 {
-		atMost += " × " + fmt.Sprintf(r.format, r.limit)
-		atMost = strings.TrimPrefix(atMost, "1 × ")
+	return "| " + strings.Join(append(cells, r.ratioCell(), r.targetCell()), " | ") + " |"
+}
+
+// ratioCell holds the ratio, with the lowest and the highest of the runs.
+func (r row) ratioCell() string {
+	switch len(r.ratios) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("%.2f", r.ratios[0])
 	}
-	if r.never {
-		atMost = "0"
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", r.ratio(), slices.Min(r.ratios), slices.Max(r.ratios))
+}
+
+func (r row) targetCell() string {
+	cell := ""
+	switch {
+	case r.limit > 0:
+		cell = strings.TrimPrefix(fmt.Sprintf("%g × "+r.format, r.atMost, r.limit), "1 × ")
+	case r.hasTarget():
+		cell = fmt.Sprintf("%g", r.atMost)
 	}
 	if r.missed() {
-		atMost += " (missed)"
+		cell += " (missed)"
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s |", r.what, fmt.Sprintf(r.format, r.value), strings.Join(minimal, " | "),
-		each("%.2f", r.ratios()), atMost)
+	return cell
 }
 
 func each(format string, values []float64) string {

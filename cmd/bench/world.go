@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
 	"time"
 
 	"wechat-draftbox/pkg/standin/awstest"
@@ -27,7 +30,31 @@ const (
 
 // newWorld starts a WeChat whose draft box holds so many drafts, and the stand-in for AWS with the platform's secrets.
 func newWorld(latency time.Duration, drafts int, options ...awstest.Option) (*world, error) {
-	w := &world{wechat: wechattest.New(wechattest.WithLatency(latency)), aws: awstest.New(options...)}
+	wechat := wechattest.New(wechattest.WithLatency(latency))
+	return newWorldBehind(wechat, wechat, drafts, options...)
+}
+
+// newDraftWorld is a world whose WeChat answers every call with the draft list, from memory, so that the time of an
+// invocation is the program's own. It sends Content-Length, and connections stay open.
+func newDraftWorld(latency time.Duration, drafts int) (*world, error) {
+	wechat := wechattest.New()
+	list := sync.OnceValue(func() []byte {
+		token := wechat.IssueComponentToken()
+		recorded := httptest.NewRecorder()
+		wechat.ServeHTTP(recorded, httptest.NewRequest(http.MethodGet, wechattest.PathDraftList+"?access_token="+token, nil))
+		return recorded.Body.Bytes()
+	})
+	return newWorldBehind(wechat, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(latency)
+		w.Header().Set("Content-Type", "application/json; encoding=utf-8")
+		w.Header().Set("Content-Length", strconv.Itoa(len(list())))
+		w.Write(list())
+	}), drafts)
+}
+
+// newWorldBehind is a world whose WeChat is reached through front.
+func newWorldBehind(wechat *wechattest.Server, front http.Handler, drafts int, options ...awstest.Option) (*world, error) {
+	w := &world{wechat: wechat, aws: awstest.New(options...)}
 	w.aws.CreateTable(stateTable, "pk", "sk")
 	w.aws.CreateTable(tokenTable, "appid", "")
 	for i := range drafts {
@@ -48,7 +75,7 @@ func newWorld(latency time.Duration, drafts int, options ...awstest.Option) (*wo
 
 	var wechatURL, awsURL string
 	var err error
-	if w.wechatServer, wechatURL, err = serve(w.wechat); err != nil {
+	if w.wechatServer, wechatURL, err = serve(front); err != nil {
 		return nil, err
 	}
 	if w.awsServer, awsURL, err = serve(w.aws); err != nil {

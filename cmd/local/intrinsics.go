@@ -17,6 +17,8 @@ const (
 	account = "123456789012"
 	stack   = "local"
 	alias   = "live"
+
+	stackName = "AWS::StackName"
 )
 
 // An evaluator resolves the intrinsic functions of a CloudFormation template
@@ -31,6 +33,7 @@ type evaluator struct {
 	resources  map[string]resource
 	visiting   map[string]bool // conditions being judged
 	queueURL   func(name string) string
+	stack      string // its name
 }
 
 type resource struct {
@@ -190,8 +193,8 @@ func (e *evaluator) ref(at *yaml.Node, name string) (*yaml.Node, error) {
 		return scalar(at, "aws"), nil
 	case "AWS::URLSuffix":
 		return scalar(at, "amazonaws.com"), nil
-	case "AWS::StackName":
-		return scalar(at, stack), nil
+	case stackName:
+		return scalar(at, e.stack), nil
 	case "AWS::NoValue", "AWS::StackId", "AWS::NotificationARNs":
 		return nil, nil
 	}
@@ -290,7 +293,7 @@ func (e *evaluator) physicalName(id string, r resource, property string) string 
 		}
 	}
 	if name == "" {
-		name = stack + "-" + id
+		name = e.stack + "-" + id
 	}
 	return name
 }

@@ -98,7 +98,7 @@ type functionProperties struct {
 }
 
 // readTemplate reads a SAM template with the values given for its parameters,
-// the default for the others. queueURL tells the address of a queue.
+// the default for the others; AWS::StackName is one too. queueURL tells the address of a queue.
 func readTemplate(file string, values map[string]string, queueURL func(name string) string) (*bundle, error) {
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -118,6 +118,7 @@ func readTemplate(file string, values map[string]string, queueURL func(name stri
 		resources:  t.Resources,
 		visiting:   map[string]bool{},
 		queueURL:   queueURL,
+		stack:      cmp.Or(values[stackName], stack),
 	}
 	for name, p := range t.Parameters {
 		value := p.Default
@@ -134,7 +135,7 @@ func readTemplate(file string, values map[string]string, queueURL func(name stri
 		}
 	}
 	for name := range values {
-		if _, ok := t.Parameters[name]; !ok {
+		if _, ok := t.Parameters[name]; !ok && name != stackName {
 			return nil, fmt.Errorf("%s has no parameter %s", file, name)
 		}
 	}

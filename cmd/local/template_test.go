@@ -161,6 +161,7 @@ func TestIntrinsics(t *testing.T) {
 		},
 		visiting: map[string]bool{},
 		queueURL: standinURL,
+		stack:    stack,
 	}
 	var shared struct {
 		Mappings   map[string]map[string]map[string]yaml.Node `yaml:"Mappings"`

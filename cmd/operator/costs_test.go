@@ -1,13 +1,18 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// What AWS asks in us-east-1, in dollars. README.md states them.
+var updateCosts = flag.Bool("update", false, "write the table of docs/cost.md")
+
+// What AWS asks in us-east-1, in dollars. docs/cost.md states them.
 const (
 	aSecret        = 0.40
 	secretCall     = 0.05 / 10_000
@@ -40,8 +45,10 @@ const (
 	polls          = 3 * 15 * hours * 60 // of three queues that hold nothing: Lambda asks each 15 times a minute
 	keyUses        = 3 * hours * 12      // three roles, for each of which DynamoDB asks for the key every 5 minutes at most
 	memory         = 0.25                // GB
-	metricsWritten = 11 + 2*18 + 2*4.0   // levels, calls and latency of each function's calls, refusals of each function
-	alarmMetrics   = 27.0
+	metricsWritten = 12 + 2*18.0         // levels, calls and latency of each function's calls
+	faultMetrics   = 2*4 + 6.0           // refusals by quota and whitelist, server faults of each function
+	faultHours     = 24.0                // in which those are written; AWS charges a metric by the hours in which it is
+	alarmMetrics   = 34.0
 
 	// Units of 4 KB.
 	tokenItem    = 500.0 / 4096
@@ -51,7 +58,7 @@ const (
 	bytesOfASecret = 900.0 // in the answer that lists it
 )
 
-// costs are the rows of README.md's table.
+// costs are the rows of the table in docs/cost.md.
 type costs struct {
 	secrets, secretsBeside, tokens, state, key, ticket, compute, watch, nat float64
 }
@@ -72,10 +79,10 @@ func monthly(n float64) costs {
 	c.secrets = c.secretsBeside + n*aSecret + (runs*n+renewals*n+days*n+days*n/100)*secretCall
 
 	// A refresh scans the tokens and reads each account's item; a survey lists the items, reads each once more for each
-	// token's owner and in its check, and lists and reads the tokens. An account is written once a week, a token when it
-	// is renewed. An item that is read by its key is a unit, whatever its size.
+	// token's owner and in its check, and lists and reads the tokens. A renewal reads the token's wait. An account is
+	// written once a week, a token when it is renewed. An item that is read by its key is a unit, whatever its size.
 	c.tokens = (runs*n*tokenItem+days*n*(1+tokenItem))*readUnit + renewals*n*writeUnit + n*tokenItem*4096/1e9*storedGB
-	c.state = (runs*n+days*n*(accountItem+2)+watches*draftEntries+requests)*readUnit + (weeks*n+2*runs)*writeUnit + n*accountItem*4096/1e9*storedGB
+	c.state = (runs*n+renewals*n+days*n*(accountItem+2)+watches*draftEntries+requests)*readUnit + (weeks*n+2*runs)*writeUnit + n*accountItem*4096/1e9*storedGB
 	c.key = aKey + keyUses*keyUse
 	c.ticket = 3 * runs * (parameterCall + keyUse)
 
@@ -83,7 +90,7 @@ func monthly(n float64) costs {
 	invocations := requests + 2*runs + watches + batches
 	seconds := requests*0.05 + watches*0.1 + runs*(0.3+n/20*0.03) + renewals*n/50 + batches*0.3
 	c.compute = invocations*lambdaRequest + seconds*memory*lambdaGBSecond + (requests+runs)*apiRequest + (polls+3*batches)*queueRequest
-	c.watch = metricsWritten*aMetric + alarmMetrics*anAlarmMetric + (invocations*2e3+(requests+runs)*500)/1e9*logGB
+	c.watch = (metricsWritten+faultMetrics*faultHours/hours)*aMetric + alarmMetrics*anAlarmMetric + (invocations*2e3+(requests+runs)*500)/1e9*logGB
 	c.nat = hours*(natHour+addressHour) + (1+runs*n*bytesOfASecret/1e9)*natGB
 	return c
 }
@@ -91,12 +98,8 @@ func monthly(n float64) costs {
 // The contract with operators: all of AWS for 10,000 accounts with their tokens in DynamoDB, without a NAT gateway.
 const mostForTenThousand = 35
 
-func TestCostsInTheReadmeAreThoseOfItsPrices(t *testing.T) {
+func TestCostsAreThoseOfThePrices(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	template, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -104,38 +107,69 @@ func TestCostsInTheReadmeAreThoseOfItsPrices(t *testing.T) {
 	if n := strings.Count(string(template), "MetricStat:") + strings.Count(string(template), "Statistic:"); n != alarmMetrics {
 		t.Errorf("the template's alarms read %d metrics, and %v are counted", n, alarmMetrics)
 	}
+	if got := monthly(10_000).withDynamoDB(); got > mostForTenThousand {
+		t.Errorf("10,000 accounts with dynamodb cost $%.2f", got)
+	}
+}
+
+const (
+	costPage    = "../../docs/cost.md"
+	costsHeader = "| | 10 accounts | 1,000 | 10,000 |\n| --- | ---: | ---: | ---: |\n"
+)
+
+// TestThePageHasTheCosts keeps the table of docs/cost.md as the prices are; -update writes it.
+func TestThePageHasTheCosts(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(costPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(page), costsHeader)
+	if !found {
+		t.Fatalf("%s has no table of costs", costPage)
+	}
+	table, after, _ := strings.Cut(rest, "\n\n")
+	if *updateCosts {
+		table = strings.TrimSuffix(costTable(), "\n")
+		if err := os.WriteFile(costPage, []byte(before+costsHeader+table+"\n\n"+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(costTable(), table+"\n"); diff != "" {
+		t.Errorf("%s states other costs than the prices give; -update writes them (-prices +page):\n%s", costPage, diff)
+	}
+}
+
+func costTable() string {
+	var table strings.Builder
 	few, many, most := monthly(10), monthly(1_000), monthly(10_000)
 	for _, row := range []struct {
 		name string
 		of   func(costs) float64
 	}{
-		{"Secrets Manager, `AccountTokenStore=secretsmanager`", func(c costs) float64 { return c.secrets }},
-		{"*or* Secrets Manager, `AccountTokenStore=dynamodb`", func(c costs) float64 { return c.secretsBeside }},
-		{"*and* DynamoDB for the tokens", func(c costs) float64 { return c.tokens }},
-		{"DynamoDB for what the bundle knows", func(c costs) float64 { return c.state }},
+		{"Secrets Manager, with `AccountTokenStore=secretsmanager`", func(c costs) float64 { return c.secrets }},
+		{"*or* Secrets Manager, with `AccountTokenStore=dynamodb`", func(c costs) float64 { return c.secretsBeside }},
+		{"*and* the token table", func(c costs) float64 { return c.tokens }},
+		{"state table", func(c costs) float64 { return c.state }},
 		{"the token table's key", func(c costs) float64 { return c.key }},
 		{"Parameter Store and KMS for the ticket", func(c costs) float64 { return c.ticket }},
 		{"Lambda, HTTP API, SQS", func(c costs) float64 { return c.compute }},
 		{fmt.Sprintf("CloudWatch: %v metrics, %v alarm metrics, logs", metricsWritten, alarmMetrics), func(c costs) float64 { return c.watch }},
 		{"**all, `secretsmanager`**", costs.withSecretsManager},
 		{"**all, `dynamodb`**", costs.withDynamoDB},
-		{"beside that: NAT gateway with `CreateEgress=true`", func(c costs) float64 { return c.nat }},
+		{"not in it: NAT gateway with `CreateEgress=true`", func(c costs) float64 { return c.nat }},
 	} {
 		mark := ""
 		if strings.HasPrefix(row.name, "**") {
 			mark = "**"
 		}
-		line := "| " + row.name
+		table.WriteString("| " + row.name)
 		for _, column := range []costs{few, many, most} {
-			line += " | " + mark + dollars(row.of(column)) + mark
+			table.WriteString(" | " + mark + dollars(row.of(column)) + mark)
 		}
-		if line += " |\n"; !strings.Contains(string(text), line) {
-			t.Errorf("README.md lacks\n%s", line)
-		}
+		table.WriteString(" |\n")
 	}
-	if got := most.withDynamoDB(); got > mostForTenThousand {
-		t.Errorf("10,000 accounts with dynamodb cost $%.2f", got)
-	}
+	return table.String()
 }
 
 // dollars writes an amount with a comma before the last three digits of the whole ones.

@@ -54,9 +54,7 @@ func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Response, e
 	defer cancel()
 	receiver, err := h.receivers.get(ctx)
 	if err != nil {
-		// The answer goes to whoever asked, and names nothing.
-		return nil, h.refused.note(ctx, &fault.Error{Cause: err, Meaning: fault.Fault{
-			Kind: fault.Misconfigured, Detail: "the platform's settings can't be used", Action: "The bundle's operator: run the doctor."}})
+		return nil, h.refused.note(ctx, &fault.Error{Cause: err, Meaning: meaning(err, h.renewer.Now())})
 	}
 	p, err := receiver.Open(r.Query, r.Body)
 	switch {
@@ -72,6 +70,14 @@ func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Response, e
 		return nil, fault.New(fault.AWSUnavailable, "the push could not be stored: "+err.Error()).WithAction("WeChat sends it again.")
 	}
 	return &api.Response{Body: api.Text("success")}, nil
+}
+
+// meaning is what an unusable platform secret means. It goes to whoever asked, and names nothing.
+func meaning(err error, now time.Time) fault.Fault {
+	if fault.Of(err, now).Kind == fault.Misconfigured {
+		return fault.Fault{Kind: fault.Misconfigured, Detail: "the platform's settings can't be used", Action: "The bundle's operator: run the doctor."}
+	}
+	return fault.Fault{Kind: fault.AWSUnavailable, Detail: "the platform's settings can't be read now", Action: "WeChat sends it again."}
 }
 
 func isAboutAccount(p push.Push) bool { return p.IsAuthorization() || p.InfoType == push.Unauthorized }

@@ -26,6 +26,8 @@ const (
 	closed   = wechattest.ExampleClosed
 	newcomer = "wx00000000newcomer"
 	ticketAt = "/wechat/draftbox/component-verify-ticket"
+
+	pushReceived = "Push Received"
 )
 
 // fixture is a world with a platform and a function that receives its pushes.
@@ -93,7 +95,7 @@ func checkProblem(t *testing.T, r functiontest.Response, status int, slug string
 
 // state is all that AWS holds.
 func (s *fixture) state() map[string]any {
-	state := map[string]any{"parameters": s.AWS.Parameters("/"), "events": len(s.AWS.Events()),
+	state := map[string]any{"parameters": s.AWS.Parameters("/"), "events": len(s.events()),
 		"accounts": s.AWS.Items(functiontest.StateTable), "tokens": s.AWS.Items(functiontest.TokenTable)}
 	for _, name := range []string{"component-token", "platform", "accounts/" + closed, "accounts/" + newcomer} {
 		for _, v := range s.AWS.SecretVersions("wechat/draftbox/" + name) {
@@ -138,9 +140,27 @@ func (s *fixture) recordAccount(appID, status string, at time.Time, more ...any)
 	s.SetAccount(appID, attributes)
 }
 
-// events are the detail-types and appids of those that were published.
+// received are the details of Push Received.
+func (s *fixture) received() (all []map[string]any) {
+	for _, e := range s.AWS.Events() {
+		var detail map[string]any
+		if e.DetailType != pushReceived {
+			continue
+		}
+		if err := json.Unmarshal(e.Detail, &detail); err != nil {
+			s.t.Fatal(err)
+		}
+		all = append(all, detail)
+	}
+	return all
+}
+
+// events are the detail-types and appids of those that were published, but for the pushes themselves.
 func (s *fixture) events() (all []string) {
 	for _, e := range s.AWS.Events() {
+		if e.DetailType == pushReceived {
+			continue
+		}
 		var detail struct{ ID, AppID string }
 		if json.Unmarshal(e.Detail, &detail) != nil || detail.ID == "" && e.DetailType != "Token Refresh Failed" {
 			s.t.Errorf("event %s", e.Detail)
@@ -331,8 +351,8 @@ func TestUnauthorized(t *testing.T) {
 	for _, queue := range []bool{true, false} {
 		s := newFixture(t, queue)
 		at := s.now()
-		s.AWS.OnEvent(func(awstest.Event) {
-			if s.Account(closed)["status"] != "unauthorized" {
+		s.AWS.OnEvent(func(e awstest.Event) {
+			if e.DetailType != pushReceived && s.Account(closed)["status"] != "unauthorized" {
 				t.Error("the event came before the account was marked")
 			}
 		})
@@ -350,7 +370,8 @@ func TestUnauthorized(t *testing.T) {
 		})
 		// The same push again is published again, under the same id.
 		checkSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
-		if events := s.AWS.Events(); len(events) != 2 || !bytes.Equal(events[0].Detail, events[1].Detail) {
+		events := slices.DeleteFunc(s.AWS.Events(), func(e awstest.Event) bool { return e.DetailType == pushReceived })
+		if len(events) != 2 || !bytes.Equal(events[0].Detail, events[1].Detail) {
 			t.Errorf("events %v", s.events())
 		}
 		checkSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", newcomer))
@@ -378,19 +399,22 @@ func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 				meets := map[string][]string{"secretsmanager:GetSecretValue": {"ticket", "authorized", "unauthorized"},
 					"ssm:GetParameter": {"ticket"}, "ssm:PutParameter": {"ticket"},
 					"dynamodb:GetItem": {"unauthorized"}, "dynamodb:UpdateItem": {"unauthorized"},
-					"sqs:SendMessage": {"authorized"}, "events:PutEvents": {"unauthorized"}}[op]
+					"sqs:SendMessage": {"authorized"}, "events:PutEvents": {"authorized", "unauthorized"}}[op]
 				s.AWS.Fail(op, fault.Sticky())
 				for _, kind := range meets {
 					began := time.Now()
 					r := pushes[kind]()
-					if r.Status != 503 && !(op == "secretsmanager:GetSecretValue" && name == "denied" && r.Status == 500) {
-						t.Errorf("%s: answer %d %s", kind, r.Status, r.Body)
+					if op == "secretsmanager:GetSecretValue" && name == "denied" {
+						checkProblem(t, r, 500, "misconfigured")
+					} else {
+						checkProblem(t, r, 503, "aws-unavailable")
 					}
 					if took := time.Since(began); took > 4500*time.Millisecond {
 						t.Errorf("%s took %v", kind, took)
 					}
 				}
 				s.AWS.Heal("")
+				s.Clock.Forward(retryPlatformAfter) // which a failure to read the platform secret is remembered
 				for _, kind := range meets {
 					checkSuccess(t, pushes[kind]())
 				}
@@ -399,15 +423,164 @@ func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 	}
 }
 
-func TestOtherPushes(t *testing.T) {
+// Every push but tickets is handed on, for the operator's other systems.
+func TestPushesAreHandedOn(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)
+	at := s.now()
+	s.recordAccount(closed, "unauthorized", at.Add(time.Hour))
 	s.checkUnchanged(func() {
-		checkSuccess(t, s.push("notify_third_fasteregister", s.now(), "appid", newcomer, "status", "0"))
-		checkSuccess(t, s.push("", s.now()))
+		checkSuccess(t, s.authorized("authorized", closed, "queryauthcode@@@kept-out", at)) // stale
+		checkSuccess(t, s.push("weapp_audit_success", at, "appid", newcomer, "status", "0", "auth_code", "secret-one",
+			"Component_Token", "secret-two", "msg_secret", "secret-three", "code_type", "1", "Ticket", "secret-four"))
+		checkSuccess(t, s.push("", at))
 	})
-	if len(s.Log.Lines("notify_third_fasteregister")) != 1 {
-		t.Error("the name of an unknown push is not in the log")
+	checkSuccess(t, s.ticket("ticket@@@1", at))
+	created := float64(at.Unix())
+	want := []map[string]any{
+		{"id": "", "info_type": "authorized", "appid": closed, "create_time": created,
+			"fields": map[string]any{"AppId": s.WeChat.Platform().AppID, "AuthorizerAppid": closed, "CreateTime": fmt.Sprint(at.Unix()), "InfoType": "authorized"}},
+		{"id": "", "info_type": "weapp_audit_success", "appid": newcomer, "create_time": created,
+			"fields": map[string]any{"AppId": s.WeChat.Platform().AppID, "appid": newcomer, "status": "0", "CreateTime": fmt.Sprint(at.Unix()), "InfoType": "weapp_audit_success"}},
+		{"id": "", "info_type": "", "appid": "", "create_time": created,
+			"fields": map[string]any{"AppId": s.WeChat.Platform().AppID, "CreateTime": fmt.Sprint(at.Unix()), "InfoType": ""}},
+	}
+	got, ids := s.received(), make(map[any]bool)
+	for _, detail := range got {
+		ids[detail["id"]] = true
+		detail["id"] = ""
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Push Received (-want +got):\n%s", diff)
+	}
+	if len(ids) != len(want) || ids[""] {
+		t.Errorf("ids %v", ids)
+	}
+	text := fmt.Sprint(s.AWS.Events())
+	for _, secret := range []string{"kept-out", "secret-one", "secret-two", "secret-three", "secret-four", "ticket@@@1"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("an event holds %q", secret)
+		}
+	}
+	// The same push again has the same id.
+	checkSuccess(t, s.push("", at))
+	if last := s.received()[len(want)]; !ids[last["id"]] {
+		t.Error("a repeat has another id")
+	}
+	s.AWS.Fail("events:PutEvents", awstest.Deny().Sticky())
+	checkProblem(t, s.push("", at), 503, "aws-unavailable")
+	checkSuccess(t, s.ticket("ticket@@@2", at.Add(time.Second))) // tickets need no bus
+}
+
+// A push with a control character is a push like any other.
+func TestPushWithAControlCharacter(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, true)
+	code, at := s.WeChat.NewCode(newcomer), s.now()
+	xml := wechattest.InfoXML(s.WeChat.Platform().AppID, "notify_third_fasteregister", at, "appid", newcomer, "status", "0", "auth_code", code)
+	xml = bytes.Replace(xml, []byte("</xml>"), []byte("<info><name><![CDATA[a\x02b]]></name><code><![CDATA[91350000]]></code></info></xml>"), 1)
+	checkSuccess(t, s.send(s.WeChat.Platform(), xml))
+	got := s.received()
+	if len(got) != 1 || got[0]["info_type"] != "notify_third_fasteregister" || got[0]["appid"] != newcomer {
+		t.Fatalf("received %v", got)
+	}
+	fields := got[0]["fields"].(map[string]any)
+	if fields["info/code"] != "91350000" || !strings.HasPrefix(fmt.Sprint(fields["info/name"]), "a") || fields["auth_code"] != nil {
+		t.Errorf("fields %v", fields)
+	}
+	want := fmt.Sprintf(`{"task":"authorize","appid":%q,"authorization_code":%q,"create_time":%d}`, newcomer, code, at.Unix())
+	if messages := s.AWS.Messages(s.queue); len(messages) != 1 || messages[0].Body != want {
+		t.Errorf("messages %v, want %s", messages, want)
+	}
+	// A registration that failed names no code, and is no authorization.
+	checkSuccess(t, s.push("notify_third_fasteregister", s.now(), "status", "100001"))
+	if n := len(s.AWS.Messages(s.queue)); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// Where WeChat says when the code ends, the queue is told.
+func TestTheEndOfTheCodeIsHandedOn(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, true)
+	ends := s.now().Add(30 * time.Minute).Unix()
+	checkSuccess(t, s.push("authorized", s.now(), "AuthorizerAppid", closed, "AuthorizationCode", "queryauthcode@@@1", "AuthorizationCodeExpiredTime", fmt.Sprint(ends)))
+	checkSuccess(t, s.push("authorized", s.now(), "AuthorizerAppid", newcomer)) // without a code: the list of authorizers has the tokens
+	messages := s.AWS.Messages(s.queue)
+	if len(messages) != 2 || !strings.HasSuffix(messages[0].Body, fmt.Sprintf(`"expires_at":%d}`, ends)) || !strings.Contains(messages[1].Body, `"authorization_code":""`) {
+		t.Errorf("messages %v", messages)
+	}
+}
+
+// The accounts of WeChat's release check leave nothing behind.
+func TestReleaseCheckAccountsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	for _, queue := range []bool{true, false} {
+		for _, appID := range []string{"wx570bc396a51b8ff8", "wx9252c5e0bb1836fc", "wx8e1097c5bc82cde9", "wx14550af28c71a144", "wxa35b9c23cfe664eb"} {
+			s := newFixture(t, queue)
+			s.checkUnchanged(func() {
+				checkSuccess(t, s.authorized("authorized", appID, "queryauthcode@@@1", s.now()))
+				checkSuccess(t, s.push("unauthorized", s.now(), "AuthorizerAppid", appID))
+			})
+			if n := len(s.received()); n != 2 || s.WeChat.Calls("") > 0 {
+				t.Errorf("%d pushes handed on, %d calls of WeChat", n, s.WeChat.Calls(""))
+			}
+		}
+	}
+}
+
+// Of a mini program that is to be ignored the code is exchanged, since its kind isn't known before, and no token stored.
+func TestIgnoredMiniProgram(t *testing.T) {
+	t.Parallel()
+	for _, store := range []string{"secretsmanager", "dynamodb"} {
+		s := newFixture(t, false)
+		s.Env["MINI_PROGRAMS"], s.Env["ACCOUNT_TOKEN_STORE"] = "ignore", store
+		s.callback = s.Start(wire)
+		s.WeChat.AddAccount(wechattest.Account{AppID: newcomer, MiniProgram: true})
+		checkSuccess(t, s.authorized("authorized", newcomer, s.WeChat.NewCode(newcomer), s.now()))
+		_, _, there := s.AWS.Secret("wechat/draftbox/accounts/" + newcomer)
+		if there || len(s.AWS.Items(functiontest.TokenTable)) > 0 {
+			t.Error("its token was stored")
+		}
+		if a := s.Account(newcomer); a["kind"] != "mini-program" || a["status"] != "authorized" {
+			t.Errorf("item %v", a)
+		}
+		s.checkEvents("Account Authorized " + newcomer)
+	}
+}
+
+// Below a base path the route is the one that API Gateway matched.
+func TestBasePath(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, true)
+	p, at := s.WeChat.Platform(), s.now()
+	query, body := wechattest.EncryptPush(p, wechattest.InfoXML(p.AppID, "component_verify_ticket", at, "ComponentVerifyTicket", "ticket@@@1"), "1", "2", make([]byte, 16))
+	answer, err := s.callback.Invoke(t.Context(), map[string]any{
+		"version": "2.0", "routeKey": "POST /wechat/callback", "rawPath": "/box/wechat/callback/", "rawQueryString": query.Encode(), "body": string(body),
+		"headers":        map[string]string{"content-type": "text/xml"},
+		"requestContext": map[string]any{"http": map[string]string{"method": "POST", "path": "/box/wechat/callback/"}, "requestId": "r"}})
+	if err != nil || !strings.Contains(string(answer), `"body":"success"`) {
+		t.Errorf("answer %s (%v)", answer, err)
+	}
+	s.checkTicket("ticket@@@1", at)
+}
+
+// Refused pushes leave one log line a minute, with their number.
+func TestRefusedPushesAreLoggedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, true)
+	for minute, want := range []string{`"count":1,`, `"count":50,`} {
+		for range 50 {
+			checkProblem(t, s.callback.HTTP(t.Context(), "POST", "/wechat/callback?msg_signature=x", "<xml/>"), 403, "bad-signature")
+		}
+		lines := s.Log.Lines("requests to the callback were refused")
+		if len(lines) != minute+1 || !strings.Contains(lines[minute], want) {
+			t.Errorf("minute %d: log lines %q", minute, lines)
+		}
+		s.Clock.Forward(time.Minute)
+	}
+	if n := len(s.Log.Lines(`"level":"WARN"`)); n != 2 {
+		t.Errorf("%d lines", n)
 	}
 }
 
@@ -568,11 +741,42 @@ func TestPlatformThatIsNotSetUp(t *testing.T) {
 		if text != "" {
 			world.AWS.SetSecret("wechat/draftbox/platform", text)
 		}
-		r := world.Start(wire).HTTP(t.Context(), "POST", "/wechat/callback", "<xml/>")
-		if slug, _ := r.Problem(t); slug != "misconfigured" {
-			t.Errorf("%s: %s", name, r.Body)
+		s := &fixture{World: world, t: t, callback: world.Start(wire)}
+		for range 3 {
+			r := s.callback.HTTP(t.Context(), "POST", "/wechat/callback", "<xml/>")
+			checkProblem(t, r, 500, "misconfigured")
+			if strings.Contains(r.Body, "wechat/draftbox") {
+				t.Errorf("%s: the answer names something: %s", name, r.Body)
+			}
 		}
+		if n := s.AWS.Calls("secretsmanager:GetSecretValue"); text == "" && n != 1 {
+			t.Errorf("%s: %d reads for three requests", name, n)
+		}
+		s.StorePlatform()
+		s.Clock.Forward(retryPlatformAfter)
+		if name == "short key" || name == "no token" || name == "no JSON" || name == "missing" {
+			s.Clock.Forward(5 * time.Minute) // as long as a secret that could be read is cached
+		}
+		checkSuccess(t, s.ticket("ticket@@@1", s.now()))
 	}
+}
+
+// A silent Secrets Manager costs one request its time, and those of the next five seconds nothing.
+func TestSilenceOfSecretsManagerIsRemembered(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, true)
+	s.AWS.Fail("secretsmanager:GetSecretValue", awstest.Hang().Sticky())
+	checkProblem(t, s.ticket("ticket@@@1", s.now()), 503, "aws-unavailable")
+	calls := s.AWS.Calls("secretsmanager:GetSecretValue")
+	for range 5 {
+		checkProblem(t, s.ticket("ticket@@@1", s.now()), 503, "aws-unavailable")
+	}
+	if n := s.AWS.Calls("secretsmanager:GetSecretValue") - calls; n > 0 {
+		t.Errorf("%d more reads", n)
+	}
+	s.AWS.Heal("")
+	s.Clock.Forward(retryPlatformAfter)
+	checkSuccess(t, s.ticket("ticket@@@1", s.now()))
 }
 
 // The sample events do what their names say.

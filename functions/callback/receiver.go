@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/cache"
 	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/push"
@@ -32,7 +32,7 @@ func (c *receiverCache) get(ctx context.Context) (*push.Receiver, error) {
 		return nil, err
 	}
 	receiver, err := c.create(ctx)
-	if err != nil && ctx.Err() == nil {
+	if err != nil { // silence of Secrets Manager too
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.failedAt, c.err = c.now().Round(0), err
@@ -47,7 +47,7 @@ func (c *receiverCache) create(ctx context.Context) (*push.Receiver, error) {
 	}
 	receiver, err := push.NewReceiver(p.AppID, p.MessageToken, p.EncodingAESKey, p.PreviousAESKey)
 	if err != nil {
-		return nil, fmt.Errorf("the platform secret: %w", err)
+		return nil, &awserror.Malformed{Resource: "the platform secret", Detail: err.Error()}
 	}
 	return receiver, nil
 }

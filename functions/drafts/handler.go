@@ -48,7 +48,7 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Response, erro
 		return nil, err
 	}
 	body := list.answer(r.Query.Encode(), func() *api.Body {
-		drafts := api.Select(query, list.Drafts, func(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID })
+		drafts := api.Select(query, list.Drafts, func(d *wechat.Draft) (*wechat.Upload, int64) { return &d.Upload, d.DraftID })
 		body, content := list.encode(drafts)
 		return api.Tagged(r, body, content)
 	})

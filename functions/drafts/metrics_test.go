@@ -17,5 +17,8 @@ func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 		world.Clock.Forward(minListAge)
 		drafts.HTTP(t.Context(), "GET", "/drafts?fresh=true", "")
 	}
+	if _, err := drafts.Invoke(t.Context(), `{}`); err == nil {
+		t.Error("an event of no trigger was taken")
+	}
 	world.WantWatched()
 }

@@ -11,6 +11,7 @@ import (
 
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/cache"
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/robot"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/telemetry"
@@ -23,7 +24,7 @@ type handler struct {
 	log        telemetry.Log
 	robots     *cache.Value[[]robot.Robot]
 	dispatcher dispatcher
-	worker     *trigger.Worker
+	worker     *queue.Worker
 }
 
 func newHandler(deps bootstrap.Deps) handler {
@@ -38,7 +39,7 @@ func newHandler(deps bootstrap.Deps) handler {
 			metrics: deps.Metrics,
 			log:     deps.Log.Logger,
 		},
-		worker: trigger.NewWorker(sqs.NewFromConfig(deps.AWS), s.NoticeQueueURL, deps.Log.Logger),
+		worker: queue.NewWorker(sqs.NewFromConfig(deps.AWS), s.NoticeQueueURL, deps.Log.Logger),
 	}
 }
 

@@ -403,5 +403,8 @@ func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 	s.chat.Fail("wecom", robottest.Drop())
 	s.send(uploaded("1"))
 	s.poll()
+	if _, err := s.f.Invoke(t.Context(), `{}`); err == nil {
+		t.Error("an event of no trigger was taken")
+	}
 	s.world.WantWatched()
 }

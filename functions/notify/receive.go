@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"wechat-draftbox/pkg/awserror"
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/robot"
-	"wechat-draftbox/pkg/trigger"
 )
 
 // postponing is how long before the end of an invocation the robots' time is over. What is left is for recording who took
@@ -85,7 +85,7 @@ func (d delivery) outcome(_ context.Context, m events.SQSMessage) error {
 		return nil
 	}
 	after := (failed.after + time.Second - 1).Truncate(time.Second) // the queue counts whole seconds
-	return &trigger.RetryError{Err: failed.err, After: max(after, delay(m))}
+	return &queue.RetryError{Err: failed.err, After: max(after, delay(m))}
 }
 
 // delay is how long to leave a message alone: one, two, four minutes, then five each time. With the queue's 15 receives

@@ -13,6 +13,7 @@ import (
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/platform"
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/telemetry"
@@ -64,7 +65,7 @@ func newHandler(deps bootstrap.Deps) handler {
 			directory: directory,
 			queue: checkQueue{
 				recorder: record, client: queueClient, url: s.SwitchQueueURL,
-				worker: trigger.NewWorker(queueClient, s.SwitchQueueURL, deps.Log.Logger),
+				worker: queue.NewWorker(queueClient, s.SwitchQueueURL, deps.Log.Logger),
 			},
 		},
 	}

@@ -17,6 +17,9 @@ func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 	for range 2 {
 		f.HTTP(t.Context(), "GET", "/accounts/"+id+"/draft-switch", "")
 	}
+	if _, err := f.Invoke(t.Context(), `{}`); err == nil {
+		t.Error("an event of no trigger was taken")
+	}
 	world.WantWatched()
 }
 

@@ -17,9 +17,9 @@ import (
 
 	"wechat-draftbox/pkg/awserror"
 	"wechat-draftbox/pkg/fault"
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/retry"
 	"wechat-draftbox/pkg/state"
-	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -40,7 +40,7 @@ type message struct {
 // checkQueue checks accounts message by message.
 type checkQueue struct {
 	recorder recorder
-	worker   *trigger.Worker
+	worker   *queue.Worker
 	client   *sqs.Client
 	url      string
 }
@@ -134,7 +134,7 @@ func (q checkQueue) work(ctx context.Context, m events.SQSMessage) error {
 		return nil
 	}
 	if isRetryable(err) {
-		return &trigger.RetryError{Err: fmt.Errorf("check %s: %w", asked.AppID, err), After: q.delay(m, err)}
+		return &queue.RetryError{Err: fmt.Errorf("check %s: %w", asked.AppID, err), After: q.delay(m, err)}
 	}
 	q.recorder.report(ctx, asked.AppID, err)
 	return nil

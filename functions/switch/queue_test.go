@@ -110,6 +110,8 @@ func asking(id, appID string) events.SQSMessage {
 func TestSurveyByQueue(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
+	world.StorePlatform()
+	world.StoreComponentToken() // with which a refusal is confirmed
 	url := queueOf(world)
 	ids := appIDs(world, 8, false)
 	for _, id := range []string{wechattest.ExampleOpen, wechattest.ExampleNotGranted, wechattest.ExampleRevoked, wechattest.ExampleOwn} {

@@ -148,7 +148,7 @@ func (h handler) list(ctx context.Context, r *api.Request) (*api.Response, error
 			ofType = append(ofType, t)
 		}
 	}
-	templates := api.Select(query, ofType, func(t wechat.Template) (wechat.Upload, int64) { return t.Upload, t.TemplateID })
+	templates := api.Select(query, ofType, func(t *wechat.Template) (*wechat.Upload, int64) { return &t.Upload, t.TemplateID })
 	encoded, err := api.Encode(templates)
 	if err != nil {
 		return nil, err

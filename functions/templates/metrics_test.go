@@ -13,5 +13,8 @@ func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 	for range 3 {
 		templates.HTTP(t.Context(), "GET", "/templates", "")
 	}
+	if _, err := templates.Invoke(t.Context(), `{}`); err == nil {
+		t.Error("an event of no trigger was taken")
+	}
 	world.WantWatched()
 }

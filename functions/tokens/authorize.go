@@ -9,9 +9,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/secret"
-	"wechat-draftbox/pkg/trigger"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -20,6 +20,8 @@ const (
 	// minAuthorizeDelay and maxAuthorizeDelay bound the growing waits between the attempts of an authorization.
 	minAuthorizeDelay = 30 * time.Second
 	maxAuthorizeDelay = 5 * time.Minute
+	// exchangeTimeout is how long one attempt may take. It takes seconds, unless somebody is silent; then a later one helps.
+	exchangeTimeout = time.Minute
 )
 
 // authorize exchanges the authorization code of one message of the queue. An attempt that failed for what may pass comes again
@@ -32,6 +34,8 @@ func (h *handler) authorize(ctx context.Context, m events.SQSMessage) error {
 	}
 	work, done, _ := splitDeadline(ctx)
 	defer done()
+	work, cancel := context.WithTimeout(work, exchangeTimeout)
+	defer cancel()
 	if err := h.refreshComponentAlone(work, false); err != nil { // a code doesn't live until the next refresh-tokens
 		h.log().WarnContext(ctx, "the component token could not be renewed", "error", err.Error())
 	}
@@ -45,7 +49,7 @@ func (h *handler) authorize(ctx context.Context, m events.SQSMessage) error {
 		return err
 	}
 	h.renewer.PublishAuthorizationFailure(ctx, a, err)
-	return &trigger.RetryError{Err: err, After: authorizeDelay(m, err)}
+	return &queue.RetryError{Err: err, After: authorizeDelay(m, err)}
 }
 
 func readAuthorization(body string) (renewal.Authorization, error) {
@@ -80,6 +84,6 @@ func authorizeDelay(m events.SQSMessage, err error) time.Duration {
 func (h *handler) refreshComponentAlone(ctx context.Context, force bool) error {
 	lease := h.renewer.Lease(renewal.TokenLeaseTimeout)
 	defer lease.Release(ctx)
-	_, _, err := h.renewer.RefreshComponentIfDue(ctx, lease, force)
+	_, _, err := h.renewer.RefreshComponentIfDue(ctx, lease, h.renewer.Attempts(), force)
 	return err
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"wechat-draftbox/pkg/platform"
 	"wechat-draftbox/pkg/renewal"
+	"wechat-draftbox/pkg/state"
 	"wechat-draftbox/pkg/token"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -27,6 +29,7 @@ type breaker struct {
 
 	mu        sync.Mutex
 	inRow     []renewal.Failure // platform failures since the last success
+	waiting   []renewal.Failure // of accounts that wait since a platform failure of an earlier run
 	open      bool
 	succeeded bool
 }
@@ -92,17 +95,32 @@ func (b *breaker) platformFailure(f renewal.Failure) {
 	b.open = b.open || len(b.inRow) >= breakerThreshold
 }
 
+// waitingForPlatform holds back the failure of an account that has to wait since a failure that seemed to concern the platform.
+// It says nothing of the platform now.
+func (b *breaker) waitingForPlatform(f renewal.Failure) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting = append(b.waiting, f)
+}
+
+func (b *breaker) hasSucceeded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.succeeded
+}
+
 // rest returns the failures that are still held back at the end of a run: one with an empty appid for all where they
 // concern the platform, else each account's own.
 func (b *breaker) rest() []renewal.Failure {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.inRow) >= breakerThreshold {
-		all := b.inRow[0]
+	rest := slices.Concat(b.inRow, b.waiting)
+	if len(rest) >= breakerThreshold {
+		all := rest[0]
 		all.AppID = token.Component
 		return []renewal.Failure{all}
 	}
-	return b.inRow
+	return rest
 }
 
 // concernsPlatform reports whether every other authorizer would meet the error too. Only those without a working refresh
@@ -128,6 +146,12 @@ func concernsPlatform(err error) bool {
 		return refusal.Code != codeAppID
 	}
 	return false
+}
+
+// concernedPlatform reports whether the failure that a token waits for seemed to concern the platform.
+func concernedPlatform(wait state.Wait) bool {
+	const noAnswer = 0
+	return !wait.Reauthorize && (wait.Errcode == noAnswer || concernsPlatform(&wechat.Error{Code: wait.Errcode}))
 }
 
 const codeAppID = 40013 // the account's may be meant

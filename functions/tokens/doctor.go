@@ -76,15 +76,22 @@ func (h *handler) doctor(ctx context.Context, _ json.RawMessage) (any, error) {
 	d := &diagnosis{Task: "doctor", OK: true}
 	h.examinePlatform(ctx, d)
 	h.examineTicket(ctx, d)
+	accepted := false
 	if stored, ok := h.examineComponent(ctx, d); ok {
-		h.examineWeChat(ctx, d, stored)
+		accepted = h.examineWeChat(ctx, d, stored)
 	} else {
 		for _, name := range []string{checkAccepted, checkQuota, checkWhitelist} {
 			d.fail(name, "not known: there is no component token to call WeChat with", "Mend the component token first.")
 		}
 	}
 	h.examineTables(ctx, d)
-	h.examineAccounts(ctx, d)
+	left, err := h.withoutTokens(ctx)
+	if err != nil {
+		d.failed(checkAccounts, err, h.renewer.Now())
+	} else {
+		h.examineAccounts(ctx, d, left)
+		h.examineWrittenOff(ctx, d, left, accepted)
+	}
 	h.log().InfoContext(ctx, "diagnosed", "task", d.Task, "ok", d.OK, "checks", d.Checks)
 	return d, nil
 }
@@ -150,8 +157,8 @@ func (h *handler) examineComponent(ctx context.Context, d *diagnosis) (token.Rec
 }
 
 // examineWeChat asks for the quota of the draft list, which tells of the token and the whitelist too and uses nothing
-// of that quota.
-func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) {
+// of that quota. It reports whether WeChat accepts the token.
+func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) (accepted bool) {
 	quota, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access)
 	var refusal *wechat.Error
 	refused := errors.As(err, &refusal)
@@ -161,7 +168,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 		d.fail(checkAccepted, "not known: WeChat refuses the address before it looks at the token", first)
 		d.fail(checkQuota, "not known: WeChat refuses the address", first)
 		d.fail(checkWhitelist, "WeChat refuses the bundle's address: "+h.refusedAddresses(ctx, stored, refusal), action)
-		return
+		return false
 	}
 	if err == nil {
 		d.pass(checkAccepted, "WeChat accepts it")
@@ -187,6 +194,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 	default:
 		d.pass(checkWhitelist, "a call was not refused for its address, so the bundle's (%s) is in it", h.egressIP)
 	}
+	return err == nil
 }
 
 // refusedAddresses are the addresses that WeChat refuses. The way out can change between two calls, so it is asked once more.
@@ -206,12 +214,8 @@ func (h *handler) refusedAddresses(ctx context.Context, stored token.Record, ref
 	return strings.Join(slices.Compact(addresses), " and ")
 }
 
-func (h *handler) examineAccounts(ctx context.Context, d *diagnosis) {
-	left, err := h.withoutTokens(ctx)
-	if err != nil {
-		d.failed(checkAccounts, err, h.renewer.Now())
-		return
-	}
+// examineAccounts looks at the accounts' tokens, but those of the accounts in left.
+func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, left map[string]string) {
 	total, passed, skipped, named := 0, 0, 0, []string{}
 	action := ""
 	for record, err := range h.renewer.AccountTokens.All(ctx) {
@@ -242,7 +246,6 @@ func (h *handler) examineAccounts(ctx context.Context, d *diagnosis) {
 	} else {
 		d.fail(checkAccounts, counts+" ("+strings.Join(named, "; ")+")", action)
 	}
-	h.examineWrittenOff(ctx, d, left)
 }
 
 // The reasons why an account's token is not kept alive.
@@ -273,9 +276,14 @@ func (h *handler) withoutTokens(ctx context.Context) (map[string]string, error) 
 	}
 }
 
-// examineWrittenOff looks for accounts that the bundle takes for unauthorized although WeChat lists them with a refresh token.
-func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[string]string) {
+// examineWrittenOff looks for accounts that the bundle takes for unauthorized although WeChat lists them with a refresh token. It
+// asks only with a component token that WeChat accepted: a refused one would be reported as rejected.
+func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[string]string, accepted bool) {
 	if !h.manageTokens {
+		return
+	}
+	if !accepted {
+		d.fail(checkWrittenOff, "not known: there is no component token that WeChat accepts", "Mend the component token first.")
 		return
 	}
 	var listed []string

@@ -42,7 +42,7 @@ func TestDoctorOfAHealthyBundle(t *testing.T) {
 	s.issueAll()
 	writes := s.writes()
 	d := s.diagnose()
-	if !d.OK || d.Task != "doctor" || len(d.Checks) != 9 {
+	if !d.OK || d.Task != "doctor" || len(d.Checks) != 10 {
 		t.Errorf("got %+v", d)
 	}
 	for _, c := range d.Checks {
@@ -56,8 +56,8 @@ func TestDoctorOfAHealthyBundle(t *testing.T) {
 	if accounts := d.check(t, checkAccounts).Detail; !strings.HasPrefix(accounts, "3 accounts have tokens: 3 in order") {
 		t.Errorf("accounts: %s", accounts)
 	}
-	if s.writes() != writes || len(s.AWS.Events()) > 0 || s.WeChat.Calls(wechattest.PathQuota) != 1 || s.WeChat.Calls("") != 1 {
-		t.Error("the doctor only reads, with one call of WeChat")
+	if s.writes() != writes || len(s.AWS.Events()) > 0 || s.WeChat.Calls(wechattest.PathQuota) != 1 || s.WeChat.Calls("") != 2 {
+		t.Error("the doctor only reads, with two calls of WeChat")
 	}
 }
 
@@ -93,6 +93,16 @@ func TestDoctorNamesEachFaultAndWhoMendsIt(t *testing.T) {
 		{"quota used up", func(s *fixture) {
 			s.WeChat.Fail(wechattest.PathQuota, wechattest.Raw(`{"errcode":0,"quota":{"daily_limit":1000,"used":1000,"remain":0}}`))
 		}, checkQuota, "1000 of 1000", "Who acts: the platform's operator"},
+		{"two addresses", func(s *fixture) {
+			refuse := func(ip string) wechattest.Fault {
+				return wechattest.Refuse(61004, "access clientip is not registered requestIP: "+ip+" rid: 1")
+			}
+			s.WeChat.Fail(wechattest.PathQuota, refuse("198.51.100.1"), refuse("198.51.100.2"))
+		}, checkWhitelist, "198.51.100.1 and 198.51.100.2", "Who acts: the platform's operator"},
+		{"an account written off", func(s *fixture) { s.recordAccount(closed, "status", "unauthorized") },
+			checkWrittenOff, "1 accounts are recorded as unauthorized although WeChat lists them: " + closed, "operator: run the task import-accounts"},
+		{"the list of authorizers refused", func(s *fixture) { s.WeChat.Fail(wechattest.PathAuthorizerList, wechattest.Refuse(45009)) },
+			checkWrittenOff, "not known", "Who acts"},
 		{"WeChat unreachable", func(s *fixture) { s.WeChat.Fail(wechattest.PathQuota, wechattest.Drop().Always()) },
 			checkAccepted, "the connection broke", "operator: check the functions' way to the internet"},
 		{"an account's token expired", func(s *fixture) { s.issue(closed, "expires_at", "2020-01-01T00:00:00Z") },
@@ -134,8 +144,19 @@ func TestDoctorNamesTenAccountsAtMost(t *testing.T) {
 		s.put(fmt.Sprintf("wx00000000000001%02d", i), `{"refresh_token": "r"}`)
 	}
 	c := s.diagnose().check(t, checkAccounts)
-	if c.OK || strings.Count(c.Detail, "no access token was fetched yet") != 10 || !strings.HasPrefix(c.Detail, "18 accounts have tokens: 3 in order, 0 not authorized any more, 15 with faults") {
+	if c.OK || strings.Count(c.Detail, "no access token was fetched yet") != 10 || !strings.HasPrefix(c.Detail, "18 accounts have tokens: 3 in order, 0 not authorized any more or ignored, 15 with faults") {
 		t.Errorf("got %+v", c)
+	}
+}
+
+// A quota of 0 of 0 says nothing.
+func TestDoctorOfAQuotaOfZeros(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, "secretsmanager")
+	s.issueAll()
+	s.WeChat.Fail(wechattest.PathQuota, wechattest.Raw(`{"errcode":0,"errmsg":"ok","quota":{"daily_limit":0,"used":0,"remain":0}}`))
+	if d := s.diagnose(); !d.OK || d.check(t, checkQuota).Detail != "WeChat gives no number" {
+		t.Errorf("got %+v", d)
 	}
 }
 

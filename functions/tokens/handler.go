@@ -10,6 +10,7 @@ import (
 
 	"wechat-draftbox/pkg/bootstrap"
 	"wechat-draftbox/pkg/eventbus"
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/renewal"
 	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/trigger"
@@ -17,7 +18,7 @@ import (
 
 type handler struct {
 	renewer *renewal.Renewer
-	queue   *trigger.Worker
+	queue   *queue.Worker
 
 	metrics            *telemetry.Recorder
 	ignoreMiniPrograms bool
@@ -28,7 +29,7 @@ type handler struct {
 func newHandler(deps bootstrap.Deps) *handler {
 	return &handler{
 		renewer: renewal.New(deps),
-		queue:   trigger.NewWorker(sqs.NewFromConfig(deps.AWS), deps.Settings.AuthorizationQueueURL, deps.Log.Logger),
+		queue:   queue.NewWorker(sqs.NewFromConfig(deps.AWS), deps.Settings.AuthorizationQueueURL, deps.Log.Logger),
 
 		metrics:            deps.Metrics,
 		ignoreMiniPrograms: deps.Settings.IgnoreMiniPrograms,

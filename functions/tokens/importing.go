@@ -35,7 +35,7 @@ func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, e
 	defer done()
 	unrenewed := h.refreshComponentAlone(work, false) // it may be the first task ever
 	run := importRun{
-		renewer: h.renewer, ignoreMiniPrograms: h.ignoreMiniPrograms, list: h.renewer.Directory.List(),
+		renewer: h.renewer, ignoreMiniPrograms: h.ignoreMiniPrograms, list: h.renewer.Directory.List(), attempts: h.renewer.Attempts(),
 		learner: h.renewer.Directory.Learner(h.renewer.Accounts, math.MaxInt, h.log()),
 	}
 	var mu sync.Mutex
@@ -95,6 +95,7 @@ type importRun struct {
 	renewer            *renewal.Renewer
 	learner            *platform.Learner
 	list               *platform.List // read once, for all
+	attempts           *renewal.Attempts
 	ignoreMiniPrograms bool
 }
 
@@ -136,7 +137,7 @@ func (r importRun) reviveAccount(ctx context.Context, account state.Account, one
 	if one.Refresh.IsZero() {
 		return false, nil
 	}
-	wait := r.renewer.Wait(ctx, one.AppID)
+	wait := r.attempts.Wait(ctx, one.AppID)
 	if account.Status != state.Unauthorized && !(wait.Failures > 0 && wait.Reauthorize) {
 		return false, nil
 	}
@@ -145,7 +146,7 @@ func (r importRun) reviveAccount(ctx context.Context, account state.Account, one
 		return false, err
 	}
 	stored.Refresh = one.Refresh // the stored one may be a former authorization's
-	err = r.renewer.Attempt(ctx, stored, wait, true, func() error {
+	err = r.attempts.Run(ctx, stored, wait, true, func() error {
 		_, err := r.renewer.RenewAccount(ctx, stored, r.list, secret.Value{})
 		return err
 	})

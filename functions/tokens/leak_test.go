@@ -10,7 +10,7 @@ import (
 // TestMain runs more tests at once than there are cores, since most of them wait. No goroutine may outlive them.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)

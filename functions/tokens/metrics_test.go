@@ -17,6 +17,9 @@ func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 	for range 2 {
 		s.diagnose()
 	}
+	if _, err := s.tokens.Invoke(s.t.Context(), `{}`); err == nil {
+		t.Error("an event of no trigger was taken")
+	}
 	s.WantWatched()
 }
 

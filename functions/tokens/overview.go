@@ -63,7 +63,11 @@ func (h *handler) tokens(ctx context.Context, event json.RawMessage) (any, error
 	limit := overviewPage
 	if asked.Next == "" {
 		limit--
-		component, err := h.describeToken(ctx, state.Account{}, h.renewer.Wait(ctx, token.Component))
+		wait, err := h.renewer.Waits.Get(ctx, token.Component)
+		if err != nil {
+			return nil, err
+		}
+		component, err := h.describeToken(ctx, state.Account{}, wait)
 		if err != nil {
 			return nil, err
 		}

@@ -41,9 +41,19 @@ func TestRefreshTokensAreTakenFromTheList(t *testing.T) {
 	})
 }
 
+// fetches is how often WeChat was asked for an authorizer's token.
+func (s *fixture) fetches(appID string) (n int) {
+	for _, r := range s.WeChat.Requests(wechattest.PathAuthorizerToken) {
+		if about(appID)(r) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 	t.Parallel()
-	const nobodys, gone = "wx00000000nobodys", "wx000000000000gone"
+	const nobodys = "wx00000000nobodys"
 	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
 		s := newFixture(t)
 		s.WeChat.AddAccount(wechattest.Account{AppID: nobodys, Authorized: true}) // its code was never exchanged
@@ -53,20 +63,46 @@ func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 		s.issue(component)
 		s.issue(closed, "expires_at", "1")
 		s.issue(open, "expires_at", "1")
-		writes := s.writes()
-		for range 2 {
-			got := s.checkRefresh(1, 1, 2)
+		s.checkRefresh(1, 1, 2)
+		s.checkEvents("Token Refresh Failed "+closed+" 61023", "Token Refresh Failed "+nobodys+" 61023")
+		for range 11 { // every ten minutes
+			s.Clock.Forward(10 * time.Minute)
+			s.ticket()
+			got := s.refresh()
+			if len(got.Failures) != 2 {
+				t.Fatalf("failures %+v", got.Failures)
+			}
 			for _, f := range got.Failures {
-				if !strings.Contains(f.Action, "authorise the platform again") {
+				if f.Errcode != 61023 || !strings.Contains(f.Action, "authorise the platform again") {
 					t.Errorf("failure %+v", f)
 				}
 			}
-			s.checkEvents("Token Refresh Failed "+closed+" 61023", "Token Refresh Failed "+nobodys+" 0")
-			s.advanceTo(time.Minute)
-			s.issue(component)
 		}
-		if n := s.writes() - writes; n != 2 {
-			t.Errorf("%d writes, want one a run, for the account that can be refreshed", n)
+		s.checkEvents()
+		if s.fetches(closed) != 1 || s.fetches(nobodys) != 1 || s.WeChat.Calls(wechattest.PathAuthorizerList) != 1 {
+			t.Errorf("in 12 runs %d and %d fetches, %d lists", s.fetches(closed), s.fetches(nobodys), s.WeChat.Calls(wechattest.PathAuthorizerList))
+		}
+		// Once a day it is tried again, and published no more.
+		s.Clock.Forward(20 * time.Hour)
+		s.ticket()
+		s.refresh()
+		if s.fetches(closed) != 1 {
+			t.Errorf("22 hours later %d fetches", s.fetches(closed))
+		}
+		s.Clock.Forward(3 * time.Hour)
+		s.ticket()
+		s.refresh()
+		s.checkEvents()
+		if s.fetches(closed) != 2 || s.fetches(nobodys) != 2 {
+			t.Errorf("a day later %d and %d fetches", s.fetches(closed), s.fetches(nobodys))
+		}
+		// Its next authorization mends it.
+		s.WeChat.Heal("")
+		s.authorize(authorization(closed, s.WeChat.NewCode(closed), s.now()))
+		s.checkNewest(closed)
+		s.checkEvents("Account Authorized " + closed + " 0")
+		if got := s.refresh(); len(got.Failures) != 1 || got.Failures[0].AppID != nobodys {
+			t.Errorf("failures %+v", got.Failures)
 		}
 	})
 }
@@ -125,14 +161,35 @@ func TestAuthorisationThatCameAfterTheRefusal(t *testing.T) {
 	s.issue(component)
 	s.issue(closed, "expires_at", "1")
 	s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61003))
+	s.WeChat.Fail(wechattest.PathAuthorizerInfo, wechattest.Refuse(61003))
 	s.AWS.Fail("dynamodb:GetItem", awstest.Before(func() { s.recordAccount(closed, "status_at", s.now()+10) }).On(accountAt(closed)))
 	s.checkRefresh(0, 1, 1)
 	s.checkEvents("Token Refresh Failed " + closed + " 61003")
 	if got := s.Account(closed)["status"]; got != "authorized" {
 		t.Errorf("status %v", got)
 	}
+	s.Clock.Forward(time.Minute)
 	s.checkRefresh(1, 1, 0)
 	s.checkNewest(closed)
+}
+
+// One refusal that isn't confirmed writes no account off.
+func TestSingleRefusalEndsNoAuthorization(t *testing.T) {
+	t.Parallel()
+	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
+		s := newFixture(t)
+		s.issue(component)
+		s.issue(closed, "expires_at", "1")
+		s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(61003))
+		s.checkRefresh(0, 1, 1)
+		s.checkEvents("Token Refresh Failed " + closed + " 61003")
+		if n := s.WeChat.Calls(wechattest.PathAuthorizerInfo); n != 1 || s.Account(closed)["status"] != "authorized" {
+			t.Errorf("asked %d times, item %v", n, s.Account(closed))
+		}
+		s.Clock.Forward(time.Minute)
+		s.checkRefresh(1, 1, 0)
+		s.checkNewest(closed)
+	})
 }
 
 func TestTokenRejectedRenews(t *testing.T) {
@@ -258,6 +315,13 @@ func TestTokenRejectedThatCannotBeMended(t *testing.T) {
 	s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(48001))
 	s.invoke(s.rejected(closed))
 	s.checkEvents("Token Refresh Failed " + closed + " 48001")
+	calls := s.WeChat.Calls("")
+	s.invoke(s.rejected(closed)) // within a minute
+	if n := s.WeChat.Calls("") - calls; n > 0 {
+		t.Errorf("%d more calls", n)
+	}
+	s.checkEvents()
+	s.Clock.Forward(time.Minute)
 	s.invoke(s.rejected(closed))
 	s.checkNewest(closed)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,12 +37,13 @@ type refreshRun struct {
 	metrics            *telemetry.Recorder
 	ignoreMiniPrograms bool
 
-	lease   *renewal.Lease
-	list    *platform.List
-	learner *platform.Learner
-	breaker *breaker
-	hasTime func() bool // to begin with another account
-	force   bool        // tokens that would have to wait are fetched too
+	lease    *renewal.Lease
+	attempts *renewal.Attempts
+	list     *platform.List
+	learner  *platform.Learner
+	breaker  *breaker
+	hasTime  func() bool // to begin with another account
+	force    bool        // tokens that would have to wait are fetched too
 
 	withoutAccounts bool // what is known of the accounts can't be read
 
@@ -66,7 +66,7 @@ func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, e
 	defer done()
 	r := &refreshRun{
 		renewer: h.renewer, log: h.log(), metrics: h.metrics, ignoreMiniPrograms: h.ignoreMiniPrograms,
-		lease:   h.renewer.Lease(renewal.RunLeaseTimeout),
+		lease: h.renewer.Lease(renewal.RunLeaseTimeout), attempts: h.renewer.Attempts(),
 		list:    h.renewer.Directory.List(),
 		learner: h.renewer.Directory.Learner(h.renewer.Accounts, platform.PerRun, h.log()),
 		breaker: newBreaker(), hasTime: hasTime, force: asked.Force,
@@ -77,8 +77,9 @@ func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, e
 	r.refreshComponent(work)
 	err := r.refreshAccounts(work)
 	r.fail(r.breaker.rest()...)
-	slices.SortFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
-	h.renewer.PublishFailures(ctx, r.result.Failures...)
+	slices.SortStableFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
+	r.attempts.PublishFailures(ctx, r.result.Failures...)
+	r.noteRecovery(ctx)
 	r.measure(ctx)
 	h.log().InfoContext(ctx, "tokens refreshed", "task", r.result.Task, "refreshed", r.result.Refreshed,
 		"fresh", r.result.Fresh, "failed", r.result.Failed, "failures", r.result.Failures)
@@ -86,6 +87,14 @@ func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, e
 		return nil, err
 	}
 	return r.result, nil
+}
+
+// noteRecovery notes that authorizers are refreshed again, so that the platform's next failure is published.
+func (r *refreshRun) noteRecovery(ctx context.Context) {
+	isPlatforms := func(f renewal.Failure) bool { return f.AppID == token.Component }
+	if r.breaker.hasSucceeded() && !slices.ContainsFunc(r.result.Failures, isPlatforms) {
+		r.attempts.End(ctx, token.Component)
+	}
 }
 
 // measure records the state of the tokens, in every run, so that alarms can take silence for a fault.
@@ -106,7 +115,7 @@ func (r *refreshRun) measure(ctx context.Context) {
 }
 
 func (r *refreshRun) refreshComponent(ctx context.Context) {
-	renewed, previous, err := r.renewer.RefreshComponentIfDue(ctx, r.lease, r.force)
+	renewed, previous, err := r.renewer.RefreshComponentIfDue(ctx, r.lease, r.attempts, r.force)
 	switch {
 	case err != nil:
 		r.failed(ctx, token.Component, err)
@@ -196,26 +205,13 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 	}
 }
 
-// readWaits reads the waits of due accounts, by appid; the others have none.
+// readWaits reads the waits of due accounts, by appid.
 func (r *refreshRun) readWaits(ctx context.Context, due []token.Record) map[string]state.Wait {
 	var owners []string
-	waits := make(map[string]state.Wait, len(due))
 	for _, record := range due {
 		owners = append(owners, record.Owner)
-		waits[record.Owner] = state.Wait{Owner: record.Owner}
 	}
-	if r.withoutAccounts || len(owners) == 0 {
-		return waits
-	}
-	ctx, cancel := context.WithTimeout(ctx, accountsTimeout)
-	defer cancel()
-	stored, err := r.renewer.Waits.GetAll(ctx, owners)
-	if err != nil {
-		r.withoutAccounts = true
-		r.log.WarnContext(ctx, "refreshing tokens without what is known of their last failure", "error", err.Error())
-	}
-	maps.Copy(waits, stored)
-	return waits
+	return r.attempts.Waits(ctx, owners)
 }
 
 // accountsTimeout is how long a page of accounts' items is waited for. DynamoDB answers within milliseconds.
@@ -232,6 +228,7 @@ func (r *refreshRun) readAccounts(ctx context.Context, owners []string) map[stri
 	accounts, err := r.renewer.Accounts.GetAll(ctx, owners)
 	if err != nil {
 		r.withoutAccounts = true
+		r.attempts.Disable()
 		r.log.WarnContext(ctx, "refreshing tokens without what is known of their accounts", "error", err.Error())
 	}
 	return accounts
@@ -275,14 +272,14 @@ func (r *refreshRun) refreshAccount(ctx context.Context, record token.Record, wa
 	}
 	r.lease.Extend(ctx)
 	changed := false
-	err := r.renewer.Attempt(ctx, record, wait, r.force, func() (err error) {
+	err := r.attempts.Run(ctx, record, wait, r.force, func() (err error) {
 		changed, err = r.renewer.RenewAccount(ctx, record, r.list, secret.Value{})
 		return err
 	})
 	var waiting *renewal.WaitingError
 	switch {
-	case errors.As(err, &waiting):
-		r.failed(ctx, record.Owner, err)
+	case errors.As(err, &waiting) && !own && concernedPlatform(waiting.Wait):
+		r.breaker.waitingForPlatform(renewal.FailureOf(record.Owner, err, r.renewer.Now()))
 	case err != nil && !own && concernsPlatform(err):
 		r.breaker.platformFailure(renewal.FailureOf(record.Owner, err, r.renewer.Now()))
 		r.logFailure(ctx, record.Owner, err)
@@ -332,6 +329,6 @@ func splitDeadline(ctx context.Context) (work context.Context, done context.Canc
 		return ctx, func() {}, func() bool { return true }
 	}
 	margin := min(10*time.Second, time.Until(deadline)/3)
-	work, done = context.WithDeadline(ctx, deadline.Add(-margin/4))
+	work, done = context.WithDeadline(ctx, deadline.Add(-margin/2))
 	return work, done, func() bool { return time.Until(deadline) > margin }
 }

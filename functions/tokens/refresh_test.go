@@ -81,6 +81,7 @@ func TestRefreshResult(t *testing.T) {
 	if lines := s.Log.Lines(`"task":"refresh-tokens"`); len(lines) != 1 {
 		t.Errorf("%d log lines with the result", len(lines))
 	}
+	s.Clock.Forward(time.Minute)
 	s.checkRefresh(1, 3, 0)
 
 	raw, err = s.tokens.Invoke(t.Context(), json.RawMessage(`{"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}`))
@@ -110,13 +111,13 @@ func TestComponentFailures(t *testing.T) {
 			s.AWS.SetSecureParameter(ticketAt, `{"ticket":"ticket@@@another-platform","create_time":1}`)
 		}, 61006, "asked to push tickets", true, (*fixture).ticket},
 		{"malformed ticket", func(s *fixture) { s.AWS.SetSecureParameter(ticketAt, `{}`) }, 0, "correct what is stored in " + ticketAt, false, (*fixture).ticket},
-		{"changed app secret", func(s *fixture) { s.platform("component_appsecret", "former-app-secret-00000000000000") }, 40125, "Put the current app secret", false, nil},
+		{"changed app secret", func(s *fixture) { s.platform("component_appsecret", "former-app-secret-00000000000000") }, 40125, "Put the current app secret", false, func(s *fixture) { s.StorePlatform() }},
 		{"changed app secret, as some servers say it", func(s *fixture) {
 			s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(40001))
 		}, 40001, "Put the current app secret", false, func(*fixture) {}},
 		{"wrong component_appid", func(s *fixture) { s.platform("component_appid", "wx0123456789abcdef") }, 40013, "Correct the appid", false, nil},
-		{"platform without a key", func(s *fixture) { s.platform("message_token", "") }, 0, "correct what is stored in wechat/draftbox/platform", false, (*fixture).StorePlatform},
-		{"platform that is no JSON", func(s *fixture) { s.AWS.SetSecret("wechat/draftbox/platform", `{"component_appid": "wx`) }, 0, "correct what is stored in wechat/draftbox/platform", false, (*fixture).StorePlatform},
+		{"platform without a key", func(s *fixture) { s.platform("message_token", "") }, 0, "correct what is stored in wechat/draftbox/platform", false, func(s *fixture) { s.StorePlatform() }},
+		{"platform that is no JSON", func(s *fixture) { s.AWS.SetSecret("wechat/draftbox/platform", `{"component_appid": "wx`) }, 0, "correct what is stored in wechat/draftbox/platform", false, func(s *fixture) { s.StorePlatform() }},
 		{"address not in the whitelist", func(s *fixture) { s.WeChat.RefuseAddress("203.0.113.7") }, 61004, "whitelist", false, func(s *fixture) { s.WeChat.RefuseAddress("") }},
 		{"WeChat busy", func(s *fixture) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Refuse(-1).Always()) }, -1, "WeChat is busy", false, func(s *fixture) { s.WeChat.Heal("") }},
 		{"WeChat cut off", func(s *fixture) { s.WeChat.Fail(wechattest.PathComponentToken, wechattest.Reset().Always()) }, 0, "way to the internet", false, func(s *fixture) { s.WeChat.Heal("") }},
@@ -137,7 +138,7 @@ func TestComponentFailures(t *testing.T) {
 				}
 				test.prepare(s)
 				writes := s.writes()
-				for range 3 { // no writes in an error loop
+				for run := range 3 { // no writes in an error loop, and one event
 					if test.errcode == 40001 {
 						s.WeChat.Heal("")
 						test.prepare(s)
@@ -149,7 +150,11 @@ func TestComponentFailures(t *testing.T) {
 					if f := got.Failures[0]; f.AppID != "" || f.Errcode != test.errcode || !strings.Contains(f.Action, test.action) {
 						t.Errorf("failure %+v", f)
 					}
-					s.checkEvents(fmt.Sprintf("Token Refresh Failed  %d", test.errcode))
+					if run == 0 {
+						s.checkEvents(fmt.Sprintf("Token Refresh Failed  %d", test.errcode))
+					} else {
+						s.checkEvents()
+					}
 				}
 				if n := s.writes() - writes; n > 0 {
 					t.Errorf("%d writes", n)
@@ -166,6 +171,10 @@ func TestComponentFailures(t *testing.T) {
 				test.good(s)
 				s.WeChat.Heal("")
 				s.AWS.Heal("")
+				if !test.pushing && test.errcode != 40125 { // a newer ticket and another app secret end the wait
+					s.checkRefresh(0, 0, 1)
+					s.Clock.Forward(time.Minute)
+				}
 				s.checkRefresh(3, 0, 0)
 				s.checkNewest(component, closed, open)
 			})
@@ -503,6 +512,11 @@ func TestRefreshWithoutTheStateTable(t *testing.T) {
 				s.AWS.Fail("dynamodb:UpdateItem", awstest.Hang().On(leaseAt))
 				s.AWS.Fail("dynamodb:BatchGetItem", awstest.Hang().Sticky())
 			},
+			"silent about waits": func(s *fixture) {
+				s.AWS.Fail("dynamodb:GetItem", awstest.Hang().Sticky().On(functiontest.StateTable+"/wait/component"))
+				s.AWS.Fail("dynamodb:BatchGetItem", awstest.Hang().Sticky())
+				s.issue(component, "expires_at", "1")
+			},
 		} {
 			t.Run(store+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -514,6 +528,11 @@ func TestRefreshWithoutTheStateTable(t *testing.T) {
 				s.checkRefresh(4+len(accounts), 0, 0)
 				s.checkNewest(allOwners...)
 				s.checkNewest(accounts...)
+				for _, call := range s.AWS.Recorded() {
+					if call.Operation == "dynamodb:UpdateItem" && strings.HasPrefix(call.Resource, functiontest.StateTable+"/wait/") {
+						t.Errorf("%s was noted after DynamoDB had been silent", call.Resource)
+					}
+				}
 				if n := s.AWS.Calls("dynamodb:BatchGetItem"); n != 1 {
 					t.Errorf("accounts were asked for %d times", n)
 				}

@@ -12,7 +12,8 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// rejectedToken is the detail of Token Rejected.
+// rejectedToken is the detail of Token Rejected. VersionID is empty where it comes from a system that may not read a
+// record's version; what was fetched lately was then fetched since.
 type rejectedToken struct {
 	AppID     string `json:"appid"`
 	Errcode   int    `json:"errcode"`
@@ -28,7 +29,7 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	}
 	work, done, _ := splitDeadline(ctx)
 	defer done()
-	lease := h.renewer.Lease(renewal.TokenLeaseTimeout)
+	attempts, lease := h.renewer.Attempts(), h.renewer.Lease(renewal.TokenLeaseTimeout)
 	defer lease.Release(ctx)
 	stored, renew, err := h.shouldRefresh(work, d)
 	if renew && lease.Acquire(work) {
@@ -37,7 +38,7 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	if !renew {
 		return err
 	}
-	err = h.renewer.Attempt(work, stored, h.renewer.Wait(work, d.AppID), false, func() error {
+	err = attempts.Run(work, stored, attempts.Wait(work, d.AppID), false, func() error {
 		if d.AppID == token.Component {
 			return h.renewer.RenewComponent(work, stored)
 		}
@@ -51,7 +52,7 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	}
 	if err != nil {
 		h.log().WarnContext(ctx, "a rejected token could not be renewed", "appid", d.AppID, "error", err.Error())
-		h.renewer.PublishFailures(ctx, renewal.FailureOf(d.AppID, err, h.renewer.Now()))
+		attempts.PublishFailures(ctx, renewal.FailureOf(d.AppID, err, h.renewer.Now()))
 		return nil // the next refusal, or run of refresh-tokens, tries again; a repeat of the event would not help sooner
 	}
 	h.log().InfoContext(ctx, "a rejected token was renewed", "appid", d.AppID)
@@ -67,19 +68,26 @@ func (h *handler) shouldRefresh(ctx context.Context, d rejectedToken) (stored to
 		return stored, false, err
 	case !stored.IsStored() && d.AppID != token.Component: // nothing to renew it with
 		return stored, false, nil
-	case stored.Version != d.VersionID:
+	case stored.Version != d.VersionID && (d.VersionID != "" || h.isFresh(stored)):
 		h.log().InfoContext(ctx, "the rejected token was replaced already", "appid", d.AppID)
 		return stored, false, nil
 	case err != nil && d.AppID != token.Component:
 		return stored, false, err
-	case !stored.Access.IsZero() && h.renewer.IsRecent(stored) && !stored.IsExpired(h.renewer.Now()):
-		h.renewer.PublishFailures(ctx, renewal.Failure{AppID: d.AppID, Errcode: d.Errcode, Errmsg: "the rejected token was fetched less than ten minutes ago",
+	case h.isFresh(stored):
+		h.renewer.Attempts().PublishFailures(ctx, renewal.Failure{AppID: d.AppID, Errcode: d.Errcode, Errmsg: "the rejected token was fetched less than ten minutes ago",
 			Action: "The platform's operator: somebody else seems to fetch this token too, and each fetch ends the other's; find them and leave it to this bundle. " +
 				wechat.Lookup(d.Errcode).Action})
 		return stored, false, nil
 	case d.AppID == token.Component || stored.IsOwnAccount():
 		return stored, true, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, accountsTimeout)
+	defer cancel()
 	account, err := h.renewer.Accounts.Get(ctx, d.AppID)
 	return stored, err != nil || account.Status != state.Unauthorized, nil
+}
+
+// isFresh reports whether a token was fetched in the last ten minutes, and lives.
+func (h *handler) isFresh(r token.Record) bool {
+	return !r.Access.IsZero() && h.renewer.IsRecent(r) && !r.IsExpired(h.renewer.Now())
 }

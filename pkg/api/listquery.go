@@ -28,6 +28,9 @@ type ListQuery struct {
 // unknown or unusable parameter is an invalid-request problem that names it and the ones there are.
 func ParseListQuery(values url.Values, extra map[string]func(string) error) (ListQuery, error) {
 	q := ListQuery{limit: math.MaxInt}
+	if len(values) == 0 {
+		return q, nil
+	}
 	text := func(field **string) func(string) error {
 		return func(v string) error { *field = &v; return nil }
 	}
@@ -73,26 +76,35 @@ func ParseTime(v string) (time.Time, error) {
 
 // Select returns the entries of all that the query asks for, in its order: newest first by create_time and then by id,
 // or the other way round. entry gives an entry's upload and id. all isn't changed.
-func Select[T any](q ListQuery, all []T, entry func(T) (wechat.Upload, int64)) []T {
-	selected := make([]T, 0, len(all))
-	for _, one := range all {
-		if upload, _ := entry(one); q.matches(upload) {
-			selected = append(selected, one)
+func Select[T any](q ListQuery, all []T, entry func(*T) (*wechat.Upload, int64)) []T {
+	places := make([]place, 0, len(all)) // smaller to move than the entries
+	for i := range all {
+		if upload, id := entry(&all[i]); q.matches(upload) {
+			places = append(places, place{upload.CreateTime, id, i})
 		}
 	}
-	slices.SortStableFunc(selected, func(a, b T) int {
-		uploadA, idA := entry(a)
-		uploadB, idB := entry(b)
-		order := cmp.Or(cmp.Compare(uploadA.CreateTime, uploadB.CreateTime), cmp.Compare(idA, idB))
-		if q.ascending {
-			return order
+	slices.SortFunc(places, func(a, b place) int {
+		order := cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.id, b.id))
+		if !q.ascending {
+			order = -order
 		}
-		return -order
+		return cmp.Or(order, cmp.Compare(a.index, b.index))
 	})
-	return selected[:min(len(selected), q.limit)]
+	places = places[:min(len(places), q.limit)]
+	selected := make([]T, len(places))
+	for i, p := range places {
+		selected[i] = all[p.index]
+	}
+	return selected
 }
 
-func (q ListQuery) matches(u wechat.Upload) bool {
+// place is where an entry stands in WeChat's list, with what decides where it comes in the answer.
+type place struct {
+	created, id int64
+	index       int
+}
+
+func (q ListQuery) matches(u *wechat.Upload) bool {
 	is := func(wanted *string, value string) bool { return wanted == nil || *wanted == value }
 	created := time.Unix(u.CreateTime, 0)
 	return is(q.source, u.SourceMiniprogramAppID) && is(q.developer, u.Developer) && is(q.version, u.UserVersion) &&

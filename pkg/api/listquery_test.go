@@ -33,7 +33,7 @@ func drafts(t *testing.T) (all []wechat.Draft) {
 	return all
 }
 
-func entry(d wechat.Draft) (wechat.Upload, int64) { return d.Upload, d.DraftID }
+func entry(d *wechat.Draft) (*wechat.Upload, int64) { return &d.Upload, d.DraftID }
 
 func TestSelect(t *testing.T) {
 	t.Parallel()

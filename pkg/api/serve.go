@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"wechat-draftbox/pkg/fault"
+	"wechat-draftbox/pkg/telemetry"
 )
 
 const (
@@ -65,6 +66,7 @@ func (routes Routes) Serve(ctx context.Context, log *slog.Logger, event []byte) 
 // refuse answers with a problem, and logs it: as a warning where the bundle or WeChat failed.
 func refuse(ctx context.Context, log *slog.Logger, request *Request, err error) []byte {
 	response, f := problem(request, err, time.Now())
+	telemetry.CountFault(ctx, err)
 	level := slog.LevelInfo
 	if response.Status >= http.StatusInternalServerError {
 		level = slog.LevelWarn

@@ -95,12 +95,17 @@ func (d Deps) Handler(router trigger.Router) lambda.Handler { return handler{rou
 // Invoke implements [lambda.Handler].
 func (h handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	defer h.metrics.Flush()
+	ctx = telemetry.NewContext(ctx, h.metrics)
 	if ends, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, ends.Add(-min(deadlineMargin, time.Until(ends)/10)))
 		defer cancel()
 	}
-	return h.router.Invoke(ctx, event)
+	answer, err := h.router.Invoke(ctx, event)
+	if err != nil {
+		telemetry.CountFault(ctx, err)
+	}
+	return answer, err
 }
 
 func fatal(err error) {

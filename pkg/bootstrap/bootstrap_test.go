@@ -104,6 +104,9 @@ func TestRun(t *testing.T) {
 	if diff := cmp.Diff([]string{"heard", "heard always", "heard", "heard always"}, messages); diff != "" {
 		t.Errorf("%s\n%s", diff, printed)
 	}
+	if n := strings.Count(printed.String(), `"ServerFaults":[1]`); n != 1 {
+		t.Errorf("one of three invocations failed, and %d were counted", n)
+	}
 	for _, s := range wechat.Secrets() {
 		if strings.Contains(printed.String(), s) {
 			t.Error("a secret was printed")

@@ -24,7 +24,7 @@ const (
 	DynamoDB       AccountTokenStore = "dynamodb"
 )
 
-// Settings are what the operator can set. README.md explains each.
+// Settings are what the operator can set. docs/configuration.md explains each.
 type Settings struct {
 	WeChatBaseURLs        []string // without a slash at the end
 	SecretPrefix          string   // without a slash at the end

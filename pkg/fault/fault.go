@@ -48,6 +48,12 @@ func (k Kind) IsRetryable() bool {
 	return false
 }
 
+// IsServerFault reports whether the failure is the bundle's own: its code, its settings, or AWS below it. The caller, WeChat
+// and the accounts have no part in it, so a deployment that brings such failures is rolled back.
+func (k Kind) IsServerFault() bool {
+	return k == InternalError || k == Misconfigured || k == AWSUnavailable
+}
+
 // action is the advice where the fault has none of its own.
 func (k Kind) action() string {
 	switch k {

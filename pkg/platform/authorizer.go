@@ -1,4 +1,3 @@
-// Package authorizer asks WeChat about the accounts that authorised the platform.
 package platform
 
 import (

@@ -1,4 +1,5 @@
-// Package platform reads what the operator stored of the third-party platform.
+// Package platform reads what the operator stored of the third-party platform, and asks WeChat about the accounts that
+// authorised it.
 package platform
 
 import (

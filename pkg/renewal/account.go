@@ -39,8 +39,8 @@ func (r *Renewer) renewOwn(ctx context.Context, previous token.Record, rejected 
 	})
 }
 
-// ErrNoRefreshToken is the error where an account has no refresh token that works, and WeChat's list has none either.
-var ErrNoRefreshToken = errors.New("the account has no refresh token that works, and WeChat's list of authorizers has none either")
+// ErrNoRefreshToken is the error where an account has no refresh token that works, and WeChat's list has no other.
+var ErrNoRefreshToken = errors.New("the account has no refresh token that works, and WeChat's list of authorizers has no other")
 
 // NoRefreshTokenError is [ErrNoRefreshToken] with WeChat's refusal of the stored refresh token, if there was one.
 type NoRefreshTokenError struct{ Refused error }
@@ -84,10 +84,14 @@ func (r *Renewer) refresh(ctx context.Context, previous token.Record, list *plat
 	if err != nil {
 		return previous, err
 	}
-	if listed.IsZero() {
+	if listed.IsZero() || refused != nil && listed.Equal(previous.Refresh) {
 		return previous, &NoRefreshTokenError{Refused: refused}
 	}
-	return r.refreshWith(ctx, previous, listed)
+	next, err := r.refreshWith(ctx, previous, listed)
+	if isRefused(err, codeRefreshToken) {
+		return previous, &NoRefreshTokenError{Refused: err}
+	}
+	return next, err
 }
 
 const codeRefreshToken = 61023 // the refresh token is not valid

@@ -55,7 +55,6 @@ func (r *Renewer) Exchange(ctx context.Context, a Authorization) error {
 	if err := r.exchange(ctx, a); err != nil {
 		return err
 	}
-	r.endWait(ctx, a.AppID)
 	before, after, err := r.Accounts.Update(ctx, a.AppID, func(account *state.Account) {
 		account.SetStatus(state.Authorized, a.CreateTime)
 	})
@@ -63,7 +62,11 @@ func (r *Renewer) Exchange(ctx context.Context, a Authorization) error {
 		return err
 	}
 	after = r.Directory.Learner(r.Accounts, 1, r.Log).Learn(ctx, after)
-	return r.Bus.Publish(ctx, eventbus.Authorized(after, a.CreateTime))
+	if err := r.Bus.Publish(ctx, eventbus.Authorized(after, a.CreateTime)); err != nil {
+		return err
+	}
+	r.Attempts().End(ctx, a.AppID)
+	return nil
 }
 
 // isOutdated reports whether a newer push, or one of the same second that wins, said something else.
@@ -153,7 +156,9 @@ func (r *Renewer) isIgnored(ctx context.Context, appID string) bool {
 // PublishAuthorizationFailure publishes that an authorization failed, once for each, whatever was published of the
 // account's token before.
 func (r *Renewer) PublishAuthorizationFailure(ctx context.Context, a Authorization, err error) {
-	first, noteErr := r.State.NoteAuthorizationFailure(ctx, a.AppID, a.CreateTime)
+	noting, cancel := context.WithTimeout(ctx, stateTimeout)
+	defer cancel()
+	first, noteErr := r.State.NoteAuthorizationFailure(noting, a.AppID, a.CreateTime)
 	if noteErr != nil {
 		r.Log.WarnContext(ctx, "could not note that an authorization's failure was published", "appid", a.AppID, "error", noteErr.Error())
 	}

@@ -55,7 +55,7 @@ func (r *Renewer) startPushes(ctx context.Context, p platform.Platform, cause er
 
 // RefreshComponentIfDue renews the component token under the lease if it is due, missing or malformed, and need not wait.
 // The record is what was stored before.
-func (r *Renewer) RefreshComponentIfDue(ctx context.Context, lease *Lease, force bool) (renewed bool, previous token.Record, err error) {
+func (r *Renewer) RefreshComponentIfDue(ctx context.Context, lease *Lease, attempts *Attempts, force bool) (renewed bool, previous token.Record, err error) {
 	previous, due, err := r.componentDue(ctx)
 	if due && lease.Acquire(ctx) {
 		previous, due, err = r.componentDue(ctx)
@@ -63,7 +63,7 @@ func (r *Renewer) RefreshComponentIfDue(ctx context.Context, lease *Lease, force
 	if !due {
 		return false, previous, err
 	}
-	err = r.Attempt(ctx, previous, r.Wait(ctx, token.Component), force, func() error { return r.RenewComponent(ctx, previous) })
+	err = attempts.Run(ctx, previous, attempts.Wait(ctx, token.Component), force, func() error { return r.RenewComponent(ctx, previous) })
 	return err == nil, previous, err
 }
 

@@ -36,8 +36,8 @@ func FailureOf(appID string, err error, now time.Time) Failure {
 		f.Errcode, f.Errmsg = refusal.Code, refusal.Message
 	}
 	switch {
-	case waiting != nil && waiting.Wait.Reauthorize:
-		f.Action = reauthorizeAction(appID)
+	case waiting != nil && waiting.Wait.Action != "":
+		f.Action = waiting.Wait.Action
 	case errors.Is(err, ErrTicket):
 		f.Action = "WeChat was asked to push tickets, about every ten minutes; the next run tries again. " +
 			"The platform's operator: if none comes, check that the callback URL in the platform's settings is this bundle's."

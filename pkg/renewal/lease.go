@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wechat-draftbox/pkg/retry"
@@ -32,6 +33,7 @@ type Lease struct {
 	timeout time.Duration
 
 	acquire sync.Once
+	failed  atomic.Bool // DynamoDB didn't answer: the rest of the run goes on without
 }
 
 // Lease makes a lease that isn't acquired yet. timeout is how long to wait for it, but no longer than half of the time
@@ -81,8 +83,12 @@ func (l *Lease) attempt(ctx context.Context, do func(context.Context) (bool, err
 // Extend is called before each fetch, so that the lease outlasts it. Where it was lost, that is logged: then the conditional
 // writes have to do.
 func (l *Lease) Extend(ctx context.Context) {
+	if l.failed.Load() {
+		return
+	}
 	held, err := l.attempt(ctx, l.lease.Extend)
 	if err != nil {
+		l.failed.Store(true)
 		l.log.WarnContext(ctx, "could not extend the lease of renewals", "error", err.Error())
 	} else if !held {
 		l.log.DebugContext(ctx, "renewing a token without the lease")

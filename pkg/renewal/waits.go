@@ -7,7 +7,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"wechat-draftbox/pkg/eventbus"
 	"wechat-draftbox/pkg/fault"
@@ -34,6 +37,8 @@ const (
 	noTicket = math.MaxInt64
 	// recovered is the published errcode of a token that was fetched since.
 	recovered = math.MinInt32
+	// reauthorize is the published errcode of an account that has to authorise again.
+	reauthorize = math.MinInt32 + 1
 )
 
 // WaitingError is the error where a token's last fetch failed and it isn't time for the next one.
@@ -46,48 +51,118 @@ func (e *WaitingError) Error() string {
 // Fault implements [fault.Faulter]: it means what the last failure did.
 func (e *WaitingError) Fault(now time.Time) fault.Fault {
 	if e.Wait.Errcode == 0 {
-		return fault.Fault{Kind: fault.WeChatUnreachable, Detail: e.Error()}
+		return fault.Fault{Kind: fault.WeChatUnreachable, Detail: e.Error(), Action: "The bundle's operator: the log of tokens says why the last fetch failed; " +
+			`once that is mended, run the task refresh-tokens with "force": true, which doesn't wait.`}
 	}
 	f := fault.Of(&wechat.Error{Code: e.Wait.Errcode}, now)
 	f.Detail = e.Error()
 	return f
 }
 
-// Attempt renews a token unless it has to wait, and notes how that ended. force ignores the wait.
-func (r *Renewer) Attempt(ctx context.Context, t token.Record, wait state.Wait, force bool, renew func() error) error {
-	if !force && r.mustWait(ctx, t, wait) {
+// stateTimeout is how long what is known of earlier fetches may take to be read or noted. DynamoDB answers within
+// milliseconds, and tokens matter more.
+const stateTimeout = 2 * time.Second
+
+// Attempts knows how earlier fetches of tokens ended, and notes how the next ones end. Make one for each invocation: once
+// the state table fails to answer, the rest of the invocation does without it. It is safe for concurrent use.
+type Attempts struct {
+	renewer *Renewer
+
+	mu       sync.Mutex
+	disabled bool
+}
+
+// Attempts makes the attempts of an invocation.
+func (r *Renewer) Attempts() *Attempts { return &Attempts{renewer: r} }
+
+// Disable has the rest of the invocation do without the state table.
+func (a *Attempts) Disable() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.disabled = true
+}
+
+func (a *Attempts) isDisabled() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.disabled
+}
+
+// useState calls the state table, unless it failed before.
+func (a *Attempts) useState(ctx context.Context, call func(ctx context.Context) error) {
+	if a.isDisabled() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
+	defer cancel()
+	if err := call(ctx); err != nil && !a.isDisabled() {
+		a.Disable()
+		a.renewer.Log.WarnContext(ctx, "going on without what is known of earlier fetches", "error", err.Error())
+	}
+}
+
+// Run renews a token unless it has to wait, and notes how that ended. force ignores the wait.
+func (a *Attempts) Run(ctx context.Context, t token.Record, wait state.Wait, force bool, renew func() error) error {
+	if !force && a.renewer.mustWait(ctx, t, wait) {
 		return &WaitingError{wait}
 	}
 	err := renew()
-	if ctx.Err() != nil { // the time is up, which says nothing of the token
+	if isTimeUp(ctx) { // which says nothing of the token
 		return err
 	}
-	r.update(ctx, wait, func(w *state.Wait) { r.note(ctx, w, t, err) })
+	a.update(ctx, wait, func(w *state.Wait) { a.renewer.note(ctx, w, t, err) })
 	return err
 }
 
-func (r *Renewer) update(ctx context.Context, wait state.Wait, change func(*state.Wait)) {
-	if _, err := r.Waits.Update(ctx, wait, change); err != nil {
-		r.Log.WarnContext(ctx, "could not note how the renewal of a token ended", "appid", wait.Owner, "error", err.Error())
-	}
+// isTimeUp reports whether the time is up, or so nearly that a call may have been given up for it.
+func isTimeUp(ctx context.Context) bool {
+	const lastMoment = time.Second
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Until(deadline) < lastMoment
 }
 
-// endWait ends an owner's wait: it has a token by other means.
-func (r *Renewer) endWait(ctx context.Context, owner string) { r.update(ctx, r.Wait(ctx, owner), end) }
+func (a *Attempts) update(ctx context.Context, wait state.Wait, change func(*state.Wait)) {
+	a.useState(ctx, func(ctx context.Context) error {
+		_, err := a.renewer.Waits.Update(ctx, wait, change)
+		return err
+	})
+}
+
+// End ends an owner's wait: it has a token by other means.
+func (a *Attempts) End(ctx context.Context, owner string) { a.update(ctx, a.Wait(ctx, owner), end) }
 
 func end(w *state.Wait) {
-	if w.Failures > 0 {
-		w.Failures, w.Until, w.Errcode, w.Reauthorize, w.PublishedErrcode = 0, time.Time{}, 0, false, recovered
+	w.Failures, w.Until, w.Errcode, w.Action, w.Reauthorize = 0, time.Time{}, 0, "", false
+	if !w.PublishedAt.IsZero() {
+		w.PublishedErrcode = recovered
 	}
 }
 
-// Wait reads an owner's wait. Where that fails there is none: tokens matter more.
-func (r *Renewer) Wait(ctx context.Context, owner string) state.Wait {
-	wait, err := r.Waits.Get(ctx, owner)
-	if err != nil {
-		r.Log.WarnContext(ctx, "renewing a token without what is known of its last failure", "appid", owner, "error", err.Error())
-	}
+// Wait reads an owner's wait. Where that fails there is none.
+func (a *Attempts) Wait(ctx context.Context, owner string) state.Wait {
+	wait := state.Wait{Owner: owner}
+	a.useState(ctx, func(ctx context.Context) (err error) {
+		wait, err = a.renewer.Waits.Get(ctx, owner)
+		return err
+	})
 	return wait
+}
+
+// Waits reads the waits of accounts, by appid. Where that fails there are none.
+func (a *Attempts) Waits(ctx context.Context, appIDs []string) map[string]state.Wait {
+	waits := make(map[string]state.Wait, len(appIDs))
+	for _, appID := range appIDs {
+		waits[appID] = state.Wait{Owner: appID}
+	}
+	if len(appIDs) == 0 {
+		return waits
+	}
+	a.useState(ctx, func(ctx context.Context) error {
+		stored, err := a.renewer.Waits.GetAll(ctx, appIDs)
+		maps.Copy(waits, stored)
+		return err
+	})
+	return waits
 }
 
 // mustWait reports whether it isn't time for the next fetch. A wait ends early where its cause is gone.
@@ -98,6 +173,8 @@ func (r *Renewer) mustWait(ctx context.Context, t token.Record, wait state.Wait)
 	if t.Owner != token.Component {
 		return t.Version == wait.TokenVersion
 	}
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
+	defer cancel()
 	if wait.TicketTime != noTicket {
 		if newest, err := r.Tickets.Load(ctx); err == nil && newest.CreateTime > wait.TicketTime {
 			return false
@@ -132,7 +209,8 @@ func (r *Renewer) note(ctx context.Context, w *state.Wait, t token.Record, err e
 		return
 	}
 	now := r.Now().Round(0)
-	w.Errcode = FailureOf(t.Owner, err, now).Errcode
+	failure := FailureOf(t.Owner, err, now)
+	w.Errcode, w.Action = failure.Errcode, failure.Action
 	w.Until = now.Add(backoff[min(w.Failures, len(backoff)-1)])
 	w.Failures++
 	w.Reauthorize = t.Owner != token.Component && NeedsReauthorization(err)
@@ -151,6 +229,8 @@ func (r *Renewer) note(ctx context.Context, w *state.Wait, t token.Record, err e
 
 // noteComponent notes which ticket and which platform secret the component's failure was about, where it was.
 func (r *Renewer) noteComponent(ctx context.Context, w *state.Wait, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
+	defer cancel()
 	if errors.Is(err, ErrTicket) || slices.Contains(ticketCodes, w.Errcode) {
 		w.TicketTime = 0 // none: any ticket is newer
 		if newest, err := r.Tickets.Load(ctx); err == nil {
@@ -164,6 +244,15 @@ func (r *Renewer) noteComponent(ctx context.Context, w *state.Wait, err error) {
 	}
 }
 
+// publishedErrcode is what is remembered of a published failure. The failures of an account that has to authorise again are
+// all the same.
+func publishedErrcode(w state.Wait, errcode int) int {
+	if w.Reauthorize {
+		return reauthorize
+	}
+	return errcode
+}
+
 // shouldPublish reports whether a failure is to be published, or was published lately.
 func shouldPublish(w state.Wait, errcode int, now time.Time) bool {
 	since := now.Round(0).Sub(w.PublishedAt)
@@ -172,43 +261,58 @@ func shouldPublish(w state.Wait, errcode int, now time.Time) bool {
 		return true
 	case since < publishAgainAfter:
 		return false
-	case errcode != w.PublishedErrcode:
+	case publishedErrcode(w, errcode) != w.PublishedErrcode:
 		return true
 	}
 	return !w.Reauthorize && since >= publishSameAfter
 }
 
-// PublishFailures publishes that tokens could not be renewed, each no more often than is of use.
-func (r *Renewer) PublishFailures(ctx context.Context, failures ...Failure) {
-	waits := r.waitsOf(ctx, failures)
-	due := slices.DeleteFunc(slices.Clone(failures), func(f Failure) bool {
-		return !shouldPublish(waits[f.AppID], f.Errcode, r.Now())
-	})
-	if !r.publish(ctx, due...) {
+// parallelNotes is how many failures are noted at once.
+const parallelNotes = 20
+
+// PublishFailures publishes that tokens could not be renewed, each no more often than is of use. Of several failures with
+// one appid the first counts.
+func (a *Attempts) PublishFailures(ctx context.Context, failures ...Failure) {
+	waits := a.waitsOf(ctx, failures)
+	var due []Failure
+	seen := make(map[string]bool, len(failures))
+	for _, f := range failures {
+		if !seen[f.AppID] && shouldPublish(waits[f.AppID], f.Errcode, a.renewer.Now()) {
+			due = append(due, f)
+		}
+		seen[f.AppID] = true
+	}
+	if !a.renewer.publish(ctx, due...) {
 		return
 	}
+	var group errgroup.Group
+	group.SetLimit(parallelNotes)
 	for _, f := range due {
-		r.update(ctx, waits[f.AppID], func(w *state.Wait) { w.PublishedAt, w.PublishedErrcode = r.Now().Round(0), f.Errcode })
+		group.Go(func() error {
+			a.update(ctx, waits[f.AppID], func(w *state.Wait) {
+				w.PublishedAt, w.PublishedErrcode = a.renewer.Now().Round(0), publishedErrcode(*w, f.Errcode)
+			})
+			return nil
+		})
 	}
+	group.Wait()
 }
 
 // waitsOf reads the waits of failed tokens. Where that fails it is as if nothing had been published.
-func (r *Renewer) waitsOf(ctx context.Context, failures []Failure) map[string]state.Wait {
+func (a *Attempts) waitsOf(ctx context.Context, failures []Failure) map[string]state.Wait {
 	var appIDs []string
-	waits := make(map[string]state.Wait)
+	component := false
 	for _, f := range failures {
 		if f.AppID == token.Component {
-			waits[f.AppID] = r.Wait(ctx, f.AppID)
-			continue
+			component = true
+		} else {
+			appIDs = append(appIDs, f.AppID)
 		}
-		appIDs = append(appIDs, f.AppID)
-		waits[f.AppID] = state.Wait{Owner: f.AppID}
 	}
-	stored, err := r.Waits.GetAll(ctx, appIDs)
-	if err != nil {
-		r.Log.WarnContext(ctx, "publishing failures without what was published before", "error", err.Error())
+	waits := a.Waits(ctx, appIDs)
+	if component {
+		waits[token.Component] = a.Wait(ctx, token.Component)
 	}
-	maps.Copy(waits, stored)
 	return waits
 }
 

@@ -2,15 +2,17 @@
 //
 // The table has the string keys pk and sk and the time-to-live attribute expires:
 //
-//	pk       sk                      what
-//	account  the appid               an account: [Accounts]
-//	box      create_time#draft_id    a draft that the last watch saw in the box: [Drafts]
-//	box      watch                   whether the baseline was recorded, and whether the last answer had a list
-//	draft    create_time#draft_id    a draft that was ever seen, whole: [Drafts.History]
-//	lease    tokens                  the run that renews tokens: [Lease]
-//	notice   the id of an event      the chat robots that took its notice, for a few days: [Notices]
-//	opening  the appid               an opening under way: [Lease]
-//	survey   cursor                  where a survey that ran out of time goes on: [Cursor]
+//	pk             sk                      what
+//	account        the appid               an account: [Accounts]
+//	authorization  appid#create_time       an authorization whose failure was published
+//	box            create_time#draft_id    a draft that the last watch saw in the box: [Drafts]
+//	box            watch                   whether the baseline was recorded, and whether the last answer had a list
+//	draft          create_time#draft_id    a draft that was ever seen, whole: [Drafts.History]
+//	lease          tokens                  the run that renews tokens: [Lease]
+//	notice         the id of an event      the chat robots that took its notice, for a few days: [Notices]
+//	opening        the appid               an opening under way: [Lease]
+//	survey         cursor                  where a survey that ran out of time goes on: [Cursor]
+//	wait           the appid, component    how the last fetch of a token failed, and when the next may be: [Wait]
 //
 // Every change that depends on what was read is a conditional write. A writer that loses a race gets what is there now,
 // and decides again.

@@ -22,8 +22,9 @@ type Wait struct {
 	Owner       string
 	Failures    int // in a row; 0: the last fetch succeeded
 	Until       time.Time
-	Errcode     int  // of the last failure
-	Reauthorize bool // only the account's administrator can mend it
+	Errcode     int    // of the last failure
+	Action      string // who does what about it
+	Reauthorize bool   // only the account's administrator can mend it
 
 	TicketTime      int64  // create_time of the ticket that was refused; a newer one ends the wait
 	PlatformVersion string // of the platform secret that was refused; another one ends the wait
@@ -77,7 +78,7 @@ func (s Waits) GetAll(ctx context.Context, appIDs []string) (map[string]Wait, er
 func readWait(owner string, i item) Wait {
 	return Wait{
 		Owner: owner, Failures: int(numberOf(i, "failures")), Until: timeOf(i, "wait_until"),
-		Errcode: int(numberOf(i, "errcode")), Reauthorize: isTrue(i, "reauthorize"),
+		Errcode: int(numberOf(i, "errcode")), Action: textOf(i, "action"), Reauthorize: isTrue(i, "reauthorize"),
 		TicketTime: numberOf(i, "ticket_time"), PlatformVersion: textOf(i, "platform_version"), TokenVersion: textOf(i, "token_version"),
 		PublishedAt: timeOf(i, "published_at"), PublishedErrcode: int(numberOf(i, "published_errcode")),
 		revision: numberOf(i, "revision"),
@@ -109,12 +110,13 @@ func (s Waits) Update(ctx context.Context, read Wait, change func(*Wait)) (Wait,
 func (s Waits) write(read, next Wait) update {
 	u := update{
 		pk: waitPK, sk: waitSK(next.Owner),
-		change: "SET failures = :failures, wait_until = :until, errcode = :errcode, reauthorize = :reauthorize, " +
+		change: "SET failures = :failures, wait_until = :until, errcode = :errcode, #action = :action, reauthorize = :reauthorize, " +
 			"ticket_time = :ticket, platform_version = :platform, token_version = :token, " +
 			"published_at = :published, published_errcode = :publishedErrcode, revision = :next, expires = :expires",
 		condition: "attribute_not_exists(pk)",
+		names:     map[string]string{"#action": "action"}, // a reserved word
 		values: item{
-			":failures": number(int64(next.Failures)), ":until": rfc3339(next.Until), ":errcode": number(int64(next.Errcode)),
+			":failures": number(int64(next.Failures)), ":until": rfc3339(next.Until), ":errcode": number(int64(next.Errcode)), ":action": text(next.Action),
 			":reauthorize": &types.AttributeValueMemberBOOL{Value: next.Reauthorize},
 			":ticket":      number(next.TicketTime), ":platform": text(next.PlatformVersion), ":token": text(next.TokenVersion),
 			":published": rfc3339(next.PublishedAt), ":publishedErrcode": number(int64(next.PublishedErrcode)),

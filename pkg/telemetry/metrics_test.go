@@ -2,8 +2,11 @@ package telemetry_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/telemetry"
 	"wechat-draftbox/pkg/wechat"
 )
@@ -78,6 +82,19 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// A value that JSON doesn't have costs no other value.
+func TestValuesThatAreNoNumber(t *testing.T) {
+	t.Parallel()
+	got := flushed(t, func(r *telemetry.Recorder) {
+		r.Put(telemetry.TokenAge, math.Inf(1))
+		r.Put(telemetry.TokenAge, math.NaN())
+		r.Put(telemetry.TicketAge, 1e21)
+	})
+	if len(got) != 1 || !json.Valid([]byte(got[0])) || strings.Contains(got[0], telemetry.TokenAge) || !strings.Contains(got[0], telemetry.TicketAge) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestNothingRecordedIsNothingWritten(t *testing.T) {
 	t.Parallel()
 	if got := flushed(t, func(r *telemetry.Recorder) {
@@ -99,6 +116,29 @@ func TestRefusalsOfQuota(t *testing.T) {
 			t.Errorf("%d: %v", code, got)
 		}
 	}
+}
+
+// A deployment is rolled back for what its code and settings break, and for AWS. It isn't for WeChat, accounts or callers.
+func TestServerFaults(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]bool{
+		errors.New("a slip of ours"):                         true,
+		fault.New(fault.Misconfigured, "no platform secret"): true,
+		fault.New(fault.AWSUnavailable, "throttled"):         true,
+		fault.New(fault.WeChatBusy, "-1"):                    false,
+		fault.New(fault.BadUpstreamAnswer, "no JSON"):        false,
+		fault.New(fault.NotWhitelisted, "61004"):             false,
+		fault.Invalid("limit"):                               false,
+		fmt.Errorf("wait: %w", context.DeadlineExceeded):     false,
+		fmt.Errorf("x: %w", &wechat.Error{Code: 40125}):      true, // the app secret is wrong
+		fmt.Errorf("x: %w", &wechat.Error{Code: 48001}):      false,
+	} {
+		got := flushed(t, func(r *telemetry.Recorder) { telemetry.CountFault(telemetry.NewContext(t.Context(), r), err) })
+		if found := strings.Contains(strings.Join(got, ""), `"ServerFaults":[1]`); found != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+	telemetry.CountFault(t.Context(), errors.New("nobody records it"))
 }
 
 func TestManyValuesStayWithinWhatCloudWatchTakes(t *testing.T) {

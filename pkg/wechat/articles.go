@@ -90,10 +90,7 @@ func newArticleDraft(sent fields) (d ArticleDraft, unreadable []string, ok bool)
 	if d.UpdateTime, ok = sent.unixSeconds("update_time"); !ok && sent.has("update_time") {
 		unreadable = append(unreadable, "update_time")
 	}
-	articles, _ := sent.object("content").list("news_item")
-	for _, article := range articles {
-		d.Articles = append(d.Articles, newArticle(article))
-	}
+	sent.object("content").get("news_item").forEach(func(article fields) { d.Articles = append(d.Articles, newArticle(article)) })
 	return d, unreadable, true
 }
 

@@ -66,6 +66,15 @@ func WithObserver(f func(Attempt)) Option {
 	return func(c *Client) { c.observe = f }
 }
 
+// WithDialer sets how connections are made.
+func WithDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
+	return func(c *Client) {
+		for _, client := range []*http.Client{c.kept, c.fresh} {
+			client.Transport.(*http.Transport).DialContext = dial
+		}
+	}
+}
+
 // WithClock sets the clock by which a base URL is avoided.
 func WithClock(now func() time.Time) Option {
 	return func(c *Client) { c.hosts.now = now }
@@ -230,11 +239,21 @@ func (c *Client) send(ctx context.Context, client *http.Client, base string, cal
 		return nil, &Failure{Call: call.path, Cause: cause, Detail: detail, Sent: connected}
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	body, err := readBody(response)
 	answer, err := call.read(response.StatusCode, body, err)
 	var failure *Failure
 	c.hosts.answered(base, errors.As(err, &failure) && failure.badGateway)
 	return answer, err
+}
+
+// readBody reads an answer's body, up to one byte more than it may have.
+func readBody(response *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	if size := response.ContentLength; size > 0 && size <= maxAnswer {
+		body.Grow(int(size) + bytes.MinRead) // with room for the read that finds the end
+	}
+	_, err := body.ReadFrom(io.LimitReader(response.Body, maxAnswer+1))
+	return body.Bytes(), err
 }
 
 // read reads an answer. brokeOff is the error that ended its body, if one did.
@@ -314,6 +333,8 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 		// Without a body, or with one that it can get again, net/http sends a GET again by itself when a kept
 		// connection breaks. How often a read is sent is for do to count.
 		request.Body = io.NopCloser(strings.NewReader(""))
+		// Without this, net/http would start a goroutine to find out that the body is empty.
+		request.TransferEncoding = []string{"identity"}
 	}
 	request.Header.Set("User-Agent", "wechat-draftbox")
 	return request, nil

@@ -16,18 +16,29 @@ import (
 type fields []member
 
 type member struct {
-	name string
-	raw  json.RawMessage // a part of the answer's bytes
+	name  string
+	value value
 }
 
-// get is the value of a key, nil where there is none.
-func (f fields) get(key string) json.RawMessage {
+// value is a JSON value as WeChat sent it, in bytes and as a string. Both are parts of the whole answer, so that reading a
+// long list copies nothing. The zero value is one that isn't there.
+type value struct {
+	raw  json.RawMessage
+	text string
+}
+
+func newValue(raw []byte) value { return value{raw, string(raw)} }
+
+func (v value) part(start, end int) value { return value{v.raw[start:end:end], v.text[start:end]} }
+
+// get is the value of a key.
+func (f fields) get(key string) value {
 	for i := len(f) - 1; i >= 0; i-- {
 		if f[i].name == key {
-			return f[i].raw
+			return f[i].value
 		}
 	}
-	return nil
+	return value{}
 }
 
 var errNoObject = errors.New("not a JSON object")
@@ -43,34 +54,35 @@ func decode(body []byte) (fields, error) {
 		// Before any look at the JSON: the second byte of a GBK character can be a backslash.
 		body = bytes.TrimPrefix(toUTF8(body), []byte(byteOrderMark)) // GB18030 has a mark of its own
 	}
-	f, err := decodeObject(body)
+	f, err := decodeObject(newValue(body))
 	if err == nil {
 		return f, nil
 	}
-	if f, err = decodeObject(repair(body)); err == nil || valid {
+	if f, err = decodeObject(newValue(repair(body))); err == nil || valid {
 		return f, err
 	}
 	// A bad byte may have been the first half of a GBK character whose second half is a backslash.
-	return decodeObject(repair(bytes.ReplaceAll(body, []byte("\ufffd\\\""), []byte("\ufffd\\\\\""))))
+	repaired := repair(bytes.ReplaceAll(body, []byte("\ufffd\\\""), []byte("\ufffd\\\\\"")))
+	return decodeObject(newValue(repaired))
 }
 
-func decodeObject(body []byte) (fields, error) {
-	d := newDecoder(body)
+func decodeObject(v value) (fields, error) {
+	d := newDecoder(v)
 	f, err := d.object(nil)
-	if err != nil || d.PeekKind() != 0 || d.InputOffset() != int64(len(bytes.TrimRight(body, " \t\r\n"))) {
+	if err != nil || d.PeekKind() != 0 || d.InputOffset() != int64(len(strings.TrimRight(v.text, " \t\r\n"))) {
 		return nil, errNoObject // the decoder's own error quotes the body
 	}
 	return f, nil
 }
 
-// decoder takes a text apart without copying it.
+// decoder takes a value apart without copying it.
 type decoder struct {
 	*jsontext.Decoder
-	text []byte
+	whole value
 }
 
-func newDecoder(text []byte) decoder {
-	return decoder{jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)), text}
+func newDecoder(whole value) decoder {
+	return decoder{jsontext.NewDecoder(bytes.NewBuffer(whole.raw), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)), whole}
 }
 
 // object reads an object's members behind those in f.
@@ -91,21 +103,21 @@ func (d decoder) object(f fields) (fields, error) {
 			unquoted, _ := jsontext.AppendUnquote(nil, quoted)
 			name = string(unquoted)
 		}
-		raw, err := d.value()
+		v, err := d.value()
 		if err != nil {
 			return nil, err
 		}
-		f = append(f, member{name, raw})
+		f = append(f, member{name, v})
 	}
 	_, err := d.ReadToken()
 	return f, err
 }
 
-// value reads a value as a part of the text.
-func (d decoder) value() (json.RawMessage, error) {
+// value reads a value as a part of the whole.
+func (d decoder) value() (value, error) {
 	raw, err := d.ReadValue()
 	end := int(d.InputOffset())
-	return json.RawMessage(d.text[end-len(raw) : end : end]), err
+	return d.whole.part(end-len(raw), end), err
 }
 
 // knownNames are the keys of drafts and templates in quotes; never written to.
@@ -257,15 +269,15 @@ func replaceLoneSurrogates(raw json.RawMessage) json.RawMessage {
 
 // has reports whether the key is there with a value other than null.
 func (f fields) has(key string) bool {
-	raw := f.get(key)
-	return raw != nil && string(raw) != "null"
+	v := f.get(key)
+	return v.text != "" && v.text != "null"
 }
 
 // number reads a whole number, also one spelled 8.0, 1e3 or "8". ok is false where there is none.
 func (f fields) number(key string) (n int64, ok bool) { return numberOf(f.get(key)) }
 
-func numberOf(raw json.RawMessage) (n int64, ok bool) {
-	text, there := textOf(raw)
+func numberOf(v value) (n int64, ok bool) {
+	text, there := textOf(v)
 	if !there {
 		return 0, false
 	}
@@ -316,8 +328,8 @@ const (
 // unixSeconds reads a time in Unix seconds, or in milliseconds, which have 13 digits. ok is false where there is none.
 func (f fields) unixSeconds(key string) (n int64, ok bool) { return unixSecondsOf(f.get(key)) }
 
-func unixSecondsOf(raw json.RawMessage) (n int64, ok bool) {
-	n, ok = numberOf(raw)
+func unixSecondsOf(v value) (n int64, ok bool) {
+	n, ok = numberOf(v)
 	if n >= millisecondsFrom && n <= millisecondsTo {
 		n /= 1000
 	}
@@ -330,59 +342,49 @@ func unixSecondsOf(raw json.RawMessage) (n int64, ok bool) {
 // text reads a string, also one sent as a number. ok is false where there is none.
 func (f fields) text(key string) (s string, ok bool) { return textOf(f.get(key)) }
 
-func textOf(raw json.RawMessage) (s string, ok bool) {
-	if len(raw) == 0 {
+func textOf(v value) (s string, ok bool) {
+	if v.text == "" {
 		return "", false
 	}
-	switch c := raw[0]; {
-	case c == '"' && bytes.IndexByte(raw, '\\') < 0:
-		return string(raw[1 : len(raw)-1]), true
+	switch c := v.text[0]; {
+	case c == '"' && strings.IndexByte(v.text, '\\') < 0:
+		return v.text[1 : len(v.text)-1], true
 	case c == '"':
-		unquoted, _ := jsontext.AppendUnquote(nil, raw) // its error is about half characters, which became U+FFFD
+		unquoted, _ := jsontext.AppendUnquote(make([]byte, 0, len(v.raw)), v.raw) // its error is about half characters, which became U+FFFD
 		return string(unquoted), true
 	case c == '-' || c >= '0' && c <= '9':
-		return string(raw), true
+		return v.text, true
 	}
 	return "", false
 }
 
-// list reads an array of objects; what is no object in it comes back as nil. An empty object stands for an empty array,
-// as some encoders write it. ok is false where there is neither.
-func (f fields) list(key string) (objects []fields, ok bool) { return listOfObjects(f.get(key)) }
-
-func listOfObjects(raw json.RawMessage) (objects []fields, ok bool) {
-	switch {
-	case len(raw) > 0 && raw[0] == '[':
-		return readArray(raw)
-	case len(raw) > 0 && raw[0] == '{':
-		members, err := decodeObject(raw)
-		return nil, err == nil && len(members) == 0
+// forEach calls read with each entry of an array: its members, which are read's until it returns, or nil for what is no
+// object. An empty object stands for an empty array, as some encoders write it. ok is false where there is neither.
+func (v value) forEach(read func(fields)) (ok bool) {
+	if strings.HasPrefix(v.text, "{") {
+		members, err := decodeObject(v)
+		return err == nil && len(members) == 0
 	}
-	return nil, false
-}
-
-func readArray(raw json.RawMessage) (objects []fields, ok bool) {
-	d := newDecoder(raw)
-	if _, err := d.ReadToken(); err != nil {
-		return nil, false
+	d := newDecoder(v)
+	if _, err := d.ReadToken(); err != nil || !strings.HasPrefix(v.text, "[") {
+		return false
 	}
-	size := 0 // most entries of a list have as many members
+	var members fields
 	for kind := d.PeekKind(); kind != ']'; kind = d.PeekKind() {
 		if kind != '{' {
 			if d.SkipValue() != nil {
-				return nil, false
+				return false
 			}
-			objects = append(objects, nil)
+			read(nil)
 			continue
 		}
-		object, err := d.object(make(fields, 0, size))
-		if err != nil {
-			return nil, false
+		var err error
+		if members, err = d.object(members[:0]); err != nil {
+			return false
 		}
-		size = len(object)
-		objects = append(objects, object)
+		read(members)
 	}
-	return objects, true
+	return true
 }
 
 // object reads an object; it is empty where there is none.

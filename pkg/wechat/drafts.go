@@ -79,23 +79,25 @@ func readList[T any](answer fields, of listOf[T]) (listing[T], error) {
 		}
 		return listing[T]{missing: true}, nil
 	}
-	objects, ok := answer.list(of.key)
-	if !ok {
-		return listing[T]{}, unusable(of.key + " is no list of objects")
-	}
-	l := listing[T]{entries: make([]T, 0, len(objects))}
-	for i, o := range objects {
+	sent, count := answer.get(of.key), 0
+	l := listing[T]{entries: make([]T, 0, strings.Count(sent.text, `"`+of.id+`"`))}
+	isList := sent.forEach(func(o fields) {
 		entry, unreadable, ok := of.read(o)
 		switch {
 		case !ok:
-			l.unreadable = append(l.unreadable, Unreadable{i, []string{of.id}, true})
-			continue
+			l.unreadable = append(l.unreadable, Unreadable{count, []string{of.id}, true})
 		case len(unreadable) > 0:
-			l.unreadable = append(l.unreadable, Unreadable{i, unreadable, false})
+			l.unreadable = append(l.unreadable, Unreadable{count, unreadable, false})
 		}
-		l.entries = append(l.entries, entry)
+		if ok {
+			l.entries = append(l.entries, entry)
+		}
+		count++
+	})
+	if !isList {
+		return listing[T]{}, unusable(of.key + " is no list of objects")
 	}
-	if len(l.entries) == 0 && len(objects) > 0 {
+	if len(l.entries) == 0 && count > 0 {
 		return listing[T]{}, unusable("the entries of " + of.key + " have no id that can be read")
 	}
 	return l, nil

@@ -39,9 +39,9 @@ func (c *Client) CheckDraftSwitch(ctx context.Context, account secret.Value) (Sw
 		return "", err
 	}
 	switch state, ok := answer.number("is_open"); {
-	case ok && state == 1 || string(answer.get("is_open")) == "true":
+	case ok && state == 1 || answer.get("is_open").text == "true":
 		return SwitchOpen, nil
-	case ok && state == 0 || string(answer.get("is_open")) == "false":
+	case ok && state == 0 || answer.get("is_open").text == "false":
 		return SwitchClosed, nil
 	case !answer.has("is_open") && !answer.has("errcode"):
 		return "", &Failure{Call: switchPath, Cause: Unusable, Detail: "the answer has neither errcode nor is_open", Sent: true}

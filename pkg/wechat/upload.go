@@ -70,20 +70,20 @@ func (u *Upload) read(sent fields) (unreadable []string) {
 		switch m.name {
 		case "draft_id", "template_id", "template_type", "created_at": // read by its kind; the last one is ours
 		case "create_time":
-			u.CreateTime, ok = unixSecondsOf(m.raw)
+			u.CreateTime, ok = unixSecondsOf(m.value)
 			u.sent |= sentCreateTime
 		case "category_list":
-			u.CategoryList, ok = readCategories(m.raw)
+			u.CategoryList, ok = readCategories(m.value)
 		default:
 			at := slices.IndexFunc(texts[:], func(t uploadText) bool { return t.key == m.name })
 			if at < 0 {
 				u.addOther(m)
 				continue
 			}
-			*texts[at].field, ok = readText(m.raw)
+			*texts[at].field, ok = readText(m.value)
 			u.sent |= texts[at].sent
 		}
-		if !ok && string(m.raw) != "null" && !slices.Contains(unreadable, m.name) {
+		if !ok && m.value.text != "null" && !slices.Contains(unreadable, m.name) {
 			unreadable = append(unreadable, m.name)
 		}
 	}
@@ -92,21 +92,21 @@ func (u *Upload) read(sent fields) (unreadable []string) {
 }
 
 // readText reads a text. A number is taken as it was spelled, and so are true and false.
-func readText(raw json.RawMessage) (text string, ok bool) {
-	if string(raw) == "true" || string(raw) == "false" {
-		return string(raw), true
+func readText(v value) (text string, ok bool) {
+	if v.text == "true" || v.text == "false" {
+		return v.text, true
 	}
-	return textOf(raw)
+	return textOf(v)
 }
 
 // readCategories reads category_list, and leaves out what is no object.
-func readCategories(raw json.RawMessage) (list json.RawMessage, ok bool) {
-	if string(raw) == "[]" {
-		return raw, true
+func readCategories(v value) (list json.RawMessage, ok bool) {
+	if v.text == "[]" {
+		return v.raw, true
 	}
-	_, ok = listOfObjects(raw)
+	ok = v.forEach(func(fields) {})
 	var entries []json.RawMessage
-	json.Unmarshal(raw, &entries) // of what is no array, there is nothing to keep
+	json.Unmarshal(v.raw, &entries) // of what is no array, there is nothing to keep
 	entries = slices.DeleteFunc(entries, func(entry json.RawMessage) bool { return entry[0] != '{' })
 	list = append(list, '[')
 	for i, entry := range entries {
@@ -124,7 +124,7 @@ func (u *Upload) addOther(m member) {
 	if !there {
 		u.Other = slices.Insert(u.Other, at, Member{Name: m.name})
 	}
-	u.Other[at].Value = replaceLoneSurrogates(m.raw)
+	u.Other[at].Value = replaceLoneSurrogates(m.value.raw)
 }
 
 // appendJSON appends an upload's members. The keys are in the order of WeChat's page, each with a value of the type that
@@ -188,7 +188,7 @@ func (d Draft) MarshalJSON() ([]byte, error) { return d.AppendJSON(nil), nil }
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (d *Draft) UnmarshalJSON(data []byte) error {
-	sent, err := decodeObject(bytes.Clone(data))
+	sent, err := decodeObject(newValue(bytes.Clone(data)))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
@@ -68,6 +70,7 @@ func main() {
 		if err != nil {
 			return events.APIGatewayV2HTTPResponse{}, err
 		}
+		slices.SortFunc(drafts, func(a, b draft) int { return cmp.Compare(b.CreateTime, a.CreateTime) })
 		body, err := json.Marshal(map[string]any{"drafts": drafts, "count": len(drafts)})
 		if err != nil {
 			return events.APIGatewayV2HTTPResponse{}, err

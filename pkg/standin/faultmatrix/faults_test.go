@@ -2,12 +2,14 @@ package faultmatrix
 
 import (
 	"bytes"
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/robottest"
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
@@ -15,7 +17,7 @@ import (
 // of it.
 type fault struct {
 	name    string
-	service string // "wechat", or AWS's as in IAM actions; empty: nothing goes wrong
+	service string // "wechat", "robots", or AWS's as in IAM actions; empty: nothing goes wrong
 	cause   func(w *world, tr trigger)
 	meddle  func(w *world) // with the connections, while the warm function is frozen
 
@@ -141,6 +143,21 @@ var faultsOfWeChat = []fault{
 	{name: "connections dead after a freeze", service: "wechat", acted: true, meddle: func(w *world) { w.toWeChat.forget() }},
 }
 
+// atRobot lets all messages to one of the two robots meet a fault.
+func atRobot(name string, f robottest.Fault, taken bool) fault {
+	return fault{name: name, service: "robots", slug: "unreachable", again: true, acted: taken,
+		cause: func(w *world, _ trigger) { w.chat.Fail(brokenRobot.Name, f.Sticky()) }}
+}
+
+var faultsOfRobots = []fault{
+	atRobot("a refusal", robottest.Refuse(93000, "invalid webhook url"), false),
+	atRobot("a page of HTML", robottest.HTML(), false),
+	atRobot("HTTP status 500", robottest.Answer(500, ""), false),
+	atRobot("no answer", robottest.Hang(), false),
+	atRobot("dropped before it was done", robottest.Drop(), false),
+	atRobot("dropped after it was done", robottest.DropAfter(), true),
+}
+
 // atAWS lets all calls of the fault's service meet it.
 func atAWS(service string, f awstest.Fault) func(*world, trigger) {
 	return func(w *world, _ trigger) { w.aws.Fail(service+":*", f.Sticky()) }
@@ -188,6 +205,9 @@ func (w *world) touch(table, hashKey, rangeKey, attribute string, value any) {
 	}
 }
 
+// allFaults are in the order of the tables.
+func allFaults() []fault { return slices.Concat(faultsOfWeChat, faultsOfRobots, faultsOfAWS) }
+
 var faultsOfAWS = slices.Concat(
 	faultsOf("secretsmanager", "ThrottlingException"),
 	[]fault{
@@ -231,7 +251,7 @@ var faultsOfAWS = slices.Concat(
 // spoilSecrets cuts the end off every secret; [world.heal] puts it back.
 func spoilSecrets(w *world, _ trigger) {
 	w.spoilt = map[string]string{}
-	for _, name := range []string{"platform", "component-token", "accounts/" + closed, "accounts/" + open, "accounts/" + own} {
+	for _, name := range []string{"platform", "notify", "component-token", "accounts/" + closed, "accounts/" + open, "accounts/" + own} {
 		if text, _, there := w.aws.Secret(secrets + name); there {
 			w.spoilt[name] = text
 			w.aws.SetSecret(secrets+name, cut(text))
@@ -245,6 +265,7 @@ func cut(text string) string { return strings.TrimSuffix(text, "}") }
 func (w *world) heal(f fault) {
 	w.wechat.Heal("")
 	w.aws.Heal("")
+	w.chat.Heal(brokenRobot.Name)
 	if f.name == refusedConnection {
 		w.toWeChat.up()
 	}
@@ -253,4 +274,27 @@ func (w *world) heal(f fault) {
 			w.aws.SetSecret(secrets+name, text)
 		}
 	}
+}
+
+// endWaits ends what functions wait for after a fault, as the time would: the waits of tokens, and the five seconds for which
+// callback remembers that it could not read the platform's secret.
+func (w *world) endWaits(tr trigger, f fault) {
+	for _, item := range w.aws.Items(stateTable) {
+		if item["pk"] == "wait" && item["wait_until"] != nil {
+			item["wait_until"] = time.Now().Add(-time.Second).UTC().Format(time.RFC3339)
+			w.aws.SetItem(stateTable, item)
+		}
+	}
+	if tr.function == "callback" && f.service == "secretsmanager" && !f.borne() {
+		time.Sleep(rememberedFor)
+	}
+}
+
+// rememberedFor is how long callback remembers a failure to read the platform's secret.
+const rememberedFor = 5 * time.Second
+
+// waits reports whether a token, by the key of its wait, has to wait after a failed fetch.
+func (w *world) waits(key string) bool {
+	item, found := w.aws.Item(stateTable, "wait", key)
+	return found && item["failures"] != json.Number("0")
 }

@@ -21,7 +21,7 @@ const unused = "–"
 func end(tr trigger, f fault) (w want, ok bool) {
 	service := f.service
 	if service == "" {
-		for _, s := range []string{"wechat", "ssm", "dynamodb", "secretsmanager"} {
+		for _, s := range []string{"wechat", "robots", "ssm", "dynamodb", "secretsmanager"} {
 			if rule := tr.ends[s]; rule != nil {
 				return rule(f), true
 			}
@@ -41,7 +41,7 @@ func TestFaults(t *testing.T) {
 	var cells atomic.Int64
 	var wrong sync.Map // cells, by name
 	t.Run("cells", func(t *testing.T) {
-		for i, f := range slices.Concat(faultsOfWeChat, faultsOfAWS) {
+		for i, f := range allFaults() {
 			meeting := slices.DeleteFunc(slices.Clone(triggers), func(tr trigger) bool { _, ok := end(tr, f); return !ok })
 			if !all && f.service != "" {
 				at := i % len(meeting)
@@ -75,8 +75,8 @@ func TestFaults(t *testing.T) {
 	}
 	bad := 0
 	wrong.Range(func(any, any) bool { bad++; return true })
-	fmt.Printf("faults: %d cells of %d triggers and %d faults of WeChat and AWS, %d wrong, in %v\n", cells.Load(), len(triggers),
-		len(faultsOfWeChat)+len(faultsOfAWS)-1, bad, time.Since(began).Round(time.Second))
+	fmt.Printf("faults: %d cells of %d triggers and %d faults of WeChat, robots and AWS, %d wrong, in %v\n", cells.Load(), len(triggers),
+		len(allFaults())-1, bad, time.Since(began).Round(time.Second))
 }
 
 // name is a cell's, as go test -run takes it.
@@ -118,6 +118,14 @@ func runCell(t *testing.T, tr trigger, f fault, w want) {
 	}
 
 	world.heal(f)
+	if tr.waits != "" && world.waits(tr.waits) {
+		before := world.wechat.Calls(tr.path)
+		world.invoke(event)
+		if more := world.wechat.Calls(tr.path) - before; more > 0 {
+			t.Errorf("%d calls before the wait was over", more)
+		}
+	}
+	world.endWaits(tr, f)
 	r = world.invoke(event)
 	if err := tr.heals(f).check(r); err != nil {
 		t.Errorf("after the fault, want %s, but %v\n%.2000s\n%s", tr.heals(f).word, err, r.payload, world.said.String())
@@ -152,7 +160,7 @@ func table(function string, mark func(trigger, fault, string) string) string {
 		fmt.Fprintf(&out, " %s |", tr.name)
 	}
 	fmt.Fprintf(&out, "\n| --- |%s\n", strings.Repeat(" --- |", len(columns)))
-	for _, f := range slices.Concat(faultsOfWeChat, faultsOfAWS) {
+	for _, f := range allFaults() {
 		words, meets := "", false
 		for _, tr := range columns {
 			w, ok := end(tr, f)
@@ -170,7 +178,7 @@ func table(function string, mark func(trigger, fault, string) string) string {
 }
 
 var servicesByName = map[string]string{
-	"wechat": "WeChat:", "secretsmanager": "Secrets Manager:", "ssm": "SSM:", "dynamodb": "DynamoDB:", "events": "EventBridge:", "sqs": "SQS:",
+	"wechat": "WeChat:", "robots": "a robot:", "secretsmanager": "Secrets Manager:", "ssm": "SSM:", "dynamodb": "DynamoDB:", "events": "EventBridge:", "sqs": "SQS:",
 }
 
 const page = "../../../docs/reliability.md"

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"wechat-draftbox/pkg/standin/robottest"
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
@@ -19,6 +20,7 @@ type trigger struct {
 	path           string                        // WeChat's call that meets the faults; empty: none is made
 	only           func(wechattest.Request) bool // the requests to path that meet them; nil: all
 	opens          bool                          // may open a switch
+	waits          string                        // makes no call before the wait with this key is over
 	inTable        bool                          // the accounts' tokens are in DynamoDB
 
 	// ends are the rules, by service. One that isn't there isn't used.
@@ -214,6 +216,31 @@ var triggers = []trigger{
 		},
 	},
 	{
+		function: "notify", name: "an event of the queue", scene: func(w *world) { w.queue("NOTICE_QUEUE_URL") },
+		event: func(w *world) []byte { return batchOf("", notice) },
+		ends: rules{"robots": orElse(finished, again), "secretsmanager": func(f fault) want {
+			switch {
+			case f.borne() || f.name == missing: // there are no robots
+				return finished
+			case f.again:
+				return again
+			}
+			return functionError
+		}, "dynamodb": orElse(finished, again)},
+		heals: as(finished),
+		kept:  noticed,
+	},
+	{
+		function: "notify", name: "notify-test", event: task("notify-test"),
+		ends: rules{"robots": orElse(robotsTested(true, true), robotsTested(false, true)), "secretsmanager": func(f fault) want {
+			if f.name == missing {
+				return done("done", "robots", "[]")
+			}
+			return orElse(robotsTested(true, true), functionError)(f)
+		}},
+		heals: as(robotsTested(true, true)),
+	},
+	{
 		function: "switch", name: "GET draft-switch", event: request("GET", "/accounts/"+closed+"/draft-switch", ""), path: wechattest.PathSwitch,
 		ends:  rules{"wechat": readSwitch(status(200, "is_open", false), status(200, "is_open", true)), "secretsmanager": accountSecret(read(status(200, "is_open", false)))},
 		heals: as(status(200, "is_open", false)),
@@ -240,6 +267,11 @@ var triggers = []trigger{
 		heals:   as(status(200, "is_open", false)),
 	},
 	{
+		function: "switch", name: "GET /accounts/{appid}/drafts", event: request("GET", "/accounts/"+open+"/drafts", ""), path: wechattest.PathDraftBatchGet,
+		ends:  rules{"wechat": read(status(200, "count", 2)), "secretsmanager": accountSecret(read(status(200, "count", 2)))},
+		heals: withinQuota(status(200, "count", 2), problem("quota-exceeded", 45009)),
+	},
+	{
 		function: "switch", name: "check-switches", event: task("check-switches"), path: wechattest.PathSwitch, only: of(open),
 		scene: func(w *world) { w.storeAccount(open, "closed") },
 		ends: rules{
@@ -255,13 +287,8 @@ var triggers = []trigger{
 			"secretsmanager": surveyed, "dynamodb": surveyed,
 			"events": orElse(done("done", "accounts", 3, "checked", 3), done("one without state", "checked", 2)),
 		},
-		heals: func(f fault) want {
-			if f.errcode == 61003 { // the account left
-				return done("done", "accounts", 2, "known_open", 0, "checked", 2)
-			}
-			return done("done", "accounts", 3, "failed", 0)
-		},
-		kept: func(w *world, f fault) error { return w.toldOnce("Draft Switch Changed", f.errcode != 61003) },
+		heals: as(done("done", "accounts", 3, "failed", 0)),
+		kept:  func(w *world, _ fault) error { return w.toldOnce("Draft Switch Changed", true) },
 	},
 	{
 		function: "switch", name: "check-switches, with a queue", event: task("check-switches"),
@@ -299,8 +326,7 @@ var triggers = []trigger{
 	},
 	{
 		function: "templates", name: "POST /drafts/latest/template", event: request("POST", "/drafts/latest/template?source_miniprogram_appid=wx6XXXXXXXXXXXXXXX", ""), path: wechattest.PathTemplateList,
-		only:  func(r wechattest.Request) bool { return true },
-		ends:  rules{"wechat": read(status(201)), "secretsmanager": read(status(201))},
+		ends:  rules{"wechat": read(status(201)), "secretsmanager": read(status(201)), "dynamodb": whatever(status(201))},
 		heals: promoted, kept: oneCopy,
 	},
 	{
@@ -321,7 +347,7 @@ var triggers = []trigger{
 		},
 	},
 	{
-		function: "tokens", name: "refresh-tokens, the platform's", event: task("refresh-tokens"), path: wechattest.PathComponentToken, scene: due(""),
+		function: "tokens", name: "refresh-tokens, the platform's", event: task("refresh-tokens"), path: wechattest.PathComponentToken, scene: due(""), waits: "component",
 		ends: rules{"wechat": refreshed, "secretsmanager": func(f fault) want {
 			if f.name == malformed { // the component's is replaced only with the platform's own secret
 				return notDone("refreshed")
@@ -331,18 +357,18 @@ var triggers = []trigger{
 		heals: as(done("done", "failed", 0)), kept: tokensLive,
 	},
 	{
-		function: "tokens", name: "refresh-tokens, an authorizer's", event: task("refresh-tokens"), path: wechattest.PathAuthorizerToken, scene: due(closed),
-		ends:  rules{"wechat": refreshed, "secretsmanager": refreshedFromStore},
+		function: "tokens", name: "refresh-tokens, an authorizer's", event: task("refresh-tokens"), path: wechattest.PathAuthorizerToken, scene: due(closed), waits: closed,
+		ends:  rules{"wechat": refreshed, "secretsmanager": refreshedFromStore, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
 		heals: as(done("done", "failed", 0)), kept: tokensLive,
 	},
 	{
-		function: "tokens", name: "refresh-tokens, an own account's", event: task("refresh-tokens"), path: wechattest.PathStableToken, scene: due(own),
+		function: "tokens", name: "refresh-tokens, an own account's", event: task("refresh-tokens"), path: wechattest.PathStableToken, scene: due(own), waits: own,
 		ends: rules{"wechat": refreshed, "secretsmanager": func(f fault) want {
 			if f.name == missing { // the platform's, which an own account doesn't need
 				return done("done, but for the platform's", "refreshed", 1, "failed", 1)
 			}
 			return refreshedFromStore(f)
-		}},
+		}, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
 		heals: as(done("done", "failed", 0)), kept: tokensLive,
 	},
 	{
@@ -388,6 +414,16 @@ var triggers = []trigger{
 		heals: as(done("well", "ok", true)),
 	},
 	{
+		function: "tokens", name: "tokens", event: task("tokens"),
+		ends: rules{"secretsmanager": func(f fault) want {
+			if f.name == missing || f.name == malformed { // whose life isn't known
+				return done("done", "task", "tokens")
+			}
+			return orElse(done("done", "task", "tokens"), functionError)(f)
+		}, "dynamodb": orElse(done("done", "task", "tokens"), functionError)},
+		heals: as(done("done", "task", "tokens")),
+	},
+	{
 		function: "tokens", name: "an authorization of the queue", path: wechattest.PathQueryAuth,
 		scene: func(w *world) { w.code = w.wechat.NewCode(notGranted) },
 		event: func(w *world) []byte {
@@ -408,7 +444,7 @@ var triggers = []trigger{
 		kept:  authorized,
 	},
 	{
-		function: "tokens", name: "the event Token Rejected", path: wechattest.PathComponentToken,
+		function: "tokens", name: "the event Token Rejected", path: wechattest.PathComponentToken, waits: "component",
 		scene: func(w *world) { w.storeToken("", -time.Minute) },
 		event: func(w *world) []byte {
 			_, version, _ := w.aws.Secret(secrets + "component-token")
@@ -454,7 +490,8 @@ var triggers = []trigger{
 		event: func(w *world) []byte {
 			return pushed(w, "authorized", "AuthorizerAppid", notGranted, "AuthorizationCode", w.code)
 		},
-		ends:  rules{"secretsmanager": read(success), "dynamodb": whatever(success), "sqs": orElse(success, problem("aws-unavailable", 0))},
+		ends: rules{"secretsmanager": read(success), "dynamodb": whatever(success), "events": orElse(success, problem("aws-unavailable", 0)),
+			"sqs": orElse(success, problem("aws-unavailable", 0))},
 		heals: as(success),
 		kept: func(w *world, _ fault) error {
 			for _, m := range w.aws.Messages(w.toAWS.url + "/123456789012/AUTHORIZATION_QUEUE_URL") {
@@ -481,6 +518,13 @@ var triggers = []trigger{
 		kept:  authorized,
 	},
 	{
+		function: "callback", name: "a push of another kind",
+		event: func(w *world) []byte { return pushed(w, "notify_third_fastregisterbetaapp", "appid", closed) },
+		ends:  rules{"secretsmanager": read(success), "events": orElse(success, problem("aws-unavailable", 0))},
+		heals: as(success),
+		kept:  func(w *world, _ fault) error { return w.toldOnce("Push Received", true) },
+	},
+	{
 		function: "callback", name: "the end of an authorization",
 		event: func(w *world) []byte { return pushed(w, "unauthorized", "AuthorizerAppid", closed) },
 		ends: rules{"secretsmanager": read(success), "dynamodb": state(success),
@@ -493,6 +537,45 @@ var triggers = []trigger{
 			return w.toldOnce("Account Unauthorized", true)
 		},
 	},
+}
+
+// notice is an event as the rule puts it into the queue.
+const notice = `{"version": "0", "id": "envelope", "detail-type": "Draft Uploaded", "source": "wechat.draftbox", "account": "123456789012",
+	"time": "2026-01-02T03:04:05Z", "region": "us-east-1", "resources": ["wechat/draftbox"],
+	"detail": {"id": "event", "draft": {"draft_id": 4, "user_version": "11", "developer": "X"}}}`
+
+// noticed: each robot took the event, and one that is well took it once, unless it could not be noted that it did.
+func noticed(w *world, f fault) error {
+	if f.service == "secretsmanager" && f.name == missing {
+		return nil // nobody asked to be told
+	}
+	for _, r := range []robottest.Robot{brokenRobot, wellRobot} {
+		n := len(w.chat.Messages(r.Name))
+		if n == 0 || n > 1 && f.service != "dynamodb" && !(r == brokenRobot && f.acted) {
+			return fmt.Errorf("the robot %s took %d messages", r.Name, n)
+		}
+	}
+	return nil
+}
+
+// robotsTested is the result of the test of both robots.
+func robotsTested(broken, well bool) want {
+	word := "both robots"
+	if !broken {
+		word = "one robot"
+	}
+	return want{word, func(r reply) error {
+		all, _ := r.result()["robots"].([]any)
+		if r.failed || len(all) != 2 {
+			return fmt.Errorf("not two robots")
+		}
+		for i, ok := range []bool{broken, well} {
+			if got, _ := all[i].(map[string]any); got["ok"] != ok {
+				return fmt.Errorf("the robot %v is %v", got["name"], got["ok"])
+			}
+		}
+		return nil
+	}}
 }
 
 type rules = map[string]func(fault) want
@@ -517,6 +600,8 @@ func (tr trigger) warm(w *world) []byte {
 		return gateway("GET", "/accounts/"+closed+"/draft-switch", "")
 	case "templates":
 		return gateway("GET", "/templates", "")
+	case "notify":
+		return []byte(`{"task": "notify-test"}`)
 	case "tokens":
 		return []byte(`{"task": "doctor"}`)
 	}
@@ -634,11 +719,11 @@ func (w *world) toldOnce(kind string, told bool) error {
 }
 
 // tokensLive: each stored token is the newest that WeChat gave out, and a refresh token still works.
-func tokensLive(w *world, f fault) error {
+func tokensLive(w *world, _ fault) error {
 	for _, owner := range []string{"", closed, open, own} {
 		access, refresh := w.storedToken(owner)
 		a, _ := w.wechat.Account(owner)
-		if access != w.wechat.LiveToken(owner) && !(owner == closed && f.errcode == 61003) {
+		if access != w.wechat.LiveToken(owner) {
 			return fmt.Errorf("the token stored for %q is not the newest", owner)
 		}
 		if owner == closed && refresh != a.RefreshToken {

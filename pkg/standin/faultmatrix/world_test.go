@@ -1,4 +1,4 @@
-// Package proof drives the built functions as a whole: each of their triggers against every fault of WeChat and AWS
+// Package faultmatrix drives the built functions as a whole: each of their triggers against every fault of WeChat, chat robots and AWS
 // that there is a stand-in for, with a deadline as Lambda sets it.
 //
 // What has to come of a fault is not recorded but follows from a few rules, see faults and triggers. The tables in
@@ -29,7 +29,9 @@ import (
 	"testing"
 	"time"
 
+	"wechat-draftbox/pkg/robot"
 	"wechat-draftbox/pkg/standin/awstest"
+	"wechat-draftbox/pkg/standin/robottest"
 	"wechat-draftbox/pkg/standin/runtimeapi"
 	"wechat-draftbox/pkg/standin/wechattest"
 )
@@ -53,7 +55,13 @@ const (
 	tokenTable = "wechat-draftbox-tokens"
 )
 
-var functions = []string{"callback", "drafts", "switch", "templates", "tokens"}
+var functions = []string{"callback", "drafts", "notify", "switch", "templates", "tokens"}
+
+// The robots of the chat: one meets the faults, the other one has to be told all the same.
+var (
+	brokenRobot = robottest.Robot{Name: "broken", Kind: robot.Feishu, Key: "hook-of-the-broken-robot", Secret: "secret-of-the-broken-robot"}
+	wellRobot   = robottest.Robot{Name: "well", Kind: robot.WeCom, Key: "key-of-the-well-robot"}
+)
 
 // binaries is the folder of the built functions.
 var binaries string
@@ -94,6 +102,7 @@ type world struct {
 	t            *testing.T
 	wechat       *wechattest.Server
 	aws          *awstest.Server
+	chat         *robottest.Server
 	toWeChat     *upstream
 	toAWS        *upstream
 	env          []string
@@ -109,7 +118,8 @@ type world struct {
 func newWorld(t *testing.T, tr trigger) *world {
 	t.Helper()
 	w := &world{
-		t: t, wechat: wechattest.New(wechattest.WithExample(), wechattest.WithRotatingRefreshTokens()), aws: awstest.New(), inTable: tr.inTable,
+		t: t, wechat: wechattest.New(wechattest.WithExample(), wechattest.WithRotatingRefreshTokens()), aws: awstest.New(),
+		chat: robottest.New([]robottest.Robot{brokenRobot, wellRobot}), inTable: tr.inTable,
 	}
 	w.aws.CreateTable(stateTable, "pk", "sk")
 	w.aws.CreateTable(tokenTable, "appid", "")
@@ -117,6 +127,7 @@ func newWorld(t *testing.T, tr trigger) *world {
 	p := w.wechat.Platform()
 	w.aws.SetSecret(secrets+"platform", object("component_appid", p.AppID, "component_appsecret", p.AppSecret,
 		"message_token", p.MessageToken, "encoding_aes_key", p.EncodingAESKey))
+	w.storeRobots(listen(t, w.chat).url)
 	w.storeTicket(w.wechat.NewTicket(), time.Now().Add(-time.Minute))
 	for _, holder := range []string{"", closed, open, own} {
 		w.storeToken(holder, 2*time.Hour)
@@ -141,6 +152,16 @@ func newWorld(t *testing.T, tr trigger) *world {
 	}
 	t.Cleanup(func() { w.instance.Close() })
 	return w
+}
+
+// storeRobots stores the robots, which are reached at base.
+func (w *world) storeRobots(base string) {
+	var robots []map[string]any
+	for _, r := range []robottest.Robot{brokenRobot, wellRobot} {
+		robots = append(robots, fields("name", r.Name, "kind", string(r.Kind), "url", r.URL(base), "secret", r.Secret))
+	}
+	text, _ := json.Marshal(map[string]any{"robots": robots}) // of texts
+	w.aws.SetSecret(secrets+"notify", string(text))
 }
 
 // storeToken has WeChat issue a token and stores it as one that lives for life.
@@ -274,7 +295,7 @@ func (w *world) leaks() (found []string) {
 		text, _ := json.Marshal(item)
 		places["the state table"] += string(text)
 	}
-	for _, secret := range w.wechat.Secrets() {
+	for _, secret := range append(w.wechat.Secrets(), brokenRobot.Key, brokenRobot.Secret, wellRobot.Key) {
 		for place, text := range places {
 			if strings.Contains(text, secret) || strings.Contains(strings.ToLower(text), strings.ToLower(url.QueryEscape(secret))) {
 				found = append(found, fmt.Sprintf("%.5s… in %s", secret, place))

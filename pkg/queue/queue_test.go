@@ -1,4 +1,4 @@
-package trigger_test
+package queue_test
 
 import (
 	"context"
@@ -16,12 +16,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
+	"wechat-draftbox/pkg/queue"
 	"wechat-draftbox/pkg/standin/awstest"
-	"wechat-draftbox/pkg/trigger"
 )
 
 // received is a worker of a queue, and a batch of its messages with the bodies 0, 1, 2 and so on.
-func received(t *testing.T, count int, log *slog.Logger) (*awstest.Server, string, *trigger.Worker, events.SQSEvent) {
+func received(t *testing.T, count int, log *slog.Logger) (*awstest.Server, string, *queue.Worker, events.SQSEvent) {
 	t.Helper()
 	stand := awstest.New()
 	server := httptest.NewServer(stand)
@@ -42,7 +42,7 @@ func received(t *testing.T, count int, log *slog.Logger) (*awstest.Server, strin
 		batch.Records = append(batch.Records, events.SQSMessage{MessageId: fmt.Sprint("id", n), Body: fmt.Sprint(n),
 			ReceiptHandle: *out.Messages[0].ReceiptHandle})
 	}
-	return stand, url, trigger.NewWorker(client, url, log), batch
+	return stand, url, queue.NewWorker(client, url, log), batch
 }
 
 func TestMessagesComeAgain(t *testing.T) {
@@ -57,7 +57,7 @@ func TestMessagesComeAgain(t *testing.T) {
 		case "4":
 			return nil
 		}
-		return fmt.Errorf("wrapped: %w", &trigger.RetryError{Err: errors.New("later"), After: 2 * time.Minute})
+		return fmt.Errorf("wrapped: %w", &queue.RetryError{Err: errors.New("later"), After: 2 * time.Minute})
 	})
 	var want []events.SQSBatchItemFailure
 	for n := range 27 {
@@ -91,7 +91,7 @@ func TestMessagesThatCantBePostponed(t *testing.T) {
 			stand, _, worker, batch := received(t, 2, slog.New(slog.NewTextHandler(&log, nil)))
 			stand.Fail("sqs:ChangeMessageVisibilityBatch", fault)
 			got := worker.Process(t.Context(), batch, 1, func(context.Context, events.SQSMessage) error {
-				return &trigger.RetryError{Err: errors.New("later"), After: time.Minute}
+				return &queue.RetryError{Err: errors.New("later"), After: time.Minute}
 			})
 			if len(got.BatchItemFailures) != 2 || !strings.Contains(log.String(), "could not postpone") {
 				t.Errorf("%v, log %s", got, &log)
@@ -103,7 +103,7 @@ func TestMessagesThatCantBePostponed(t *testing.T) {
 func TestWorkWithoutAQueueURL(t *testing.T) {
 	t.Parallel()
 	stand, _, _, batch := received(t, 3, slog.New(slog.DiscardHandler))
-	worker := trigger.NewWorker(nil, "", slog.New(slog.DiscardHandler))
+	worker := queue.NewWorker(nil, "", slog.New(slog.DiscardHandler))
 	var mu sync.Mutex
 	now, most := 0, 0
 	got := worker.Process(t.Context(), batch, 2, func(context.Context, events.SQSMessage) error {
@@ -115,7 +115,7 @@ func TestWorkWithoutAQueueURL(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		now--
-		return &trigger.RetryError{Err: errors.New("later")}
+		return &queue.RetryError{Err: errors.New("later")}
 	})
 	if len(got.BatchItemFailures) != 3 || most > 2 || stand.Calls("sqs:ChangeMessageVisibilityBatch") != 0 {
 		t.Errorf("%v, %d at once", got, most)
