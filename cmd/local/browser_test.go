@@ -219,10 +219,25 @@ func TestConsole(t *testing.T) {
 			o.port = "3000" // as readers will see it
 		}
 	})
-	closed, notGranted := "#account-"+wechattest.ExampleClosed, "#account-"+wechattest.ExampleNotGranted
-
 	b.do(chromedp.EmulateViewport(1400, 1200), chromedp.Navigate(l.url))
 	b.dark(false)
+	seeFreshRun(b, l)
+	uploadAndPromote(b)
+	checkAccounts(b, l)
+	openSwitch(b, l)
+	breakAndHeal(b)
+	deleteTemplate(b)
+	useInChinese(b)
+	fitAnyWidth(b)
+	keepSecrets(b, l)
+	tryAPI(b, l)
+}
+
+// seeFreshRun looks at all sections before anything happened.
+func seeFreshRun(b browser, l *local) {
+	t := b.t
+	t.Helper()
+	closed := "#account-" + wechattest.ExampleClosed
 	b.see("#draft-4", "11", "111111", "LXXXXX", "wx6XXXXXXXXXXXXXXX", "XXX")
 	b.see("#draft-0", "VVV", "AAS")
 	b.see("#places", "simulated WeChat", "stand-in for AWS")
@@ -238,7 +253,12 @@ func TestConsole(t *testing.T) {
 	b.see("#chat", "Nobody has said anything yet")
 	b.accessible("a fresh run")
 	b.picture("console-empty.png")
+}
 
+// uploadAndPromote looks at what becomes of two uploads: event, chat, history, template.
+func uploadAndPromote(b browser) {
+	t := b.t
+	t.Helper()
 	b.click("#uploading summary")
 	b.press("#upload", "Upload")
 	b.see("#answer", "POST /_sim/drafts", "Draft 5 is in the box")
@@ -266,7 +286,14 @@ func TestConsole(t *testing.T) {
 	})
 	b.eval("(document.querySelector('#history-source').value = '', document.querySelector('#history-source').onchange(), 0)")
 	b.see("#history", "Tea House")
+}
 
+// checkAccounts asks for switches and article drafts, and filters the list by the picture.
+func checkAccounts(b browser, l *local) {
+	t := b.t
+	t.Helper()
+	closed := "#account-" + wechattest.ExampleClosed
+	notGranted := "#account-" + wechattest.ExampleNotGranted
 	b.press(closed, "Check")
 	b.see("#answer", "200", "WeChat says: switch closed")
 	if said, want := b.eval("document.querySelector('#answer-curl').textContent"), "curl -s '"+l.url+"/accounts/"+wechattest.ExampleClosed+"/draft-switch'"; said != want {
@@ -288,7 +315,13 @@ func TestConsole(t *testing.T) {
 	b.miss(closed)
 	b.see("#account-"+miniProgram.AppID, "Corner Kiosk")
 	b.press("#accounts-filter", "Show all accounts")
+}
 
+// openSwitch is refused without the appid, then opens the switch once.
+func openSwitch(b browser, l *local) {
+	t := b.t
+	t.Helper()
+	closed := "#account-" + wechattest.ExampleClosed
 	open := func(typed string) {
 		t.Helper()
 		b.press(closed, "Open …")
@@ -314,6 +347,10 @@ func TestConsole(t *testing.T) {
 	if n := l.world.wechat.OpenCalls(); n != 1 {
 		t.Errorf("WeChat was asked %d times to open the switch, want once", n)
 	}
+}
+
+// breakAndHeal breaks things in WeChat, and heals them.
+func breakAndHeal(b browser) {
 	b.press("#faults", "Address not whitelisted")
 	b.see("#drafts-failure", "61004", "egress_ip: 198.51.100.154", "whitelist")
 	b.see("#faults-state", "198.51.100.154")
@@ -340,14 +377,22 @@ func TestConsole(t *testing.T) {
 	b.press("#faults", "Tokens run out")
 	b.see("#events", "Token Rejected")
 	b.miss("#drafts-failure")
+}
 
+// deleteTemplate asks before it deletes.
+func deleteTemplate(b browser) {
 	b.press("#template-1", "Delete")
 	b.press("#deleting", "Cancel")
 	b.press("#template-1", "Delete")
 	b.press("#deleting", "Delete")
 	b.see("#answer", "204", "Template 1 is deleted")
 	b.miss("#template-1")
+}
 
+// useInChinese does the same in Chinese, in the dark.
+func useInChinese(b browser) {
+	t := b.t
+	t.Helper()
 	b.click("[data-language=zh]")
 	b.see("#drafts-title", "草稿箱")
 	b.do(chromedp.Reload())
@@ -369,9 +414,15 @@ func TestConsole(t *testing.T) {
 	b.see("#events", "Draft Removed", "#4 · 11 · LXXXXX")
 	b.press("#draft-7", "添加到模板库")
 	b.see("#answer", "模板 ID 为 2")
+	b.see("#history", "模板 2")
 	b.eval("scrollTo(0, 0)")
 	b.picture("console-zh.png")
+}
 
+// fitAnyWidth looks at narrow and wide windows, and at the names of controls.
+func fitAnyWidth(b browser) {
+	t := b.t
+	t.Helper()
 	b.accessible("Chinese and dark")
 	for _, width := range []int64{360, 960, 1400} {
 		b.do(chromedp.EmulateViewport(width, 844))
@@ -386,7 +437,12 @@ func TestConsole(t *testing.T) {
 		!(e.ariaLabel || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML)`); nameless != "" {
 		t.Errorf("controls without a name: %s", nameless)
 	}
+}
 
+// keepSecrets looks for secrets in all that was shown.
+func keepSecrets(b browser, l *local) {
+	t := b.t
+	t.Helper()
 	_, _, state := call(t, "GET", l.world.wechatURL+"/_sim/state", "")
 	seen := b.eval("document.documentElement.outerHTML + JSON.stringify(localStorage)") + state
 	for _, secret := range l.world.wechat.Secrets() {
@@ -394,7 +450,10 @@ func TestConsole(t *testing.T) {
 			t.Errorf("the console shows the secret %.6s…", secret)
 		}
 	}
+}
 
+// tryAPI sends requests from the page of the API.
+func tryAPI(b browser, l *local) {
 	b.do(chromedp.Navigate(l.url + "/_local/api"))
 	b.see("#operations", "/drafts")
 	b.accessible("the API to try")
@@ -413,7 +472,7 @@ func TestConsoleBusy(t *testing.T) {
 		t.Skip("builds all functions")
 	}
 	b := startBrowser(t)
-	l, _ := startLocal(t, "../../template.yaml", nil)
+	l, _ := startLocal(t, "../../template.yaml", func(o *options) { o.basePath = "/shop" }) // as behind an own domain
 	now := time.Now()
 	upload := func(age time.Duration, name, version, developer, description string) int64 {
 		t.Helper()
@@ -442,7 +501,7 @@ func TestConsoleBusy(t *testing.T) {
 	promote(upload(3*time.Hour, "Flower Market", "1.0.1", "Zhou", "fixes the calendar"))
 	call(t, "POST", l.url+"/_local/invoke/switch", `{"task": "check-switches"}`)
 
-	b.do(chromedp.EmulateViewport(1400, 1400), chromedp.Navigate(l.url))
+	b.do(chromedp.EmulateViewport(1400, 1400), chromedp.Navigate(l.url+"/"))
 	b.dark(false)
 	b.see("#history", "over the last 8 d", "Tea House", "读书会", "Chen uploaded it", "<b>delivery</b> by the hour", "template 2", "removed · after 30 h", "replaced by")
 	b.see("#chat", "Flower Market", "1.0.1")
@@ -462,7 +521,7 @@ func TestConsoleBusy(t *testing.T) {
 	b.picture("console-phone.png")
 }
 
-// A deployed stack shows nothing of the simulator's.
+// Where nothing is simulated, nothing of the simulator's is shown.
 func TestConsoleWithoutStandins(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)
@@ -471,7 +530,7 @@ func TestConsoleWithoutStandins(t *testing.T) {
 		o.environ = []string{"WECHAT_API_BASE_URL=http://wechat.test", "AWS_ENDPOINT_URL=http://aws.test", "HOME=/nowhere"}
 	})
 	b.do(chromedp.Navigate(l.url))
-	b.see("#where", "deployed stack")
+	b.see("#where", "local run")
 	for _, part := range []string{"#events-section", "#chat-section", "#calls-section", "#faults-section", "#uploading"} {
 		b.miss(part)
 	}

@@ -17,11 +17,11 @@ export function show() {
   const seen = messages.filter(({ robot }) => !$('chat-robot').value || robot === $('chat-robot').value);
   const list = $('chat');
   const log = $('chat-log');
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  const atEnd = !list.lastElementChild || log.scrollTop >= list.lastElementChild.offsetTop - log.clientHeight;
   list.replaceChildren(...(seen.length ? seen.map(({ robot, kind, at, text }) => h('li', {},
     h('div', {}, h('strong', {}, robot), ' ', robot === kind ? '' : chip(kind), ' ', h('span', { className: 'meta' }, times('{0}', at))),
     h('div', { className: 'said' }, text))) : [h('li', { className: 'none' }, t('noChat'))]));
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (atEnd) log.scrollTop = list.lastElementChild.offsetTop; // a long message is read from its start
 }
 $('chat-robot').onchange = show;
 

@@ -21,11 +21,12 @@ const loadAll = () => Promise.all([loadLists(), accounts.loadPicture(), tokens.l
 
 function showWorld() {
   if (!world()) return;
-  const { wechat, aws, ready } = world();
-  $('where').textContent = t(isLocal() ? 'local' : 'deployed');
+  const { wechat, aws, ready, stack } = world();
+  $('where').textContent = stack ? t('deployed', stack) : t('local');
+  document.title = stack ? `${stack} · wechat-draftbox` : 'wechat-draftbox';
   $('places').replaceChildren(
-    h('li', {}, chip(`${t(wechat.simulated ? 'simulated' : 'realWeChat')} ${wechat.url}`)),
-    h('li', {}, chip(`${t(aws.simulated ? 'standin' : 'realAWS')} ${aws.url}`)),
+    ...[[wechat, 'simulated', 'realWeChat'], [aws, 'standin', 'realAWS']].filter(([place]) => place.url)
+      .map(([place, simulated, real]) => h('li', {}, chip(`${t(place.simulated ? simulated : real)} ${place.url}`))),
     ...(ready ? [] : [h('li', {}, chip(t('starting'), 'warn'))]));
   $('calls-section').hidden = !simulatesWeChat();
   events.show();

@@ -2,7 +2,7 @@
 export const words = {
   en: {
     '{0}': '{0}',
-    refresh: 'Refresh', deployed: 'deployed stack', jump: 'Sections', more: 'Show more', filter: 'Only: {0}', allAccounts: 'Show all accounts',
+    refresh: 'Refresh', deployed: 'stack {0}', jump: 'Sections', more: 'Show more', filter: 'Only: {0}', allAccounts: 'Show all accounts',
     history: 'History of drafts', historyHint: 'Every draft that was seen: who uploaded it when, what replaced it, and which templates it became.', historyOf: 'Mini program', historyAll: 'all mini programs',
     articles: 'Articles', articlesLabel: 'Articles of {0}', articlesTitle: 'Article drafts of {0}', articlesCount: '{0} of {1}', noArticles: 'This account has no article drafts.', untitled: 'untitled', by: 'by {0}', updated: 'updated {0}',
     calls: 'Calls of WeChat', callsHint: 'The last hour, as the simulated WeChat counted it.',
@@ -36,7 +36,7 @@ export const words = {
   },
   zh: {
     '{0}': '{0}',
-    refresh: '刷新', deployed: '已部署的堆栈', jump: '页面区域', more: '显示更多', filter: '仅显示：{0}', allAccounts: '显示全部账号',
+    refresh: '刷新', deployed: '堆栈 {0}', jump: '页面区域', more: '显示更多', filter: '仅显示：{0}', allAccounts: '显示全部账号',
     history: '草稿历史', historyHint: '曾出现在草稿箱中的每个草稿：上传者、上传时间、被哪个草稿取代、成为哪些模板。', historyOf: '开发小程序', historyAll: '全部开发小程序',
     articles: '图文草稿', articlesLabel: '{0} 的图文草稿', articlesTitle: '{0} 的图文草稿', articlesCount: '{0} / {1}', noArticles: '该账号没有图文草稿。', untitled: '无标题', by: '作者：{0}', updated: '更新于{0}',
     calls: '微信接口调用', callsHint: '最近一小时，由模拟微信统计。',
