@@ -8,7 +8,7 @@ LINTER      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BUILD_ENV := CGO_ENABLED=0 GOFLAGS="-trimpath -tags=lambda.norpc -ldflags=-s"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint bench load invoke sam-e2e sam-build deploy secrets doctor notify-test clean
+.PHONY: help run test build lint bench load invoke sam-e2e sam-build deploy secrets doctor notify-test console clean
 
 help: ## show this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -65,6 +65,10 @@ doctor: ## what is well and what isn't, in STACK=name or in the local run (PORT=
 
 notify-test: ## send one message to each chat robot of STACK=name or of the local run (PORT=3000)
 	@go run ./cmd/operator notify-test $(if $(STACK),-stack "$(STACK)",$(if $(PORT),-local "http://127.0.0.1:$(PORT)"))
+
+console: ## the console for a deployed stack, with your own AWS credentials (STACK=name)
+	@test -n "$(STACK)" || { echo "usage: make console STACK=name"; exit 2; }
+	@go run ./cmd/operator console -stack "$(STACK)" $(if $(PORT),-port "$(PORT)")
 
 clean: ## remove what was built
 	rm -rf .build .aws-sam

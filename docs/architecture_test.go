@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the arrows into architecture.md")
+var update = flag.Bool("update", false, "draw architecture.md's arrows and dashboard.svg anew")
 
 const (
 	module = "wechat-draftbox/"

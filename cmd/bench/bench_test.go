@@ -44,6 +44,41 @@ func TestTasksOverAccountsAndDrafts(t *testing.T) {
 	}
 }
 
+// BenchmarkHotPaths invokes warm processes. ns/op is with the stand-ins; cpu-ns/op is the process's own.
+func BenchmarkHotPaths(b *testing.B) {
+	binaries := binaries{b.TempDir()}
+	for _, path := range hotPaths {
+		b.Run(strings.ReplaceAll(path.what, " ", "-"), func(b *testing.B) {
+			h, err := startHot(b.Context(), binaries, path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer h.close()
+			cpu, calls := cpuTime(h.instance.PID()), h.world.wechat.Calls("")+h.world.aws.Calls("")
+			for b.Loop() {
+				if err := h.invoke(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(cpuTime(h.instance.PID())-cpu)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(h.world.wechat.Calls("")+h.world.aws.Calls("")-calls)/float64(b.N), "calls/op")
+		})
+	}
+}
+
+func TestHotPaths(t *testing.T) {
+	t.Parallel()
+	rows, err := hot(t.Context(), &bench{binaries: binaries{t.TempDir()}}, 3)
+	if err != nil || len(rows) != 3*len(hotPaths) {
+		t.Fatal(rows, err)
+	}
+	for _, r := range rows {
+		if strings.HasSuffix(r.what, "CPU") && r.value <= 0 {
+			t.Errorf("no CPU: %v", r)
+		}
+	}
+}
+
 // A minimal Lambda with fewer clients than drafts would start faster than it may.
 func TestTheMinimalLambdaLinksTheClientsOfDrafts(t *testing.T) {
 	t.Parallel()

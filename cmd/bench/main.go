@@ -46,7 +46,7 @@ func measurements(check bool) []measurement {
 		return append(all, over(refreshIn(secretsManager), 300), over(refreshIn(dynamoDB), 4000), over(survey, 4000), over(accountPage, 2000))
 	}
 	return append(all, over(refreshIn(secretsManager), 1000), over(refreshIn(dynamoDB), 10_000), over(survey, 20_000), over(accountPage, 20_000),
-		over(warmWithLatency, 50), over(warmWithLatency, 1000), sizes)
+		over(warmWithLatency, 50), over(warmWithLatency, 1000), over(hot, 1000), sizes)
 }
 
 // bench is what all measurements share.

@@ -75,7 +75,7 @@ func accountPage(ctx context.Context, b *bench, accounts int) ([]row, error) {
 func (w *world) addAccounts(n int, store tokenStore, life time.Duration) {
 	checked := time.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339)
 	for i := range n {
-		appID := fmt.Sprintf("wx%016x", i)
+		appID := accountID(i)
 		w.wechat.AddAccount(wechattest.Account{AppID: appID, Authorized: true, Granted: true, RefreshToken: refreshToken(appID)})
 		record := stored(w.wechat.IssueAccountToken(appID), life)
 		record["refresh_token"] = refreshToken(appID)
@@ -86,5 +86,7 @@ func (w *world) addAccounts(n int, store tokenStore, life time.Duration) {
 		})
 	}
 }
+
+func accountID(n int) string { return fmt.Sprintf("wx%016x", n) }
 
 func refreshToken(appID string) string { return "refresh-" + appID }

@@ -1,12 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,14 +146,47 @@ func (b browser) picture(name string) {
 	if *screenshots == "" {
 		return
 	}
-	b.eval("document.activeElement.blur(), scrollTo(0, 0)")
+	b.eval("document.activeElement.blur()")
 	b.do(func(ctx context.Context, target *chromedp.Target) (v chromedp.Void, err error) {
-		png, err := chromedp.CaptureScreenshot()(ctx, target)
+		taken, err := chromedp.CaptureScreenshot()(ctx, target)
 		if err != nil {
 			return v, err
 		}
-		return v, os.WriteFile(filepath.Join(*screenshots, name), png, 0o644)
+		small, err := withPalette(taken)
+		if err != nil {
+			return v, err
+		}
+		return v, os.WriteFile(filepath.Join(*screenshots, name), small, 0o644)
 	})
+}
+
+// withPalette makes a PNG about half as large: the page has few colours beside the shades at the edges of its letters.
+func withPalette(file []byte) ([]byte, error) {
+	from, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	counts := map[color.Color]int{}
+	bounds := from.Bounds()
+	for y := range bounds.Dy() {
+		for x := range bounds.Dx() {
+			counts[from.At(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return cmp.Compare(counts[b], counts[a]) })
+	to := image.NewPaletted(bounds, colours[:min(len(colours), 256)])
+	nearest := map[color.Color]uint8{}
+	for _, c := range colours {
+		nearest[c] = uint8(to.Palette.Index(c))
+	}
+	for y := range bounds.Dy() {
+		for x := range bounds.Dx() {
+			to.SetColorIndex(x, y, nearest[from.At(x, y)])
+		}
+	}
+	var small bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&small, to)
+	return small.Bytes(), err
 }
 
 // accessible lets axe look for what keeps people out, if axe is here.
@@ -274,8 +314,6 @@ func TestConsole(t *testing.T) {
 	if n := l.world.wechat.OpenCalls(); n != 1 {
 		t.Errorf("WeChat was asked %d times to open the switch, want once", n)
 	}
-	b.picture("console.png")
-
 	b.press("#faults", "Address not whitelisted")
 	b.see("#drafts-failure", "61004", "egress_ip: 198.51.100.154", "whitelist")
 	b.see("#faults-state", "198.51.100.154")
@@ -283,6 +321,7 @@ func TestConsole(t *testing.T) {
 	b.see("#answer", "Not all is well", "whitelist", "198.51.100.154")
 	b.see("#calls", "refused")
 	b.accessible("a failure")
+	b.eval("scrollTo(0, 0)")
 	b.picture("console-doctor.png")
 	b.press("#faults", "Heal")
 	b.miss("#drafts-failure")
@@ -312,7 +351,7 @@ func TestConsole(t *testing.T) {
 	b.click("[data-language=zh]")
 	b.see("#drafts-title", "草稿箱")
 	b.do(chromedp.Reload())
-	b.see("main", "草稿箱", "模板库", "授权账号", "开关已开启")
+	b.see("main", "草稿箱", "模板库", "公众号", "小程序", "开关已开启")
 	b.dark(true)
 	b.click("#uploading summary")
 	b.press("#upload", "上传")
@@ -330,6 +369,7 @@ func TestConsole(t *testing.T) {
 	b.see("#events", "Draft Removed", "#4 · 11 · LXXXXX")
 	b.press("#draft-7", "添加到模板库")
 	b.see("#answer", "模板 ID 为 2")
+	b.eval("scrollTo(0, 0)")
 	b.picture("console-zh.png")
 
 	b.accessible("Chinese and dark")
@@ -337,7 +377,6 @@ func TestConsole(t *testing.T) {
 		b.do(chromedp.EmulateViewport(width, 844))
 		if width == 360 {
 			b.accessible("a phone")
-			b.picture("console-phone.png")
 		}
 		if wide := b.eval("document.documentElement.scrollWidth"); wide != fmt.Sprint(width) {
 			t.Errorf("on a page %d wide, it is %s wide", width, wide)
@@ -357,10 +396,148 @@ func TestConsole(t *testing.T) {
 	}
 
 	b.do(chromedp.Navigate(l.url + "/_local/api"))
+	b.see("#operations", "/drafts")
+	b.accessible("the API to try")
 	b.click("#listDrafts summary")
 	b.press("#listDrafts", "Send")
 	b.see("#listDrafts pre", "GET /drafts", "200", "etag:", `"draft_id": 0`)
 	b.click("#openDraftSwitch summary")
 	b.press("#openDraftSwitch", "Send")
 	b.see("#openDraftSwitch pre", "POST /accounts/"+wechattest.ExampleClosed+"/draft-switch", "200", `"changed": false`)
+}
+
+// A busy week: several mini programs with several drafts each, some of which became templates.
+func TestConsoleBusy(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds all functions")
+	}
+	b := startBrowser(t)
+	l, _ := startLocal(t, "../../template.yaml", nil)
+	now := time.Now()
+	upload := func(age time.Duration, name, version, developer, description string) int64 {
+		t.Helper()
+		id := l.world.wechat.UploadDraft(wechattest.Draft{CreateTime: now.Add(-age).Unix(), SourceMiniProgram: name, UserVersion: version,
+			SourceMiniProgramAppID: fmt.Sprintf("wx%x", name[:8]), Developer: developer, UserDesc: description})
+		if status, _, body := call(t, "POST", l.url+"/_local/invoke/drafts", `{"task": "watch-drafts"}`); status != 200 {
+			t.Fatalf("%d %s", status, body)
+		}
+		return id
+	}
+	promote := func(id int64) {
+		t.Helper()
+		if status, _, body := call(t, "POST", fmt.Sprintf("%s/drafts/%d/template", l.url, id), ""); status != 201 {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	const day = 24 * time.Hour
+	upload(6*day, "Tea House", "2.3.0", "Lin", "order by table number")
+	promote(upload(4*day+5*time.Hour, "Tea House", "2.4.0", "Lin", "pay at the table"))
+	upload(5*day, "Flower Market", "0.9.1", "Zhou", "first try")
+	upload(3*day, "Flower Market", "1.0.0", "Zhou", "<b>delivery</b> by the hour")
+	promote(upload(2*day, "读书会", "3.1.0", "小林", "新增：签到"))
+	upload(20*time.Hour, "Tea House", "2.5.0", "Chen", "coupons")
+	gone := upload(30*time.Hour, "Bike Repair Shop", "0.1.0", "Mo", "a sketch")
+	l.world.wechat.RemoveDraft(gone)
+	promote(upload(3*time.Hour, "Flower Market", "1.0.1", "Zhou", "fixes the calendar"))
+	call(t, "POST", l.url+"/_local/invoke/switch", `{"task": "check-switches"}`)
+
+	b.do(chromedp.EmulateViewport(1400, 1400), chromedp.Navigate(l.url))
+	b.dark(false)
+	b.see("#history", "over the last 8 d", "Tea House", "读书会", "Chen uploaded it", "<b>delivery</b> by the hour", "template 2", "removed · after 30 h", "replaced by")
+	b.see("#chat", "Flower Market", "1.0.1")
+	b.click("#calls summary")
+	b.see("#calls-section", "/wxa/gettemplatedraftlist", "answered")
+	b.eval("scrollTo(0, 0)")
+	if lanes := b.eval("document.querySelectorAll('#history svg svg').length"); lanes != "5" {
+		b.t.Errorf("there are %s lanes", lanes)
+	}
+	b.picture("console.png")
+	b.dark(true)
+	b.picture("console-dark.png")
+	b.do(chromedp.EmulateViewport(360, 1400))
+	b.dark(false)
+	b.accessible("a busy week on a phone")
+	b.eval("(document.querySelector('#history-section').scrollIntoView(), 0)")
+	b.picture("console-phone.png")
+}
+
+// A deployed stack shows nothing of the simulator's.
+func TestConsoleWithoutStandins(t *testing.T) {
+	t.Parallel()
+	b := startBrowser(t)
+	l, _ := startLocal(t, echoTemplate, func(o *options) {
+		o.realAWS = true
+		o.environ = []string{"WECHAT_API_BASE_URL=http://wechat.test", "AWS_ENDPOINT_URL=http://aws.test", "HOME=/nowhere"}
+	})
+	b.do(chromedp.Navigate(l.url))
+	b.see("#where", "deployed stack")
+	for _, part := range []string{"#events-section", "#chat-section", "#calls-section", "#faults-section", "#uploading"} {
+		b.miss(part)
+	}
+	b.see("#jumps", "Accounts", "Tokens")
+}
+
+// manyAccounts fills the tables with accounts in all states, and the lives of their tokens.
+func manyAccounts(l *local, accounts int) {
+	names := namesOf(l.bundle, l.options.getenv)
+	now := time.Now().UTC().Truncate(time.Second)
+	for i := range accounts {
+		appID := fmt.Sprintf("wx%016d", 1_000_000+i)
+		item := map[string]any{"pk": "account", "sk": appID, "appid": appID, "status": "authorized", "draft_switch": "closed",
+			"kind": "official-account", "name": fmt.Sprintf("Branch %d", i+1), "checked_at": now.Add(-time.Duration(i) * time.Second).Format(time.RFC3339)}
+		switch {
+		case i%5 == 0:
+			item["kind"] = "mini-program"
+		case i%3 == 0:
+			item["draft_switch"] = "open"
+		case i%101 == 0:
+			item["draft_switch"], item["errcode"] = "unknown", 61007
+		}
+		if i%211 == 0 {
+			item["status"] = "unauthorized"
+		}
+		l.world.aws.SetItem(names.states, item)
+		ends := now.Add(20*time.Minute + time.Duration(i*97%6000)*time.Second)
+		if i%1999 == 7 {
+			ends = now.Add(-time.Duration(i%50) * time.Minute)
+		}
+		l.world.aws.SetItem(names.tokens, map[string]any{"appid": appID, "access_token": "t", "refresh_token": "r",
+			"expires_at": ends.Format(time.RFC3339), "updated_at": ends.Add(-2 * time.Hour).Format(time.RFC3339Nano)})
+	}
+}
+
+// With 10,000 accounts one picture still tells their states, and the list still answers.
+func TestConsoleManyAccounts(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds all functions")
+	}
+	b := startBrowser(t)
+	l, _ := startLocal(t, "../../template.yaml", func(o *options) {
+		o.parameters = map[string]string{"AccountTokenStore": "dynamodb"}
+	})
+	manyAccounts(l, 10_000)
+	b.do(chromedp.EmulateViewport(1400, 1200))
+	b.dark(false)
+	began := time.Now()
+	b.do(chromedp.Navigate(l.url))
+	b.see("#accounts-count", "10,005")
+	t.Logf("console: 10,005 accounts are drawn %v after the page was asked for", time.Since(began).Round(10*time.Millisecond))
+	b.see("#accounts-chart", "Official Accounts 8,0", "Mini programs 2,0", "authorisation ended")
+	b.see("#tokens-chart", "Tokens by minutes left", "first 1,000 tokens")
+	began = time.Now()
+	b.press("#tokens-chart", "Read all")
+	b.see("#tokens-chart", "counts all 10,00", "expired")
+	t.Logf("console: the tokens of all are drawn %v after they were asked for", time.Since(began).Round(10*time.Millisecond))
+	b.eval("document.querySelector('[data-query*=unknown]').click()")
+	b.see("#accounts-filter", "switch unknown")
+	b.see("#accounts", "errcode 61007")
+	b.press("#accounts-more", "Show more")
+	eventually(t, "more accounts are listed", func() bool { return b.eval("document.querySelectorAll('#accounts > li').length > 50") == "true" })
+	b.press("#accounts-filter", "Show all accounts")
+	b.see("#accounts", "Lantern Street")
+	b.accessible("10,000 accounts")
+	b.eval("scrollTo(0, 0)")
+	b.picture("console-accounts.png")
 }

@@ -582,6 +582,12 @@ func TestReady(t *testing.T) {
 			t.Errorf("GET %s: %d %s, want %s", path, status, body, want)
 		}
 	}
+	status, _, body := call(t, "POST", l.url+"/_local/invoke/tokens", `{"task": "tokens"}`)
+	for _, want := range []string{`"kind":"official-account"`, `"kind":"mini-program"`, `"name":"Corner Kiosk"`} {
+		if status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("the task tokens: %d %s, want %s", status, body, want)
+		}
+	}
 	text := screen.String()
 	if strings.Contains(text, "_aws") {
 		t.Error("the terminal shows metrics")

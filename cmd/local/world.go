@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -56,12 +57,16 @@ func (w *world) serveAWS(l net.Listener, host string) {
 	w.awsURL, w.awsAt = address(l, host), address(l, "")
 }
 
-// serve keeps pages of other sites away from a stand-in, also those whose name was rebound to this machine; host is the
-// name by which containers reach it.
+// serve keeps pages of other sites away from a stand-in, also those whose name was rebound to this machine. Containers reach
+// it by the name host, and an address is no name that could have been rebound.
 func (w *world) serve(l net.Listener, handler http.Handler, host string) {
 	guarded := console.Guard(handler, func(r *http.Request) bool {
 		name, _, err := net.SplitHostPort(r.Host)
-		return host != "" && (name == host || err != nil && r.Host == host)
+		if err != nil {
+			name = r.Host
+		}
+		_, err = netip.ParseAddr(name)
+		return err == nil || host != "" && name == host
 	})
 	server := &http.Server{Handler: guarded, ReadHeaderTimeout: time.Minute}
 	w.servers = append(w.servers, server)

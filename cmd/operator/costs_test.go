@@ -45,8 +45,10 @@ const (
 	polls          = 3 * 15 * hours * 60 // of three queues that hold nothing: Lambda asks each 15 times a minute
 	keyUses        = 3 * hours * 12      // three roles, for each of which DynamoDB asks for the key every 5 minutes at most
 	memory         = 0.25                // GB
-	metricsWritten = 11 + 2*18 + 2*4.0   // levels, calls and latency of each function's calls, refusals of each function
-	alarmMetrics   = 27.0
+	metricsWritten = 12 + 2*18.0         // levels, calls and latency of each function's calls
+	faultMetrics   = 2*4 + 6.0           // refusals by quota and whitelist, server faults of each function
+	faultHours     = 24.0                // in which those are written; AWS charges a metric by the hours in which it is
+	alarmMetrics   = 34.0
 
 	// Units of 4 KB.
 	tokenItem    = 500.0 / 4096
@@ -88,7 +90,7 @@ func monthly(n float64) costs {
 	invocations := requests + 2*runs + watches + batches
 	seconds := requests*0.05 + watches*0.1 + runs*(0.3+n/20*0.03) + renewals*n/50 + batches*0.3
 	c.compute = invocations*lambdaRequest + seconds*memory*lambdaGBSecond + (requests+runs)*apiRequest + (polls+3*batches)*queueRequest
-	c.watch = metricsWritten*aMetric + alarmMetrics*anAlarmMetric + (invocations*2e3+(requests+runs)*500)/1e9*logGB
+	c.watch = (metricsWritten+faultMetrics*faultHours/hours)*aMetric + alarmMetrics*anAlarmMetric + (invocations*2e3+(requests+runs)*500)/1e9*logGB
 	c.nat = hours*(natHour+addressHour) + (1+runs*n*bytesOfASecret/1e9)*natGB
 	return c
 }

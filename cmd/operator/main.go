@@ -9,6 +9,10 @@
 //
 // sends one message to each chat robot, and prints what became of it; it exits with 1 where one did not take it.
 //
+//	go run ./cmd/operator console -stack NAME [-port PORT]
+//
+// serves the console's page on this machine for a deployed stack, with the operator's own AWS credentials.
+//
 //	go run ./cmd/operator secrets [-prefix PREFIX] [-key ARN] [-file FILE]
 //	go run ./cmd/operator secrets -notify -file FILE [-prefix PREFIX] [-key ARN]
 //
@@ -43,7 +47,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: operator doctor|notify-test [-stack NAME | -local URL] | operator secrets [-prefix PREFIX] [-key ARN] [-file FILE] [-notify]")
+var errUsage = errors.New("usage: operator doctor|notify-test [-stack NAME | -local URL] | operator console -stack NAME [-port PORT] | operator secrets [-prefix PREFIX] [-key ARN] [-file FILE] [-notify]")
 
 func run(ctx context.Context, args []string, in *os.File, out io.Writer) error {
 	if len(args) == 0 {
@@ -52,6 +56,8 @@ func run(ctx context.Context, args []string, in *os.File, out io.Writer) error {
 	switch args[0] {
 	case "doctor", "notify-test":
 		return runTask(ctx, args[0], args[1:], out)
+	case "console":
+		return runConsole(ctx, args[1:], out)
 	case "secrets":
 		return runSecrets(ctx, args[1:], in, out)
 	}

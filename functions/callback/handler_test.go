@@ -476,8 +476,8 @@ func TestPushesAreHandedOn(t *testing.T) {
 func TestPushWithAControlCharacter(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)
-	code := s.WeChat.NewCode(newcomer)
-	xml := wechattest.InfoXML(s.WeChat.Platform().AppID, "notify_third_fasteregister", s.now(), "appid", newcomer, "status", "0", "auth_code", code)
+	code, at := s.WeChat.NewCode(newcomer), s.now()
+	xml := wechattest.InfoXML(s.WeChat.Platform().AppID, "notify_third_fasteregister", at, "appid", newcomer, "status", "0", "auth_code", code)
 	xml = bytes.Replace(xml, []byte("</xml>"), []byte("<info><name><![CDATA[a\x02b]]></name><code><![CDATA[91350000]]></code></info></xml>"), 1)
 	checkSuccess(t, s.send(s.WeChat.Platform(), xml))
 	got := s.received()
@@ -488,7 +488,7 @@ func TestPushWithAControlCharacter(t *testing.T) {
 	if fields["info/code"] != "91350000" || !strings.HasPrefix(fmt.Sprint(fields["info/name"]), "a") || fields["auth_code"] != nil {
 		t.Errorf("fields %v", fields)
 	}
-	want := fmt.Sprintf(`{"task":"authorize","appid":%q,"authorization_code":%q,"create_time":%d}`, newcomer, code, s.now().Unix())
+	want := fmt.Sprintf(`{"task":"authorize","appid":%q,"authorization_code":%q,"create_time":%d}`, newcomer, code, at.Unix())
 	if messages := s.AWS.Messages(s.queue); len(messages) != 1 || messages[0].Body != want {
 		t.Errorf("messages %v, want %s", messages, want)
 	}
@@ -553,8 +553,8 @@ func TestIgnoredMiniProgram(t *testing.T) {
 func TestBasePath(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)
-	p := s.WeChat.Platform()
-	query, body := wechattest.EncryptPush(p, wechattest.InfoXML(p.AppID, "component_verify_ticket", s.now(), "ComponentVerifyTicket", "ticket@@@1"), "1", "2", make([]byte, 16))
+	p, at := s.WeChat.Platform(), s.now()
+	query, body := wechattest.EncryptPush(p, wechattest.InfoXML(p.AppID, "component_verify_ticket", at, "ComponentVerifyTicket", "ticket@@@1"), "1", "2", make([]byte, 16))
 	answer, err := s.callback.Invoke(t.Context(), map[string]any{
 		"version": "2.0", "routeKey": "POST /wechat/callback", "rawPath": "/box/wechat/callback/", "rawQueryString": query.Encode(), "body": string(body),
 		"headers":        map[string]string{"content-type": "text/xml"},
@@ -562,7 +562,7 @@ func TestBasePath(t *testing.T) {
 	if err != nil || !strings.Contains(string(answer), `"body":"success"`) {
 		t.Errorf("answer %s (%v)", answer, err)
 	}
-	s.checkTicket("ticket@@@1", s.now())
+	s.checkTicket("ticket@@@1", at)
 }
 
 // Refused pushes leave one log line a minute, with their number.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -31,11 +32,9 @@ func BenchmarkList(b *testing.B) {
 		defer client.CloseIdleConnections()
 		for name, ttl := range map[string]time.Duration{"uncached": 0, "cached": time.Hour} {
 			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
-				log := telemetry.LogTo(slog.DiscardHandler, slog.LevelInfo)
-				box := &box{ttl: ttl, now: time.Now, log: log, metrics: telemetry.NewRecorder(nil, "bench", time.Now),
-					fetch: func(ctx context.Context) (wechat.DraftList, error) { return client.DraftList(ctx, secret.New("token")) }}
-				box.lists = cache.New(ttl, time.Now, box.load)
-				router := (&handler{box: box, log: log}).router()
+				router := newBareHandler(ttl, func(ctx context.Context) (wechat.DraftList, error) {
+					return client.DraftList(ctx, secret.New("token"))
+				}).router()
 				b.ReportAllocs()
 				for b.Loop() {
 					answer, err := router.Invoke(b.Context(), event)
@@ -46,6 +45,14 @@ func BenchmarkList(b *testing.B) {
 			})
 		}
 	}
+}
+
+// newBareHandler has no tokens, no AWS and no watch.
+func newBareHandler(ttl time.Duration, fetch func(context.Context) (wechat.DraftList, error)) *handler {
+	log := telemetry.LogTo(slog.DiscardHandler, slog.LevelInfo)
+	b := &box{ttl: ttl, now: time.Now, log: log, metrics: telemetry.NewRecorder(io.Discard, "drafts", time.Now), fetch: fetch}
+	b.lists = cache.New(ttl, time.Now, b.load)
+	return &handler{box: b, log: log}
 }
 
 // listOf answers with a list of so many drafts, from memory.

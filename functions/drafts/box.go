@@ -37,6 +37,7 @@ type draftList struct {
 
 	mu      sync.Mutex
 	answers map[string]*api.Body // by query
+	size    int                  // of all answers
 }
 
 func newBox(deps bootstrap.Deps) *box {
@@ -108,8 +109,12 @@ func (b *box) maxAge(list *draftList) time.Duration {
 
 func (b *box) age(list *draftList) time.Duration { return b.now().Round(0).Sub(list.fetchedAt) }
 
-// maxAnswers is how many answers of one list are cached. Queries are the callers', and could be without number.
-const maxAnswers = 32
+// How many answers of one list are cached, and of how many bytes in all; a single one is cached at any size. Queries are the
+// callers', and could be without number.
+const (
+	maxAnswers     = 32
+	maxAnswerBytes = 4 << 20
+)
 
 // answer is the cached body for a query; create makes it, where there is none.
 func (l *draftList) answer(query string, create func() *api.Body) *api.Body {
@@ -122,8 +127,12 @@ func (l *draftList) answer(query string, create func() *api.Body) *api.Body {
 	body = create()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.answers) < maxAnswers {
+	if other, ok := l.answers[query]; ok { // made at the same time
+		return other
+	}
+	if n := len(l.answers); n == 0 || n < maxAnswers && l.size+body.Size() <= maxAnswerBytes {
 		l.answers[query] = body
+		l.size += body.Size()
 	}
 	return body
 }

@@ -406,6 +406,7 @@ func TestEventFiles(t *testing.T) {
 		status int
 		says   string
 	}{
+		"base-path":              {200, `{"draft_id":0,`},
 		"get-id-0":               {200, `{"draft_id":0,`},
 		"get-missing":            {404, "not-found"},
 		"history":                {200, `{"drafts":[]}`},

@@ -380,3 +380,21 @@ func TestEventFiles(t *testing.T) {
 		}
 	}
 }
+
+// A secret without anything in it is a mistake of the operator's, who is told which one it is.
+func TestSecretWithoutAnything(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{}`, `{"access_token":""}`} {
+		world := functiontest.New(t)
+		const name = "wechat/draftbox/accounts/" + wechattest.ExampleClosed
+		world.AWS.SetSecret(name, text)
+		r := world.Start(wire).HTTP(t.Context(), "GET", "/accounts/"+wechattest.ExampleClosed+"/draft-switch", "")
+		slug, problem := r.Problem(t)
+		if r.Status != 500 || slug != "misconfigured" || !strings.Contains(fmt.Sprint(problem["detail"], problem["action"]), name) {
+			t.Errorf("%s: answer %d %s", text, r.Status, r.Body)
+		}
+		if len(world.AWS.Events()) > 0 || world.WeChat.Calls("") > 0 {
+			t.Errorf("%s: %d events, %d calls of WeChat", text, len(world.AWS.Events()), world.WeChat.Calls(""))
+		}
+	}
+}

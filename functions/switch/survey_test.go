@@ -822,3 +822,41 @@ func (c counting) CheckDraftSwitch(ctx context.Context, account secret.Value) (w
 	defer c.count(-1)
 	return c.wechat.CheckDraftSwitch(ctx, account)
 }
+
+// A single refusal with 61003 writes no account off: WeChat is asked once more, by another call.
+func TestSurveyConfirmsThatAnAuthorizationEnded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		info   *wechattest.Fault // what the second call meets; nil: an answer
+		status string
+	}{
+		"it ended":              {new(wechattest.Refuse(61003)), "unauthorized"},
+		"it didn't":             {nil, "authorized"},
+		"that can't be told":    {new(wechattest.Refuse(45009)), "authorized"},
+		"that can't be heard":   {new(wechattest.Raw("<html>")), "authorized"},
+		"another right is gone": {new(wechattest.Refuse(48001)), "authorized"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world := functiontest.New(t)
+			world.StorePlatform()
+			world.StoreComponentToken()
+			id := appIDs(world, 1, false)[0]
+			world.SetAccount(id, fields{"status": "authorized", "draft_switch": "closed", "kind": "official-account"})
+			world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(61003))
+			if c.info != nil {
+				world.WeChat.Fail(wechattest.PathAuthorizerInfo, c.info.Always())
+			}
+			if got := runSurvey(t, startWith(world, (&sleeper{}).sleep)); got.Failed != 1 || got.Checked != 0 {
+				t.Errorf("result %+v", got)
+			}
+			account := world.Account(id)
+			if account["status"] != c.status || account["draft_switch"] != "closed" || account["errcode"] != json.Number("61003") {
+				t.Errorf("item %v", account)
+			}
+			if n := len(published(world, "Account Unauthorized")); (n == 1) != (c.status == "unauthorized") {
+				t.Errorf("%d events", n)
+			}
+		})
+	}
+}

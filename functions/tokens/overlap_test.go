@@ -373,7 +373,7 @@ func TestOverlappingRuns(t *testing.T) {
 		s := newFixture(t)
 		instances := []*instance{s.instance(), s.instance(), s.instance()}
 		owners := []string{component, closed, own} // one of each kind
-		for i := range 50 {                        // and that in each store, with steady and with rotating refresh tokens
+		for i := range 20 {                        // and that in each store, with steady and with rotating refresh tokens
 			for _, owner := range owners {
 				s.issue(owner)
 			}
@@ -403,7 +403,7 @@ func TestOverlappingRuns(t *testing.T) {
 			}
 		}
 		var want []string
-		for range 6 {
+		for range 2 {
 			want = append(want, "Account Authorized "+closed+" 0")
 		}
 		s.checkEvents(want...)

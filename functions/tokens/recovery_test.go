@@ -41,6 +41,16 @@ func TestRefreshTokensAreTakenFromTheList(t *testing.T) {
 	})
 }
 
+// fetches is how often WeChat was asked for an authorizer's token.
+func (s *fixture) fetches(appID string) (n int) {
+	for _, r := range s.WeChat.Requests(wechattest.PathAuthorizerToken) {
+		if about(appID)(r) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 	t.Parallel()
 	const nobodys = "wx00000000nobodys"
@@ -53,14 +63,6 @@ func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 		s.issue(component)
 		s.issue(closed, "expires_at", "1")
 		s.issue(open, "expires_at", "1")
-		asked := func(appID string) (n int) {
-			for _, r := range s.WeChat.Requests(wechattest.PathAuthorizerToken) {
-				if about(appID)(r) {
-					n++
-				}
-			}
-			return n
-		}
 		s.checkRefresh(1, 1, 2)
 		s.checkEvents("Token Refresh Failed "+closed+" 61023", "Token Refresh Failed "+nobodys+" 61023")
 		for range 11 { // every ten minutes
@@ -77,16 +79,22 @@ func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 			}
 		}
 		s.checkEvents()
-		if asked(closed) != 1 || asked(nobodys) != 1 || s.WeChat.Calls(wechattest.PathAuthorizerList) != 1 {
-			t.Errorf("in 12 runs %d and %d fetches, %d lists", asked(closed), asked(nobodys), s.WeChat.Calls(wechattest.PathAuthorizerList))
+		if s.fetches(closed) != 1 || s.fetches(nobodys) != 1 || s.WeChat.Calls(wechattest.PathAuthorizerList) != 1 {
+			t.Errorf("in 12 runs %d and %d fetches, %d lists", s.fetches(closed), s.fetches(nobodys), s.WeChat.Calls(wechattest.PathAuthorizerList))
 		}
 		// Once a day it is tried again, and published no more.
-		s.Clock.Forward(23 * time.Hour)
+		s.Clock.Forward(20 * time.Hour)
+		s.ticket()
+		s.refresh()
+		if s.fetches(closed) != 1 {
+			t.Errorf("22 hours later %d fetches", s.fetches(closed))
+		}
+		s.Clock.Forward(3 * time.Hour)
 		s.ticket()
 		s.refresh()
 		s.checkEvents()
-		if asked(closed) != 2 || asked(nobodys) != 2 {
-			t.Errorf("a day later %d and %d fetches", asked(closed), asked(nobodys))
+		if s.fetches(closed) != 2 || s.fetches(nobodys) != 2 {
+			t.Errorf("a day later %d and %d fetches", s.fetches(closed), s.fetches(nobodys))
 		}
 		// Its next authorization mends it.
 		s.WeChat.Heal("")

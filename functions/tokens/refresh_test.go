@@ -512,6 +512,11 @@ func TestRefreshWithoutTheStateTable(t *testing.T) {
 				s.AWS.Fail("dynamodb:UpdateItem", awstest.Hang().On(leaseAt))
 				s.AWS.Fail("dynamodb:BatchGetItem", awstest.Hang().Sticky())
 			},
+			"silent about waits": func(s *fixture) {
+				s.AWS.Fail("dynamodb:GetItem", awstest.Hang().Sticky().On(functiontest.StateTable+"/wait/component"))
+				s.AWS.Fail("dynamodb:BatchGetItem", awstest.Hang().Sticky())
+				s.issue(component, "expires_at", "1")
+			},
 		} {
 			t.Run(store+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -523,6 +528,11 @@ func TestRefreshWithoutTheStateTable(t *testing.T) {
 				s.checkRefresh(4+len(accounts), 0, 0)
 				s.checkNewest(allOwners...)
 				s.checkNewest(accounts...)
+				for _, call := range s.AWS.Recorded() {
+					if call.Operation == "dynamodb:UpdateItem" && strings.HasPrefix(call.Resource, functiontest.StateTable+"/wait/") {
+						t.Errorf("%s was noted after DynamoDB had been silent", call.Resource)
+					}
+				}
 				if n := s.AWS.Calls("dynamodb:BatchGetItem"); n != 1 {
 					t.Errorf("accounts were asked for %d times", n)
 				}

@@ -28,6 +28,9 @@ type ListQuery struct {
 // unknown or unusable parameter is an invalid-request problem that names it and the ones there are.
 func ParseListQuery(values url.Values, extra map[string]func(string) error) (ListQuery, error) {
 	q := ListQuery{limit: math.MaxInt}
+	if len(values) == 0 {
+		return q, nil
+	}
 	text := func(field **string) func(string) error {
 		return func(v string) error { *field = &v; return nil }
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,16 +48,33 @@ type Body struct {
 	plain       []byte
 	etag        string
 
-	quoted     func() []byte // as a JSON string
+	quoting    sync.Once
+	quoted     []byte        // as a JSON string; a part of the first answer that it was in
 	compressed func() []byte // gzip, in base64, as a JSON string
 }
 
 func newBody(contentType string, plain []byte) *Body {
-	b := &Body{contentType: contentType, plain: plain}
-	b.quoted = sync.OnceValue(func() []byte { return quote(plain) })
-	b.compressed = sync.OnceValue(func() []byte { return compress(plain) })
-	return b
+	return &Body{contentType: contentType, plain: plain, compressed: sync.OnceValue(func() []byte { return compress(plain) })}
 }
+
+// appendQuoted appends the body as a JSON string.
+func (b *Body) appendQuoted(out []byte) []byte {
+	done := false
+	b.quoting.Do(func() {
+		out = slices.Grow(out, len(b.plain)+len(b.plain)/4+8) // with room for escapes
+		start := len(out)
+		out, _ = jsontext.AppendQuote(out, b.plain) // what isn't UTF-8 becomes U+FFFD
+		b.quoted = out[start:len(out):len(out)]
+		done = true
+	})
+	if done {
+		return out
+	}
+	return append(out, b.quoted...)
+}
+
+// Size is the number of its bytes, before they are compressed.
+func (b *Body) Size() int { return len(b.plain) }
 
 // Text is a body of plain text.
 func Text(text string) *Body { return newBody("text/plain", []byte(text)) }
@@ -121,23 +139,22 @@ func (a *Response) encode(r *Request) []byte {
 			}
 		}
 	}
-	encoded, isBase64 := []byte(`""`), false
+	compressed := false
 	if body != nil {
 		varies := status < http.StatusBadRequest && len(body.plain) >= compressFrom
 		if varies {
 			header["Vary"] = "Accept-Encoding"
 		}
-		if status != http.StatusNotModified {
+		if status == http.StatusNotModified {
+			body = nil
+		} else {
 			header["Content-Type"] = body.contentType
-			if encoded = nil; varies && acceptsGzip(r.Header["accept-encoding"]) {
-				encoded, isBase64 = body.compressed(), true
+			if compressed = varies && acceptsGzip(r.Header["accept-encoding"]); compressed {
 				header["Content-Encoding"] = "gzip"
-			} else {
-				encoded = body.quoted()
 			}
 		}
 	}
-	return gatewayResponse(status, header, encoded, isBase64)
+	return gatewayResponse(status, header, body, compressed)
 }
 
 func (c *Cache) addTo(header map[string]string) {
@@ -150,31 +167,36 @@ func (c *Cache) addTo(header map[string]string) {
 	}
 }
 
-// gatewayResponse is written by hand because body is most of it, and is a JSON string already. body comes last: appending
-// it to the small rest allocates the answer in one piece, without clearing it first.
-func gatewayResponse(status int, header map[string]string, body []byte, isBase64 bool) []byte {
+// gatewayResponse is written by hand, with the body at its end: then the bulk is appended once to the small rest.
+func gatewayResponse(status int, header map[string]string, body *Body, compressed bool) []byte {
 	out := make([]byte, 0, 512)
 	out = append(out, `{"statusCode":`...)
 	out = strconv.AppendInt(out, int64(status), 10)
 	out = append(out, `,"headers":`...)
 	separator := byte('{')
 	for name, value := range header {
-		out = append(out, separator)
-		out, _ = jsontext.AppendQuote(out, name)
-		out = append(out, ':')
-		out, _ = jsontext.AppendQuote(out, value)
+		out = appendString(append(out, separator), name)
+		out = appendString(append(out, ':'), value)
 		separator = ','
 	}
 	out = append(out, `},"isBase64Encoded":`...)
-	out = strconv.AppendBool(out, isBase64)
+	out = strconv.AppendBool(out, compressed)
 	out = append(out, `,"body":`...)
-	return append(append(out, body...), '}')
+	switch {
+	case body == nil:
+		out = append(out, `""`...)
+	case compressed:
+		out = append(out, body.compressed()...)
+	default:
+		out = body.appendQuoted(out)
+	}
+	return append(out, '}')
 }
 
-// quote is text as a JSON string; what isn't UTF-8 becomes U+FFFD.
-func quote(text []byte) []byte {
-	quoted, _ := jsontext.AppendQuote(make([]byte, 0, len(text)+len(text)/4+2), text)
-	return quoted
+// appendString appends text as a JSON string.
+func appendString(out []byte, text string) []byte {
+	out, _ = jsontext.AppendQuote(out, text) // what isn't UTF-8 becomes U+FFFD
+	return out
 }
 
 func compress(plain []byte) []byte {
@@ -182,7 +204,9 @@ func compress(plain []byte) []byte {
 	w := gzip.NewWriter(&b)
 	w.Write(plain) // a buffer takes everything
 	w.Close()
-	return quote([]byte(base64.StdEncoding.EncodeToString(b.Bytes())))
+	quoted := make([]byte, 0, base64.StdEncoding.EncodedLen(b.Len())+2)
+	quoted = base64.StdEncoding.AppendEncode(append(quoted, '"'), b.Bytes())
+	return append(quoted, '"')
 }
 
 // acceptsGzip reads Accept-Encoding.

@@ -51,7 +51,8 @@ func (e *WaitingError) Error() string {
 // Fault implements [fault.Faulter]: it means what the last failure did.
 func (e *WaitingError) Fault(now time.Time) fault.Fault {
 	if e.Wait.Errcode == 0 {
-		return fault.Fault{Kind: fault.WeChatUnreachable, Detail: e.Error()}
+		return fault.Fault{Kind: fault.WeChatUnreachable, Detail: e.Error(), Action: "The bundle's operator: the log of tokens says why the last fetch failed; " +
+			`once that is mended, run the task refresh-tokens with "force": true, which doesn't wait.`}
 	}
 	f := fault.Of(&wechat.Error{Code: e.Wait.Errcode}, now)
 	f.Detail = e.Error()
@@ -106,11 +107,18 @@ func (a *Attempts) Run(ctx context.Context, t token.Record, wait state.Wait, for
 		return &WaitingError{wait}
 	}
 	err := renew()
-	if ctx.Err() != nil { // the time is up, which says nothing of the token
+	if isTimeUp(ctx) { // which says nothing of the token
 		return err
 	}
 	a.update(ctx, wait, func(w *state.Wait) { a.renewer.note(ctx, w, t, err) })
 	return err
+}
+
+// isTimeUp reports whether the time is up, or so nearly that a call may have been given up for it.
+func isTimeUp(ctx context.Context) bool {
+	const lastMoment = time.Second
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Until(deadline) < lastMoment
 }
 
 func (a *Attempts) update(ctx context.Context, wait state.Wait, change func(*state.Wait)) {

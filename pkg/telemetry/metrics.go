@@ -9,14 +9,18 @@ package telemetry
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"wechat-draftbox/pkg/fault"
 	"wechat-draftbox/pkg/wechat"
@@ -83,6 +87,9 @@ func NewRecorder(out io.Writer, function string, now func() time.Time) *Recorder
 func (r *Recorder) Put(metric string, value float64) { r.put(dimensions{}, metric, value) }
 
 func (r *Recorder) put(d dimensions, metric string, value float64) {
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return // JSON has no such number, and one would cost its whole line
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.series[d] == nil {
@@ -160,46 +167,66 @@ func class(err error) string {
 	return wechat.Other.String()
 }
 
-type directive struct {
-	Namespace  string
-	Dimensions [][]string
-	Metrics    []definition
-}
-
-type definition struct {
-	Name string
-	Unit string
-}
-
 // Flush writes what was recorded since the last one, a line for each set of dimensions, or nothing.
 func (r *Recorder) Flush() {
 	r.mu.Lock()
 	series := r.series
 	r.series = make(map[dimensions]map[string][]float64)
 	r.mu.Unlock()
-	for d, metrics := range series {
-		names := []string{"FunctionName"}
-		line := map[string]any{"FunctionName": r.function}
-		if d.call != "" {
-			names, line["Call"] = append(names, "Call"), d.call
-		}
-		if d.class != "" {
-			names, line["ErrorClass"] = append(names, "ErrorClass"), d.class
-		}
-		about := directive{Namespace: namespace, Dimensions: [][]string{names}}
-		for _, name := range slices.Sorted(maps.Keys(metrics)) {
-			unit := units[name]
-			if unit == "" {
-				unit = "Count"
-			}
-			about.Metrics = append(about.Metrics, definition{name, unit})
-			line[name] = metrics[name]
-		}
-		line["_aws"] = map[string]any{"Timestamp": r.now().UnixMilli(), "CloudWatchMetrics": []directive{about}}
-		text, err := json.Marshal(line)
-		if err != nil { // a value that JSON doesn't have, such as infinity
-			continue
-		}
-		r.out.Write(append(text, '\n')) // one write, so that lines of two invocations stay whole
+	if len(series) == 0 {
+		return
 	}
+	lines := make([]byte, 0, 512*len(series))
+	for d, metrics := range series {
+		lines = r.appendLine(lines, d, metrics)
+	}
+	r.out.Write(lines) // one write, so that lines of two invocations stay whole
+}
+
+// appendLine is written by hand: there is a line in each invocation, and encoding/json would take as long for it as a
+// cached answer takes for everything else.
+func (r *Recorder) appendLine(out []byte, d dimensions, metrics map[string][]float64) []byte {
+	names := slices.Sorted(maps.Keys(metrics))
+	out = append(out, `{"_aws":{"Timestamp":`...)
+	out = strconv.AppendInt(out, r.now().UnixMilli(), 10)
+	out = append(out, `,"CloudWatchMetrics":[{"Namespace":"`+namespace+`","Dimensions":[["FunctionName"`...)
+	if d.call != "" {
+		out = append(out, `,"Call"`...)
+	}
+	if d.class != "" {
+		out = append(out, `,"ErrorClass"`...)
+	}
+	out = append(out, `]],"Metrics":[`...)
+	for i, name := range names {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(out, `{"Name":"`...), name...)
+		out = append(append(append(out, `","Unit":"`...), cmp.Or(units[name], "Count")...), `"}`...)
+	}
+	out = append(out, `]}]}`...)
+	out = appendText(out, "FunctionName", r.function)
+	if d.call != "" {
+		out = appendText(out, "Call", d.call)
+	}
+	if d.class != "" {
+		out = appendText(out, "ErrorClass", d.class)
+	}
+	for _, name := range names {
+		out = append(append(append(out, `,"`...), name...), `":[`...)
+		for i, value := range metrics[name] {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = strconv.AppendFloat(out, value, 'f', -1, 64)
+		}
+		out = append(out, ']')
+	}
+	return append(out, "}\n"...)
+}
+
+func appendText(out []byte, key, text string) []byte {
+	out = append(append(append(out, `,"`...), key...), `":`...)
+	out, _ = jsontext.AppendQuote(out, text)
+	return out
 }

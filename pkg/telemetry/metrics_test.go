@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -78,6 +79,19 @@ func TestLines(t *testing.T) {
 	slices.Sort(got)
 	if diff := cmp.Diff(canonical, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A value that JSON doesn't have costs no other value.
+func TestValuesThatAreNoNumber(t *testing.T) {
+	t.Parallel()
+	got := flushed(t, func(r *telemetry.Recorder) {
+		r.Put(telemetry.TokenAge, math.Inf(1))
+		r.Put(telemetry.TokenAge, math.NaN())
+		r.Put(telemetry.TicketAge, 1e21)
+	})
+	if len(got) != 1 || !json.Valid([]byte(got[0])) || strings.Contains(got[0], telemetry.TokenAge) || !strings.Contains(got[0], telemetry.TicketAge) {
+		t.Errorf("got %q", got)
 	}
 }
 

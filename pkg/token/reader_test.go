@@ -181,6 +181,40 @@ func TestATokenThatHasYetToBeFetchedCountsAsRefused(t *testing.T) {
 	}
 }
 
+// The rejection of one version is reported once a minute: clients' requests must not become calls of WeChat's token API.
+func TestRejectionsAreReportedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.aws.SetSecret(account, "old")
+	call := func(times int) {
+		for range times {
+			if _, err := token.Call(t.Context(), w.Reader, appID, (&calls{takes: map[string]bool{}}).call); !wechat.IsRefusedToken(err) {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := []rejection{{appID, 40001, first}}
+	check := func(when string) {
+		t.Helper()
+		if diff := cmp.Diff(want, w.rejected); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	call(20)
+	check("20 calls")
+	w.freeze(30 * time.Second)
+	call(20)
+	check("half a minute later")
+	w.freeze(30 * time.Second)
+	call(20)
+	want = append(want, rejection{appID, 40001, first})
+	check("a minute later")
+	second := w.aws.SetSecret(account, "other")
+	call(20)
+	want = append(want, rejection{appID, 40001, second})
+	check("another version")
+}
+
 func TestARefusedToken(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

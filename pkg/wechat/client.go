@@ -333,6 +333,8 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 		// Without a body, or with one that it can get again, net/http sends a GET again by itself when a kept
 		// connection breaks. How often a read is sent is for do to count.
 		request.Body = io.NopCloser(strings.NewReader(""))
+		// Without this, net/http would start a goroutine to find out that the body is empty.
+		request.TransferEncoding = []string{"identity"}
 	}
 	request.Header.Set("User-Agent", "wechat-draftbox")
 	return request, nil

@@ -29,6 +29,10 @@ var assets embed.FS
 const ContentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+// WriteHeader is a header of each request that the pages send. Another site's page can't send it: a browser asks first
+// whether it may.
+const WriteHeader = "X-Draftbox-Console"
+
 // maxEvent is how large a task's event may be, in bytes.
 const maxEvent = 6 << 20
 

@@ -8,6 +8,7 @@ import (
 // A State is what the console shows beside the answers of the API. No token is in it.
 type State struct {
 	Ready      bool              `json:"ready"`
+	Stack      string            `json:"stack,omitempty"` // deployed; empty: the local run
 	WeChat     Place             `json:"wechat"`
 	AWS        Place             `json:"aws"`
 	Tasks      []Task            `json:"tasks"`

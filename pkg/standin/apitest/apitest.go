@@ -18,6 +18,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/legacy"
 
 	"wechat-draftbox/pkg/api"
+	"wechat-draftbox/pkg/standin/gateway"
 )
 
 // Document reads the OpenAPI document and checks that it is one, with its examples.
@@ -55,6 +56,21 @@ var strict = sync.OnceValues(func() (*checker, error) {
 type checker struct {
 	doc    *openapi3.T
 	router routers.Router
+}
+
+// Routes are the document's routes, as API Gateway matches them. Which function serves them the document doesn't say.
+func Routes() ([]gateway.Route, error) {
+	c, err := strict()
+	if err != nil {
+		return nil, err
+	}
+	var routes []gateway.Route
+	for path, item := range c.doc.Paths.Map() {
+		for method := range item.Operations() {
+			routes = append(routes, gateway.NewRoute("", method, path))
+		}
+	}
+	return routes, nil
 }
 
 // CheckAnswer says in which way an answer is not what the document promises for its method and path.

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -23,7 +22,6 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"wechat-draftbox/pkg/bootstrap"
-	"wechat-draftbox/pkg/standin/apitest"
 	"wechat-draftbox/pkg/standin/awstest"
 	"wechat-draftbox/pkg/standin/wechattest"
 	"wechat-draftbox/pkg/telemetry"
@@ -190,6 +188,7 @@ type Function struct {
 	t       *testing.T
 	world   *World
 	handler lambda.Handler
+	front   Front
 }
 
 // Start wires a function with the world's environment, as a cold start does.
@@ -203,7 +202,7 @@ func (w *World) Start(wire func(bootstrap.Deps) trigger.Router) *Function {
 	deps := bootstrap.New(s, w.AWS.Config(w.awsURL), log, telemetry.NewRecorder(w.Log, "function", w.Clock.Now), w.Clock.Now,
 		wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
 	w.t.Cleanup(deps.WeChat.CloseIdleConnections)
-	return &Function{w.t, w, deps.Handler(wire(deps))}
+	return &Function{t: w.t, world: w, handler: deps.Handler(wire(deps))}
 }
 
 // Invoke hands an event, JSON or what encodes to it, to the function, and returns its result as JSON.
@@ -252,45 +251,6 @@ func (r Response) Problem(t *testing.T) (slug string, body map[string]any) {
 		t.Errorf("status %d, but in the body %v", r.Status, body["status"])
 	}
 	return strings.TrimPrefix(kind, "urn:wechat-draftbox:"), body
-}
-
-// HTTP sends a request, such as "GET", "/drafts?limit=1", as API Gateway's payload format 2.0. header are pairs. The
-// answer has to be one that the OpenAPI document promises.
-func (f *Function) HTTP(ctx context.Context, method, target, body string, header ...string) Response {
-	f.t.Helper()
-	path, query, _ := strings.Cut(target, "?")
-	headers := map[string]string{"host": "example.execute-api.us-east-1.amazonaws.com"}
-	for i := 0; i+1 < len(header); i += 2 {
-		headers[header[i]] = header[i+1]
-	}
-	result, err := f.Invoke(ctx, map[string]any{
-		"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
-		"requestContext": map[string]any{
-			"requestId": "request-1", "stage": "$default",
-			"http":       map[string]string{"method": method, "path": path, "sourceIp": "192.0.2.1"},
-			"authorizer": map[string]any{"iam": map[string]string{"userArn": "arn:aws:iam::123456789012:user/ci"}},
-		},
-		"body": body, "isBase64Encoded": false,
-	})
-	if err != nil {
-		f.t.Fatalf("%s %s: %v", method, target, err)
-	}
-	var reply struct {
-		StatusCode int
-		Headers    map[string]string
-		Body       string
-	}
-	if err := json.Unmarshal(result, &reply); err != nil {
-		f.t.Fatal(err)
-	}
-	answered := http.Header{}
-	for name, value := range reply.Headers {
-		answered.Set(name, value)
-	}
-	if err := apitest.CheckAnswer(context.WithoutCancel(ctx), method, path, reply.StatusCode, answered, reply.Body); err != nil {
-		f.t.Errorf("%s %s: the answer is not what the OpenAPI document promises: %v", method, target, err)
-	}
-	return Response{reply.StatusCode, reply.Headers, reply.Body}
 }
 
 // StorePlatform stores the platform's secret as the operator does.

@@ -18,9 +18,9 @@ export function show() {
   const list = $('chat');
   const log = $('chat-log');
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  list.replaceChildren(...(seen.length ? seen.map(({ robot, kind, at, title, text }) => h('li', {},
+  list.replaceChildren(...(seen.length ? seen.map(({ robot, kind, at, text }) => h('li', {},
     h('div', {}, h('strong', {}, robot), ' ', robot === kind ? '' : chip(kind), ' ', h('span', { className: 'meta' }, times('{0}', at))),
-    h('div', { className: 'said' }, title ? h('strong', {}, `${title}\n`) : '', text))) : [h('li', { className: 'none' }, t('noChat'))]));
+    h('div', { className: 'said' }, text))) : [h('li', { className: 'none' }, t('noChat'))]));
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 $('chat-robot').onchange = show;

@@ -36,7 +36,7 @@ export const reason = ({ json }) => (json ? [json.detail ?? json.message ?? json
 // tell shows an answer at the foot of the page.
 export function tell(answer, text) {
   $('answer').hidden = false;
-  $('answer').className = answer.ok ? '' : 'bad';
+  $('answer').className = answer.ok && answer.json?.ok !== false ? '' : 'bad';
   $('answer-status').textContent = answer.status || t('lost');
   $('answer-request').textContent = `${answer.method} ${answer.path}`;
   $('answer-text').textContent = answer.ok ? text ?? '' : reason(answer);

@@ -50,7 +50,7 @@ func countAccounts(all []Accounts) accountCounts {
 		switch {
 		case a.Status == "unauthorized":
 			state = "unauthorized"
-		case state == "":
+		case kind == officialAccount && state != "open" && state != "closed":
 			state = "unknown"
 		}
 		c.total += a.Count
@@ -124,7 +124,7 @@ func (p Page) accountLane(c accountCounts, kind string, length percent) accountL
 			query.Set("status", "authorized")
 			query.Set("draft_switch", state)
 		}
-		width := max(minWidth, percent(float64(n)/float64(lane.Count)*100))
+		width := max(minWidth*100/length, percent(float64(n)/float64(lane.Count)*100))
 		sum += width
 		label := p.say(state)
 		lane.Segments = append(lane.Segments, accountSegment{

@@ -23,7 +23,8 @@ type HistoryDraft struct {
 	SeenAt     time.Time  `json:"seen_at"`
 	GoneAt     *time.Time `json:"gone_at"`
 	ReplacedBy *struct {
-		ID int64 `json:"draft_id"`
+		ID         int64 `json:"draft_id"`
+		CreateTime int64 `json:"create_time"`
 	} `json:"replaced_by"`
 	TemplateIDs []int64 `json:"template_ids"`
 }
@@ -36,21 +37,41 @@ func (d HistoryDraft) uploaded() time.Time {
 	return d.SeenAt
 }
 
+// ended is when the draft left the box; zero: it is there. A watch sees a replacement later than it happened.
+func (d HistoryDraft) ended() time.Time {
+	switch {
+	case d.GoneAt == nil:
+		return time.Time{}
+	case d.ReplacedBy != nil && d.ReplacedBy.CreateTime > 0:
+		return time.Unix(d.ReplacedBy.CreateTime, 0)
+	}
+	return *d.GoneAt
+}
+
 // source names the mini program that the draft belongs to.
 func (d HistoryDraft) source() string { return cmp.Or(d.Draft.AppID, d.Draft.MiniProgram) }
 
 const (
 	maxLanes = 12
-	maxSpan  = 365 * 24 * time.Hour
+	day      = 24 * time.Hour
+	maxSpan  = 364 * day
 )
 
-// historySpans are the stretches of time that the lanes can show.
-var historySpans = []time.Duration{time.Hour, 6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour, 90 * 24 * time.Hour, maxSpan}
+// historySpans are the stretches of time that the lanes can show, which four ticks divide well.
+var historySpans = []time.Duration{time.Hour, 8 * time.Hour, day, 8 * day, 28 * day, 92 * day, maxSpan}
 
 type historyLane struct {
 	Y    int
 	Name string
 	Bars []bar
+}
+
+// boxed is 1 for a draft in the box.
+func boxed(d HistoryDraft) int {
+	if d.GoneAt == nil {
+		return 1
+	}
+	return 0
 }
 
 // historyItem is a draft in the list below the lanes.
@@ -116,10 +137,12 @@ func (p Page) historyLanes(a axis, drafts []HistoryDraft) (lanes []historyLane, 
 	for i, source := range order[:min(len(order), maxLanes)] {
 		all := bySource[source]
 		lane := historyLane{Y: i * rowHeight, Name: shorten(cmp.Or(all[0].Draft.MiniProgram, source), 40)}
-		for _, d := range slices.Backward(all) { // later ones on top
+		slices.Reverse(all) // later ones are drawn on top, and those in the box above all
+		slices.SortStableFunc(all, func(a, b HistoryDraft) int { return cmp.Compare(boxed(a), boxed(b)) })
+		for _, d := range all {
 			end, item := p.Now, p.historyItem(d)
 			if d.GoneAt != nil {
-				end = *d.GoneAt
+				end = d.ended()
 			}
 			if end.Before(a.from) {
 				continue
@@ -146,7 +169,7 @@ func (p Page) historyItem(d HistoryDraft) historyItem {
 		item.State, item.Class = p.say("removed"), "removed"
 	}
 	if d.GoneAt != nil {
-		item.Kept = p.say("afterSpan", p.span(d.GoneAt.Sub(d.uploaded())))
+		item.Kept = p.say("afterSpan", p.span(d.ended().Sub(d.uploaded())))
 	}
 	for _, id := range d.TemplateIDs {
 		item.Templates = append(item.Templates, p.say("templateIs", strconv.FormatInt(id, 10)))
