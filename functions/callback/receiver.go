@@ -47,7 +47,7 @@ func (c *receiverCache) create(ctx context.Context) (*push.Receiver, error) {
 	}
 	receiver, err := push.NewReceiver(p.AppID, p.MessageToken, p.EncodingAESKey, p.PreviousAESKey)
 	if err != nil {
-		return nil, &awserror.Malformed{Resource: "the platform secret", Detail: err.Error()}
+		return nil, &awserror.MalformedError{Resource: "the platform secret", Detail: err.Error()}
 	}
 	return receiver, nil
 }

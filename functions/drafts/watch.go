@@ -73,7 +73,7 @@ func (w watcher) watch(ctx context.Context) (watchResult, error) {
 	if err != nil {
 		return watchResult{}, err
 	}
-	if listed.Keyless && len(known.Drafts) > 0 && !known.ListMissing {
+	if listed.ListMissing && len(known.Drafts) > 0 && !known.ListMissing {
 		w.log.WarnContext(ctx, "WeChat answered without draft_list although drafts are known; the next answer without it is believed",
 			"drafts", len(known.Drafts))
 		return watchResult{Task: watchTask, Drafts: len(known.Drafts)}, w.known.SetListMissing(ctx, true)

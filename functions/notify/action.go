@@ -24,7 +24,7 @@ func knownCode(errcode int, action text) (code int, ok bool) {
 func englishAction(errcode int, action text) string {
 	if code, ok := knownCode(errcode, action); ok {
 		known := wechat.Lookup(code)
-		return capitalized(string(known.Acts)) + ": " + known.Action
+		return capitalized(string(known.Owner)) + ": " + known.Action
 	}
 	return string(action)
 }
@@ -52,7 +52,7 @@ func chineseAction(errcode int, action text) string {
 }
 
 func withParty(code int) string {
-	return chineseParties[wechat.Lookup(code).Acts] + "：" + chineseActions[code]
+	return chineseParties[wechat.Lookup(code).Owner] + "：" + chineseActions[code]
 }
 
 // The maps and lists below are never written to.

@@ -50,7 +50,7 @@ func TestEveryActionIsTranslated(t *testing.T) {
 	unknown := wechat.Lookup(highest).Action
 	for code := lowest; code < highest; code++ {
 		if known := wechat.Lookup(code); known.Action != unknown {
-			text := told(t, renewal.FailureOf("wx0000000000000001", &wechat.Error{Call: "/x", Code: code, Message: "e"}, time.Now()))
+			text := told(t, renewal.FailureOf("wx0000000000000001", &wechat.APIError{Call: "/x", Code: code, Message: "e"}, time.Now()))
 			todo := text[strings.LastIndex(text, "\n")+1:]
 			if _, action, ok := strings.Cut(strings.TrimPrefix(todo, "处理："), "："); !ok || strings.Contains(todo, "account") || len([]rune(action)) < 8 {
 				t.Errorf("%d: %s", code, todo)
@@ -59,8 +59,8 @@ func TestEveryActionIsTranslated(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"no ticket": renewal.ErrTicket, "no refresh token": renewal.ErrNoRefreshToken, "another's code": renewal.ErrOtherAccount,
-		"unexpected": errors.New("unexpected"), "timeout": &wechat.Failure{Call: "/x", Cause: wechat.TimedOut},
-		"unreachable": &wechat.Failure{Call: "/x", Cause: wechat.Unreachable}, "unusable": &wechat.Failure{Call: "/x", Cause: wechat.Unusable},
+		"unexpected": errors.New("unexpected"), "timeout": &wechat.TransportError{Call: "/x", Cause: wechat.TimedOut},
+		"unreachable": &wechat.TransportError{Call: "/x", Cause: wechat.Unreachable}, "unusable": &wechat.TransportError{Call: "/x", Cause: wechat.Unusable},
 	} {
 		text := told(t, renewal.FailureOf("wx0000000000000001", err, time.Now()))
 		if strings.Contains(text, " the ") || !strings.Contains(text, "处理：") {
@@ -68,7 +68,7 @@ func TestEveryActionIsTranslated(t *testing.T) {
 		}
 	}
 	// An app secret that is wrong is refused with 40001 too, but it isn't the token that is wrong.
-	text := told(t, renewal.FailureOf("", &wechat.Error{Call: "/cgi-bin/component/api_component_token", Code: 40001}, time.Now()))
+	text := told(t, renewal.FailureOf("", &wechat.APIError{Call: "/cgi-bin/component/api_component_token", Code: 40001}, time.Now()))
 	if !strings.Contains(text, "平台运营者：AppSecret 错误") {
 		t.Errorf("got %s", text)
 	}

@@ -112,7 +112,7 @@ func (o opening) openClaimed(ctx context.Context, appID string) (result, error) 
 	}
 
 	err = token.Write(ctx, o.check.tokens, appID, o.opener.OpenDraftSwitch)
-	lost := wechat.IsLost(err) && !wechat.IsRetired(err)
+	lost := wechat.IsOutcomeUnknown(err) && !wechat.IsRetired(err)
 	if err != nil && !lost {
 		return result{}, err
 	}

@@ -152,7 +152,7 @@ func (q checkQueue) checkOne(ctx context.Context, appID string) error {
 // isRetryable reports whether a check may go well without anybody acting. An answer of WeChat's that can't be used counts as
 // an accident of the moment.
 func isRetryable(err error) bool {
-	var failure *wechat.Failure
+	var failure *wechat.TransportError
 	return fault.Of(err, time.Now()).Kind.IsRetryable() || errors.As(err, &failure) && !wechat.IsRetired(err)
 }
 

@@ -64,12 +64,12 @@ func (r recorder) checkAndRecord(ctx context.Context, account state.Account) err
 	asked := r.check.now()
 	found, err := r.check.check(ctx, account.AppID)
 	learn := func(*state.Account) {}
-	var refusal *wechat.Error
-	var unknown *token.UnknownAccount
+	var refusal *wechat.APIError
+	var unknown *token.UnknownAccountError
 	switch {
 	case errors.As(err, &unknown): // without a token it isn't an account by itself
 		return err
-	case errors.As(err, &refusal) && refusal.Known().Class == wechat.NotGranted:
+	case errors.As(err, &refusal) && refusal.Info().Class == wechat.NotGranted:
 		ended := refusal.Code == platform.CodeEnded && r.hasEnded(ctx, account.AppID)
 		learn = func(a *state.Account) {
 			a.SetRefused(refusal.Code, found.at)

@@ -314,8 +314,8 @@ func (r *surveyRun) retryDeferred(ctx context.Context, group *errgroup.Group) bo
 }
 
 func isMinuteQuota(err error) bool {
-	var refusal *wechat.Error
-	return errors.As(err, &refusal) && refusal.Known().Class == wechat.MinuteQuota
+	var refusal *wechat.APIError
+	return errors.As(err, &refusal) && refusal.Info().Class == wechat.MinuteQuota
 }
 
 // endEarlier is ctx, but ends before it does: by d, or by a tenth of what is left, if that is less.

@@ -190,7 +190,7 @@ func (h handler) remove(ctx context.Context, id int64) error {
 	switch {
 	case wechat.IsNotFound(err):
 		return explained(err, fmt.Sprintf("there is no template %d", id))
-	case !wechat.IsLost(err):
+	case !wechat.IsOutcomeUnknown(err):
 		return err
 	}
 	isGone := func(left []wechat.Template) bool {

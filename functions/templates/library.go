@@ -53,7 +53,7 @@ func (l library) delete(ctx context.Context, templateID int64) error {
 // write makes a call that changes the library.
 func (l library) write(ctx context.Context, call func(context.Context, secret.Value) error) error {
 	err := token.Write(ctx, l.tokens, token.Component, call)
-	if wechat.IsLost(err) {
+	if wechat.IsOutcomeUnknown(err) {
 		l.log.WarnContext(ctx, "the answer to a write was lost", "error", err.Error())
 	}
 	return err

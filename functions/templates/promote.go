@@ -59,7 +59,7 @@ func (p *promotions) promote(ctx context.Context, selected selector, templateTyp
 	}
 
 	err = p.lib.add(ctx, draft.DraftID, templateType)
-	lost := wechat.IsLost(err)
+	lost := wechat.IsOutcomeUnknown(err)
 	if err != nil && !lost {
 		return t, false, p.refused(ctx, err, draft, len(before))
 	}

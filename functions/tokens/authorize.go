@@ -73,8 +73,8 @@ func readAuthorization(body string) (renewal.Authorization, error) {
 func authorizeDelay(m events.SQSMessage, err error) time.Duration {
 	received, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	delay := min(minAuthorizeDelay<<min(max(received-1, 0), 10), maxAuthorizeDelay)
-	var refusal *wechat.Error
-	if errors.As(err, &refusal) && refusal.Known().Class == wechat.MinuteQuota {
+	var refusal *wechat.APIError
+	if errors.As(err, &refusal) && refusal.Info().Class == wechat.MinuteQuota {
 		delay = max(delay, time.Minute)
 	}
 	return delay

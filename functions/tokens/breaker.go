@@ -126,8 +126,8 @@ func (b *breaker) rest() []renewal.Failure {
 // concernsPlatform reports whether every other authorizer would meet the error too. Only those without a working refresh
 // token need WeChat's list.
 func concernsPlatform(err error) bool {
-	var refusal *wechat.Error
-	var failure *wechat.Failure
+	var refusal *wechat.APIError
+	var failure *wechat.TransportError
 	var list *platform.ListError
 	switch {
 	case errors.As(err, &list):
@@ -139,7 +139,7 @@ func concernsPlatform(err error) bool {
 	case !errors.As(err, &refusal):
 		return false
 	}
-	switch refusal.Known().Class {
+	switch refusal.Info().Class {
 	case wechat.Whitelist, wechat.TokenRefused, wechat.DayQuota, wechat.MinuteQuota, wechat.Busy:
 		return true
 	case wechat.Misconfigured:
@@ -151,7 +151,7 @@ func concernsPlatform(err error) bool {
 // concernedPlatform reports whether the failure that a token waits for seemed to concern the platform.
 func concernedPlatform(wait state.Wait) bool {
 	const noAnswer = 0
-	return !wait.Reauthorize && (wait.Errcode == noAnswer || concernsPlatform(&wechat.Error{Code: wait.Errcode}))
+	return !wait.Reauthorize && (wait.Errcode == noAnswer || concernsPlatform(&wechat.APIError{Code: wait.Errcode}))
 }
 
 const codeAppID = 40013 // the account's may be meant

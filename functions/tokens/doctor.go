@@ -160,10 +160,10 @@ func (h *handler) examineComponent(ctx context.Context, d *diagnosis) (token.Rec
 // of that quota. It reports whether WeChat accepts the token.
 func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) (accepted bool) {
 	quota, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access)
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	refused := errors.As(err, &refusal)
 	action := fault.Of(err, h.renewer.Now()).Action
-	if refused && refusal.Known().Class == wechat.Whitelist {
+	if refused && refusal.Info().Class == wechat.Whitelist {
 		const first = "Mend the whitelist first."
 		d.fail(checkAccepted, "not known: WeChat refuses the address before it looks at the token", first)
 		d.fail(checkQuota, "not known: WeChat refuses the address", first)
@@ -182,7 +182,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 		d.pass(checkQuota, "WeChat gives no number")
 	case quota.Left <= 0:
 		d.fail(checkQuota, fmt.Sprintf("used up: %d of %d today", quota.Used, quota.Limit),
-			fault.Of(&wechat.Error{Code: 45009}, h.renewer.Now()).Action)
+			fault.Of(&wechat.APIError{Code: 45009}, h.renewer.Now()).Action)
 	default:
 		d.pass(checkQuota, "%d used, %d left of %d today", quota.Used, quota.Left, quota.Limit)
 	}
@@ -198,9 +198,9 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 }
 
 // refusedAddresses are the addresses that WeChat refuses. The way out can change between two calls, so it is asked once more.
-func (h *handler) refusedAddresses(ctx context.Context, stored token.Record, refusal *wechat.Error) string {
+func (h *handler) refusedAddresses(ctx context.Context, stored token.Record, refusal *wechat.APIError) string {
 	addresses := []string{refusal.EgressIP()}
-	var again *wechat.Error
+	var again *wechat.APIError
 	if _, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access); errors.As(err, &again) {
 		addresses = append(addresses, again.EgressIP())
 	}

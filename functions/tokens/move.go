@@ -103,7 +103,7 @@ func (m mover) move(ctx context.Context, record token.Record) (moved bool, err e
 
 func (m mover) copy(ctx context.Context, record token.Record) (copied bool, err error) {
 	there, err := m.to.Get(ctx, record.Owner)
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	switch {
 	case awserror.Is(err, awserror.NotFound):
 		there = token.Record{Owner: record.Owner}

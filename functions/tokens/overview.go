@@ -114,7 +114,7 @@ func (h *handler) describeTokens(ctx context.Context, page []state.Account) ([]*
 
 func (h *handler) describeToken(ctx context.Context, a state.Account, wait state.Wait) (*overviewEntry, error) {
 	record, err := h.renewer.Read(ctx, a.AppID)
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	if err != nil && !errors.As(err, &malformed) {
 		return nil, err
 	}

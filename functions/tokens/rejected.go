@@ -62,7 +62,7 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 // shouldRefresh reads the record of a rejected token, and reports whether it should be renewed.
 func (h *handler) shouldRefresh(ctx context.Context, d rejectedToken) (stored token.Record, renew bool, err error) {
 	stored, err = h.renewer.Read(ctx, d.AppID)
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	switch {
 	case err != nil && !errors.As(err, &malformed):
 		return stored, false, err

@@ -66,7 +66,7 @@ func problem(r *Request, err error, now time.Time) (*Response, fault.Fault) {
 		"type": "urn:wechat-draftbox:" + string(f.Kind), "title": info.title, "status": info.status, "detail": f.Detail,
 		"instance": r.Path, "request_id": r.ID, "retryable": f.Kind.IsRetryable(), "action": f.Action,
 	}
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	if errors.As(err, &refusal) {
 		said := map[string]any{"errcode": refusal.Code, "errmsg": refusal.Message}
 		if rid := refusal.RID(); rid != "" {

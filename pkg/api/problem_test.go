@@ -26,29 +26,29 @@ func TestKindsOfErrors(t *testing.T) {
 		status int
 	}
 	cases := map[error]want{
-		&wechat.Failure{Cause: wechat.Unreachable}:                             {"wechat-unreachable", 502},
-		&wechat.Failure{Cause: wechat.TimedOut, Sent: true}:                    {"wechat-timeout", 504},
-		&wechat.Failure{Cause: wechat.Unusable, Sent: true}:                    {"bad-upstream-answer", 502},
-		&wechat.Failure{Cause: wechat.Unusable, Status: 503, Sent: true}:       {"bad-upstream-answer", 502},
-		&wechat.Failure{Cause: wechat.Unusable, Status: 404, Call: switchCall}: {"interface-retired", 410},
-		&wechat.Failure{Cause: wechat.Unusable, Status: 410, Call: switchCall}: {"interface-retired", 410},
-		&wechat.Failure{Cause: wechat.Unusable, Status: 404, Call: "/wxa/x"}:   {"bad-upstream-answer", 502},
-		&token.UnknownAccount{AppID: "wx1"}:                                    {"unknown-account", 404},
-		&awserror.Malformed{Resource: "s", Detail: "it is empty"}:              {"misconfigured", 500},
-		&awserror.Error{Kind: awserror.NotFound}:                               {"misconfigured", 500},
-		&awserror.Error{Kind: awserror.Denied}:                                 {"misconfigured", 500},
-		&awserror.Error{Kind: awserror.Exists}:                                 {"misconfigured", 500},
-		&awserror.Error{Kind: awserror.Unavailable}:                            {"aws-unavailable", 503},
-		&awserror.Error{Kind: awserror.Conflict}:                               {"aws-unavailable", 503},
-		context.DeadlineExceeded:                                               {"wechat-timeout", 504},
-		context.Canceled:                                                       {"wechat-timeout", 504},
-		errors.New("whatever"):                                                 {"internal-error", 500},
-		fault.Invalid("x"):                                                     {"invalid-request", 400},
-		fault.New(fault.NotFound, "x"):                                         {"not-found", 404},
-		fault.New("confirmation-required", "x"):                                {"confirmation-required", 400},
-		fault.New("opening-not-allowed", "x"):                                  {"opening-not-allowed", 403},
-		fault.New("bad-signature", "x"):                                        {"bad-signature", 403},
-		fault.New("too-large", "x"):                                            {"too-large", 413},
+		&wechat.TransportError{Cause: wechat.Unreachable}:                             {"wechat-unreachable", 502},
+		&wechat.TransportError{Cause: wechat.TimedOut, Sent: true}:                    {"wechat-timeout", 504},
+		&wechat.TransportError{Cause: wechat.Unusable, Sent: true}:                    {"bad-upstream-answer", 502},
+		&wechat.TransportError{Cause: wechat.Unusable, Status: 503, Sent: true}:       {"bad-upstream-answer", 502},
+		&wechat.TransportError{Cause: wechat.Unusable, Status: 404, Call: switchCall}: {"interface-retired", 410},
+		&wechat.TransportError{Cause: wechat.Unusable, Status: 410, Call: switchCall}: {"interface-retired", 410},
+		&wechat.TransportError{Cause: wechat.Unusable, Status: 404, Call: "/wxa/x"}:   {"bad-upstream-answer", 502},
+		&token.UnknownAccountError{AppID: "wx1"}:                                      {"unknown-account", 404},
+		&awserror.MalformedError{Resource: "s", Detail: "it is empty"}:                {"misconfigured", 500},
+		&awserror.Error{Kind: awserror.NotFound}:                                      {"misconfigured", 500},
+		&awserror.Error{Kind: awserror.Denied}:                                        {"misconfigured", 500},
+		&awserror.Error{Kind: awserror.Exists}:                                        {"misconfigured", 500},
+		&awserror.Error{Kind: awserror.Unavailable}:                                   {"aws-unavailable", 503},
+		&awserror.Error{Kind: awserror.Conflict}:                                      {"aws-unavailable", 503},
+		context.DeadlineExceeded:                                                      {"wechat-timeout", 504},
+		context.Canceled:                                                              {"wechat-timeout", 504},
+		errors.New("whatever"):                                                        {"internal-error", 500},
+		fault.Invalid("x"):                                                            {"invalid-request", 400},
+		fault.New(fault.NotFound, "x"):                                                {"not-found", 404},
+		fault.New("confirmation-required", "x"):                                       {"confirmation-required", 400},
+		fault.New("opening-not-allowed", "x"):                                         {"opening-not-allowed", 403},
+		fault.New("bad-signature", "x"):                                               {"bad-signature", 403},
+		fault.New("too-large", "x"):                                                   {"too-large", 413},
 	}
 	codes := map[want][]int{
 		{"not-granted", 403}:               {42002, 42007, 43007, 48001, 50001, 61003, 61007, 61017, 48004, 50002},
@@ -64,7 +64,7 @@ func TestKindsOfErrors(t *testing.T) {
 	}
 	for w, list := range codes {
 		for _, code := range list {
-			cases[&wechat.Error{Call: "/x", Code: code}] = w
+			cases[&wechat.APIError{Call: "/x", Code: code}] = w
 		}
 	}
 	for err, w := range cases {
@@ -102,7 +102,7 @@ func TestRetryAfter(t *testing.T) {
 		{40001, "2026-01-02T04:00:00Z", ""},
 		{61004, "2026-01-02T04:00:00Z", ""},
 	} {
-		problem := &fault.Error{Meaning: fault.Of(&wechat.Error{Code: c.code}, at(c.now))}
+		problem := &fault.Error{Meaning: fault.Of(&wechat.APIError{Code: c.code}, at(c.now))}
 		r := serve(t, t.Context(), api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) {
 			return nil, problem
 		}}}, request("GET", "/", "", nil))
@@ -114,7 +114,7 @@ func TestRetryAfter(t *testing.T) {
 
 func TestTheWholeProblem(t *testing.T) {
 	t.Parallel()
-	err := error(&wechat.Error{Call: "/wxa/gettemplatedraftlist", Code: 61004, Message: "access clientip is not registered requestIP: 203.0.113.7 rid: 65af81fb-4abb2a3b-18a1751e"})
+	err := error(&wechat.APIError{Call: "/wxa/gettemplatedraftlist", Code: 61004, Message: "access clientip is not registered requestIP: 203.0.113.7 rid: 65af81fb-4abb2a3b-18a1751e"})
 	routes := api.Routes{{Method: "GET", Path: "/drafts", Handle: func(context.Context, *api.Request) (*api.Response, error) { return nil, err }}}
 	ask := func() (got map[string]any) {
 		r := serve(t, t.Context(), routes, request("GET", "/drafts", "limit=1", nil))
@@ -147,8 +147,8 @@ func TestTheWholeProblem(t *testing.T) {
 func TestEveryProblemSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
-		fault.Invalid("x"), fault.New(fault.NotFound, "x"), &wechat.Failure{Detail: "x"}, &wechat.Failure{Cause: wechat.TimedOut}, &wechat.Failure{Cause: wechat.Unusable},
-		&wechat.Error{Code: 12345}, &wechat.Error{Code: 40001}, &token.UnknownAccount{}, &awserror.Malformed{Resource: "s"}, &awserror.Error{Resource: "s"},
+		fault.Invalid("x"), fault.New(fault.NotFound, "x"), &wechat.TransportError{Detail: "x"}, &wechat.TransportError{Cause: wechat.TimedOut}, &wechat.TransportError{Cause: wechat.Unusable},
+		&wechat.APIError{Code: 12345}, &wechat.APIError{Code: 40001}, &token.UnknownAccountError{}, &awserror.MalformedError{Resource: "s"}, &awserror.Error{Resource: "s"},
 		&awserror.Error{Resource: "s", Kind: awserror.Denied}, errors.New("x"),
 		fault.New("confirmation-required", "x"), fault.New("opening-not-allowed", "x"),
 		fault.New("bad-signature", "x"), fault.New("too-large", "x"),

@@ -88,10 +88,12 @@ func Is(err error, kind Kind) bool {
 	return errors.As(err, &e) && e.Kind == kind
 }
 
-// Malformed is a secret or parameter that holds something else than it should.
-type Malformed struct {
+// MalformedError is a secret or parameter that holds something else than it should.
+type MalformedError struct {
 	Resource string
 	Detail   string // never what stands in it
 }
 
-func (m *Malformed) Error() string { return fmt.Sprintf("%s is malformed: %s", m.Resource, m.Detail) }
+func (m *MalformedError) Error() string {
+	return fmt.Sprintf("%s is malformed: %s", m.Resource, m.Detail)
+}

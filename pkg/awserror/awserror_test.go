@@ -92,7 +92,7 @@ func TestWrap(t *testing.T) {
 	if got := awserror.Wrap("x:DoIt", "the/name", errors.New("84_hidden")).Error(); got != "x:DoIt the/name: no answer" {
 		t.Errorf("got %q", got)
 	}
-	if got := (&awserror.Malformed{Resource: "the/name", Detail: "it is empty"}).Error(); got != "the/name is malformed: it is empty" {
+	if got := (&awserror.MalformedError{Resource: "the/name", Detail: "it is empty"}).Error(); got != "the/name is malformed: it is empty" {
 		t.Errorf("got %q", got)
 	}
 }

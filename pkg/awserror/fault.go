@@ -19,7 +19,7 @@ func (e *Error) Fault(time.Time) fault.Fault {
 }
 
 // Fault implements [fault.Faulter].
-func (m *Malformed) Fault(time.Time) fault.Fault {
+func (m *MalformedError) Fault(time.Time) fault.Fault {
 	return fault.Fault{Kind: fault.Misconfigured, Detail: m.Error(),
 		Action: "The bundle's operator: correct what is stored in " + m.Resource + "."}
 }

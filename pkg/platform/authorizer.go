@@ -68,7 +68,7 @@ const CodeEnded = 61003
 // write an account off.
 func (d Directory) HasEnded(ctx context.Context, appID string) (bool, error) {
 	_, err := d.Info(ctx, appID)
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	if errors.As(err, &refusal) && refusal.Code == CodeEnded {
 		return true, nil
 	}
@@ -169,8 +169,8 @@ func (l *Learner) take() bool {
 
 // failed ends the learning, unless WeChat's refusal concerns the one account.
 func (l *Learner) failed(ctx context.Context, appID string, err error) {
-	var refusal *wechat.Error
-	if !errors.As(err, &refusal) || refusal.Known().Class != wechat.NotGranted {
+	var refusal *wechat.APIError
+	if !errors.As(err, &refusal) || refusal.Info().Class != wechat.NotGranted {
 		l.mu.Lock()
 		l.left = 0
 		l.mu.Unlock()

@@ -109,7 +109,7 @@ func TestFailures(t *testing.T) {
 	t.Parallel()
 	refusedWith := func(code int) func(error) bool {
 		return func(err error) bool {
-			var refusal *wechat.Error
+			var refusal *wechat.APIError
 			return errors.As(err, &refusal) && refusal.Code == code
 		}
 	}
@@ -133,7 +133,7 @@ func TestFailures(t *testing.T) {
 		"no platform":         {aws(awstest.Refuse("ResourceNotFoundException", 400)), func(err error) bool { return awserror.Is(err, awserror.NotFound) }},
 		"secrets unavailable": {aws(awstest.Drop()), func(err error) bool { return awserror.Is(err, awserror.Unavailable) }},
 		"malformed platform": {func(f *fixture) { f.AWS.SetSecret("wechat/draftbox/platform", "{}") }, func(err error) bool {
-			var malformed *awserror.Malformed
+			var malformed *awserror.MalformedError
 			return errors.As(err, &malformed)
 		}},
 	} {
@@ -170,7 +170,7 @@ func TestInfo(t *testing.T) {
 	}
 	for _, raw := range []string{`{"errcode":0}`, `{}`, `{"authorizer_info":{}}`, `{"authorizer_info":null}`, `{"authorizer_info":"Tea"}`} {
 		f.WeChat.Fail(wechattest.PathAuthorizerInfo, wechattest.Raw(raw))
-		var failure *wechat.Failure
+		var failure *wechat.TransportError
 		if got, err := f.directory.Info(t.Context(), appID(0)); !errors.As(err, &failure) {
 			t.Errorf("%s: %+v, %v", raw, got, err)
 		}
@@ -212,7 +212,7 @@ func TestListThatCannotBeReadIsNotReadAgain(t *testing.T) {
 	list := f.directory.List()
 	for range 3 {
 		_, err := list.RefreshToken(t.Context(), wechattest.ExampleClosed)
-		var refusal *wechat.Error
+		var refusal *wechat.APIError
 		if !errors.As(err, &refusal) || refusal.Code != 45009 {
 			t.Errorf("error %v", err)
 		}

@@ -42,11 +42,11 @@ func NewCache(secrets token.SecretsStore, ttl time.Duration, now func() time.Tim
 
 const secretName = "platform"
 
-// Parse reads the text of the secret of that name. Errors are an [*awserror.Malformed].
+// Parse reads the text of the secret of that name. Errors are an [*awserror.MalformedError].
 func Parse(name string, secretText secret.Value) (Platform, error) {
 	var keys map[string]any
 	if json.Unmarshal([]byte(secretText.Reveal()), &keys) != nil || keys == nil {
-		return Platform{}, &awserror.Malformed{Resource: name, Detail: "it is no JSON object"}
+		return Platform{}, &awserror.MalformedError{Resource: name, Detail: "it is no JSON object"}
 	}
 	text := func(key string) string {
 		s, _ := keys[key].(string)
@@ -54,11 +54,11 @@ func Parse(name string, secretText secret.Value) (Platform, error) {
 	}
 	for _, key := range []string{"component_appid", "component_appsecret", "message_token", "encoding_aes_key"} {
 		if text(key) == "" {
-			return Platform{}, &awserror.Malformed{Resource: name, Detail: "it has no " + key}
+			return Platform{}, &awserror.MalformedError{Resource: name, Detail: "it has no " + key}
 		}
 	}
 	if !wechat.IsAppID(text("component_appid")) {
-		return Platform{}, &awserror.Malformed{Resource: name, Detail: "component_appid is not wx and 16 letters or digits"}
+		return Platform{}, &awserror.MalformedError{Resource: name, Detail: "component_appid is not wx and 16 letters or digits"}
 	}
 	return Platform{
 		Platform:       wechat.Platform{AppID: text("component_appid"), AppSecret: secret.New(text("component_appsecret"))},

@@ -40,7 +40,7 @@ func TestCache(t *testing.T) {
 		t.Errorf("without the secret: %v", err)
 	}
 	aws.SetSecret("prefix/platform", "84_hidden")
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	if _, err := cache.Get(t.Context()); !errors.As(err, &malformed) || err.Error() != "prefix/platform is malformed: it is no JSON object" {
 		t.Errorf("of a malformed secret: %v", err)
 	}
@@ -72,7 +72,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := platform.Parse("name", secret.New(text))
-		var malformed *awserror.Malformed
+		var malformed *awserror.MalformedError
 		switch {
 		case err == nil:
 			if len(got.AppID) != 18 || got.AppSecret.IsZero() || got.MessageToken.IsZero() || got.EncodingAESKey.IsZero() {

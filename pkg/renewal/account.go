@@ -28,7 +28,7 @@ func (r *Renewer) renewOwn(ctx context.Context, previous token.Record, rejected 
 	return r.UpdateToken(ctx, previous, func(ctx context.Context, previous token.Record) (token.Record, error) {
 		asked := r.Now()
 		grant, err := r.WeChat.StableToken(ctx, previous.Owner, previous.AppSecret, false)
-		if err == nil && (grant.Access.Equal(rejected) || grant.Access.Equal(previous.Access) && grant.Life <= forceWindow) {
+		if err == nil && (grant.Access.Equal(rejected) || grant.Access.Equal(previous.Access) && grant.ExpiresIn <= forceWindow) {
 			asked = r.Now()
 			grant, err = r.WeChat.StableToken(ctx, previous.Owner, previous.AppSecret, true)
 		}
@@ -97,7 +97,7 @@ func (r *Renewer) refresh(ctx context.Context, previous token.Record, list *plat
 const codeRefreshToken = 61023 // the refresh token is not valid
 
 func isRefused(err error, code int) bool {
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	return errors.As(err, &refusal) && refusal.Code == code
 }
 

@@ -80,7 +80,7 @@ func (r *Renewer) exchange(ctx context.Context, a Authorization) error {
 		return err
 	}
 	stored, err := r.Read(ctx, a.AppID)
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	if err != nil && !errors.As(err, &malformed) { // a record that can't be read is replaced
 		return err
 	}
@@ -176,12 +176,12 @@ func (r *Renewer) PublishAuthorizationEnd(ctx context.Context, a Authorization, 
 
 // IsRetryable reports whether an exchange that failed may work later. What an operator has to mend counts too.
 func IsRetryable(err error) bool {
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	switch {
 	case errors.Is(err, ErrNoRefreshToken), errors.Is(err, ErrOtherAccount):
 		return false
 	case errors.As(err, &refusal):
-		return refusal.Known().Class != wechat.NotGranted && refusal.Known().Repeat != wechat.RepeatNever
+		return refusal.Info().Class != wechat.NotGranted && refusal.Info().Retry != wechat.RetryNever
 	}
 	return true
 }

@@ -35,8 +35,8 @@ func (r *Renewer) fetchComponent(ctx context.Context, previous token.Record) (to
 	}
 	asked := r.Now()
 	grant, err := r.WeChat.ComponentToken(ctx, p.Platform, newest.Text)
-	var refusal *wechat.Error
-	if errors.As(err, &refusal) && refusal.Known().Repeat == wechat.RepeatNewTicket {
+	var refusal *wechat.APIError
+	if errors.As(err, &refusal) && refusal.Info().Retry == wechat.RetryWithNewTicket {
 		return previous, r.startPushes(ctx, p, err)
 	}
 	if err != nil {
@@ -69,6 +69,6 @@ func (r *Renewer) RefreshComponentIfDue(ctx context.Context, lease *Lease, attem
 
 func (r *Renewer) componentDue(ctx context.Context) (t token.Record, due bool, err error) {
 	t, err = r.Read(ctx, token.Component)
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	return t, errors.As(err, &malformed) || err == nil && r.IsDue(t), err
 }

@@ -27,7 +27,7 @@ const (
 // FailureOf tells err to people.
 func FailureOf(appID string, err error, now time.Time) Failure {
 	f := Failure{AppID: appID, Errmsg: err.Error()}
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	var waiting *WaitingError
 	switch {
 	case errors.As(err, &waiting):

@@ -160,7 +160,7 @@ func (r *Renewer) UpdateToken(ctx context.Context, previous token.Record, fetch 
 // put is [token.Store.Put]. After an error current is what was read last.
 func (r *Renewer) put(ctx context.Context, previous, next token.Record) (current token.Record, ok bool, err error) {
 	current, ok, err = r.store(previous.Owner).Put(ctx, previous, next)
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	if errors.As(err, &malformed) && !ok { // what somebody else wrote meanwhile can't be read, and gives way
 		return current, false, nil
 	}
@@ -199,7 +199,7 @@ func unchanged(a, b token.Record) bool {
 // applyGrant puts a grant that was asked for at the time asked into a record. An empty refresh token never replaces a stored one.
 func applyGrant(t token.Record, grant wechat.Grant, asked time.Time) token.Record {
 	t.Access = grant.Access
-	t.ExpiresAt = asked.Round(0).Add(grant.Life)
+	t.ExpiresAt = asked.Round(0).Add(grant.ExpiresIn)
 	if !grant.Refresh.IsZero() {
 		t.Refresh = grant.Refresh
 	}

@@ -54,7 +54,7 @@ func (e *WaitingError) Fault(now time.Time) fault.Fault {
 		return fault.Fault{Kind: fault.WeChatUnreachable, Detail: e.Error(), Action: "The bundle's operator: the log of tokens says why the last fetch failed; " +
 			`once that is mended, run the task refresh-tokens with "force": true, which doesn't wait.`}
 	}
-	f := fault.Of(&wechat.Error{Code: e.Wait.Errcode}, now)
+	f := fault.Of(&wechat.APIError{Code: e.Wait.Errcode}, now)
 	f.Detail = e.Error()
 	return f
 }
@@ -197,7 +197,7 @@ var (
 
 // NeedsReauthorization reports whether an account has to authorise the platform again.
 func NeedsReauthorization(err error) bool {
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	var waiting *WaitingError
 	return errors.As(err, &waiting) && waiting.Wait.Reauthorize || errors.Is(err, ErrNoRefreshToken) || errors.As(err, &refusal) && slices.Contains(reauthorizeCodes, refusal.Code)
 }
@@ -215,11 +215,11 @@ func (r *Renewer) note(ctx context.Context, w *state.Wait, t token.Record, err e
 	w.Failures++
 	w.Reauthorize = t.Owner != token.Component && NeedsReauthorization(err)
 	w.TokenVersion, w.TicketTime, w.PlatformVersion = t.Version, noTicket, ""
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	switch {
 	case w.Reauthorize:
 		w.Until = now.Add(reauthorizeWait)
-	case errors.As(err, &refusal) && (refusal.Known().Class == wechat.DayQuota || refusal.Known().Class == wechat.MinuteQuota):
+	case errors.As(err, &refusal) && (refusal.Info().Class == wechat.DayQuota || refusal.Info().Class == wechat.MinuteQuota):
 		w.Until = now.Add(refusal.RetryAfter(now))
 	}
 	if t.Owner == token.Component {

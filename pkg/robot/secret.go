@@ -62,10 +62,10 @@ type written struct {
 	Prefix   string    `json:"prefix"`
 }
 
-// Parse reads the text of the secret of that name. Errors are an [*awserror.Malformed].
+// Parse reads the text of the secret of that name. Errors are an [*awserror.MalformedError].
 func Parse(name string, text secret.Value) ([]Robot, error) {
 	malformed := func(format string, args ...any) error {
-		return &awserror.Malformed{Resource: name, Detail: fmt.Sprintf(format, args...)}
+		return &awserror.MalformedError{Resource: name, Detail: fmt.Sprintf(format, args...)}
 	}
 	var content *struct {
 		Robots []json.RawMessage `json:"robots"`

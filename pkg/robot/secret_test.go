@@ -93,7 +93,7 @@ func TestMalformed(t *testing.T) {
 
 func wantMalformed(t *testing.T, err error, detail, value string) {
 	t.Helper()
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	if !errors.As(err, &malformed) || !strings.HasPrefix(malformed.Detail, detail) || strings.Contains(err.Error(), value) {
 		t.Errorf("got %v, want %s", err, detail)
 	}

@@ -111,9 +111,9 @@ func (r *Recorder) Attempt(a wechat.Attempt) {
 		return
 	}
 	r.count(dimensions{a.Call, class(a.Err)}, WeChatErrors)
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	if errors.As(a.Err, &refusal) {
-		switch refusal.Known().Class {
+		switch refusal.Info().Class {
 		case wechat.DayQuota, wechat.MinuteQuota:
 			r.count(dimensions{}, QuotaRefusals)
 		case wechat.Whitelist:
@@ -156,11 +156,11 @@ func (r *Recorder) count(d dimensions, metric string) {
 
 // class is the error class of a failed request.
 func class(err error) string {
-	var refusal *wechat.Error
-	var failure *wechat.Failure
+	var refusal *wechat.APIError
+	var failure *wechat.TransportError
 	switch {
 	case errors.As(err, &refusal):
-		return refusal.Known().Class.String()
+		return refusal.Info().Class.String()
 	case errors.As(err, &failure):
 		return failure.Cause.String()
 	}

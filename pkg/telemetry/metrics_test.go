@@ -43,8 +43,8 @@ func TestLines(t *testing.T) {
 		r.Count(telemetry.CacheHits)
 		r.Count(telemetry.CacheHits)
 		r.Attempt(wechat.Attempt{Call: path, Latency: 1500 * time.Microsecond})
-		r.Attempt(wechat.Attempt{Call: path, Latency: 2 * time.Millisecond, Err: &wechat.Error{Call: path, Code: 61004}})
-		r.Attempt(wechat.Attempt{Call: path, Latency: 2 * time.Millisecond, Err: fmt.Errorf("x: %w", &wechat.Failure{Call: path, Cause: wechat.TimedOut})})
+		r.Attempt(wechat.Attempt{Call: path, Latency: 2 * time.Millisecond, Err: &wechat.APIError{Call: path, Code: 61004}})
+		r.Attempt(wechat.Attempt{Call: path, Latency: 2 * time.Millisecond, Err: fmt.Errorf("x: %w", &wechat.TransportError{Call: path, Cause: wechat.TimedOut})})
 	})
 	head := `"_aws":{"CloudWatchMetrics":[{"Namespace":"WechatDraftbox","Dimensions":`
 	tail := fmt.Sprintf(`}],"Timestamp":%d}`, at.UnixMilli())
@@ -111,7 +111,7 @@ func TestNothingRecordedIsNothingWritten(t *testing.T) {
 func TestRefusalsOfQuota(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]bool{45009: true, 45011: true, 61004: false, 40001: false} {
-		got := flushed(t, func(r *telemetry.Recorder) { r.Attempt(wechat.Attempt{Err: &wechat.Error{Code: code}}) })
+		got := flushed(t, func(r *telemetry.Recorder) { r.Attempt(wechat.Attempt{Err: &wechat.APIError{Code: code}}) })
 		if found := strings.Contains(strings.Join(got, ""), `"QuotaRefusals":[1]`); found != want {
 			t.Errorf("%d: %v", code, got)
 		}
@@ -130,8 +130,8 @@ func TestServerFaults(t *testing.T) {
 		fault.New(fault.NotWhitelisted, "61004"):             false,
 		fault.Invalid("limit"):                               false,
 		fmt.Errorf("wait: %w", context.DeadlineExceeded):     false,
-		fmt.Errorf("x: %w", &wechat.Error{Code: 40125}):      true, // the app secret is wrong
-		fmt.Errorf("x: %w", &wechat.Error{Code: 48001}):      false,
+		fmt.Errorf("x: %w", &wechat.APIError{Code: 40125}):   true, // the app secret is wrong
+		fmt.Errorf("x: %w", &wechat.APIError{Code: 48001}):   false,
 	} {
 		got := flushed(t, func(r *telemetry.Recorder) { telemetry.CountFault(telemetry.NewContext(t.Context(), r), err) })
 		if found := strings.Contains(strings.Join(got, ""), `"ServerFaults":[1]`); found != want {

@@ -64,7 +64,7 @@ func (s Store) load(ctx context.Context) (Ticket, map[string]json.RawMessage, er
 	var keys map[string]json.RawMessage
 	text := []byte(aws.ToString(out.Parameter.Value))
 	if json.Unmarshal(text, &stored) != nil || json.Unmarshal(text, &keys) != nil || stored.Ticket == "" {
-		return Ticket{}, nil, &awserror.Malformed{Resource: s.name, Detail: "it holds no ticket"}
+		return Ticket{}, nil, &awserror.MalformedError{Resource: s.name, Detail: "it holds no ticket"}
 	}
 	return Ticket{secret.New(stored.Ticket), stored.CreateTime}, keys, nil
 }
@@ -75,7 +75,7 @@ func (s Store) load(ctx context.Context) (Ticket, map[string]json.RawMessage, er
 // tickets work, and the next push comes minutes later.
 func (s Store) Store(ctx context.Context, t Ticket) error {
 	current, keys, err := s.load(ctx)
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	switch {
 	case err != nil && !errors.Is(err, ErrNone) && !errors.As(err, &malformed):
 		return err

@@ -93,7 +93,7 @@ func TestLoad(t *testing.T) {
 	}
 	for _, bad := range []string{"x", "{}", `{"ticket":""}`, `{"ticket":1}`, `{"ticket":"84_hidden","create_time":"x"}`} {
 		aws.SetSecureParameter(name, bad)
-		var malformed *awserror.Malformed
+		var malformed *awserror.MalformedError
 		if _, err := store.Load(t.Context()); !errors.As(err, &malformed) || err.Error() != name+" is malformed: it holds no ticket" {
 			t.Errorf("%s: %v", bad, err)
 		}

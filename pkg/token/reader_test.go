@@ -92,7 +92,7 @@ func (c *calls) call(_ context.Context, t secret.Value) (string, error) {
 	defer c.mu.Unlock()
 	c.got = append(c.got, t.Reveal())
 	if c.takes != nil && !c.takes[t.Reveal()] {
-		return "", &wechat.Error{Call: "/x", Code: 40001, Message: "invalid credential"}
+		return "", &wechat.APIError{Call: "/x", Code: 40001, Message: "invalid credential"}
 	}
 	return "done with " + t.Reveal(), nil
 }
@@ -147,7 +147,7 @@ func TestATokenIsNotUsedPastItsExpiry(t *testing.T) {
 
 	version := w.aws.SetSecret(account, expiring("late", w.now().Add(-time.Second)))
 	_, err := token.Call(t.Context(), w.Reader, appID, c.call)
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	if !errors.As(err, &refusal) || refusal.Code != 42001 || !wechat.IsRefusedToken(err) || !strings.Contains(err.Error(), "has expired") {
 		t.Errorf("got %v", err)
 	}
@@ -252,7 +252,7 @@ func TestARefusedToken(t *testing.T) {
 				t.Errorf("%d reads, want one more", n)
 			}
 			var want []rejection
-			var refusal *wechat.Error
+			var refusal *wechat.APIError
 			if c.code != 0 {
 				want = []rejection{{token.Component, c.code, version}}
 				if !errors.As(err, &refusal) || refusal.Code != c.code {
@@ -271,7 +271,7 @@ func TestARefusedToken(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.aws.SetSecret(component, "t")
-		for _, want := range []error{&wechat.Error{Code: 61004}, &wechat.Error{Code: -1}, &wechat.Failure{}, errors.New("x")} {
+		for _, want := range []error{&wechat.APIError{Code: 61004}, &wechat.APIError{Code: -1}, &wechat.TransportError{}, errors.New("x")} {
 			_, err := token.Call(t.Context(), w.Reader, token.Component, func(context.Context, secret.Value) (int, error) { return 0, want })
 			if err != want {
 				t.Errorf("got %v, want %v", err, want)
@@ -382,8 +382,8 @@ func TestErrorsOfASecret(t *testing.T) {
 	t.Parallel()
 	const hidden = "84_hidden"
 	kind := func(k awserror.Kind) func(error) bool { return func(err error) bool { return awserror.Is(err, k) } }
-	malformed := func(err error) bool { var m *awserror.Malformed; return errors.As(err, &m) }
-	unknown := func(err error) bool { var u *token.UnknownAccount; return errors.As(err, &u) && u.AppID == appID }
+	malformed := func(err error) bool { var m *awserror.MalformedError; return errors.As(err, &m) }
+	unknown := func(err error) bool { var u *token.UnknownAccountError; return errors.As(err, &u) && u.AppID == appID }
 	for _, c := range []struct {
 		name, owner, stored string
 		fault               *awstest.Fault

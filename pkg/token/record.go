@@ -67,9 +67,9 @@ func (r Record) With(other Record) Record {
 	return r
 }
 
-// parseSecret reads the text of a secret into r. name is for the error, an [*awserror.Malformed].
+// parseSecret reads the text of a secret into r. name is for the error, an [*awserror.MalformedError].
 func (r *Record) parseSecret(name string, text secret.Value) error {
-	malformed := func(detail string) error { return &awserror.Malformed{Resource: name, Detail: detail} }
+	malformed := func(detail string) error { return &awserror.MalformedError{Resource: name, Detail: detail} }
 	trimmed := strings.TrimSpace(strings.TrimPrefix(text.Reveal(), "\ufeff"))
 	if trimmed == "" {
 		return malformed("it is empty")
@@ -114,7 +114,7 @@ func (r *Record) secrets() map[string]*secret.Value {
 // check: a record with neither a token nor anything to fetch one with is a mistake.
 func (r *Record) check(name string) error {
 	if r.Access.IsZero() && r.Refresh.IsZero() && r.AppSecret.IsZero() {
-		return &awserror.Malformed{Resource: name, Detail: "it has no access_token"}
+		return &awserror.MalformedError{Resource: name, Detail: "it has no access_token"}
 	}
 	return nil
 }

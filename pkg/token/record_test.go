@@ -74,7 +74,7 @@ const hidden = "hidden_84" // what no error may quote
 
 func checkMalformed(t *testing.T, r Record, err error, resource string) {
 	t.Helper()
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	if !errors.As(err, &malformed) || malformed.Resource != resource {
 		t.Fatalf("got %+v, %v", fieldsOf(r), err)
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // Getter reads token records. Errors are of package awserror: of kind [awserror.NotFound] where none is stored, an
-// [*awserror.Malformed] where it can't be read.
+// [*awserror.MalformedError] where it can't be read.
 type Getter interface {
 	Get(ctx context.Context, owner string) (Record, error)
 	// Resource is the name of the secret or item that holds the owner's record.

@@ -68,7 +68,7 @@ func (s TableStore) parse(item map[string]types.AttributeValue) (Record, error) 
 	owner, _ := attributeText(item["appid"])
 	r := Record{Owner: owner, stored: true, item: item}
 	malformed := func(detail string) (Record, error) {
-		return r, &awserror.Malformed{Resource: s.Resource(owner), Detail: detail}
+		return r, &awserror.MalformedError{Resource: s.Resource(owner), Detail: detail}
 	}
 	r.Version, _ = attributeText(item["version"])
 	updated, _ := attributeText(item["updated_at"])

@@ -18,26 +18,26 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// UnknownAccount is the error for an account that no token is stored for.
-type UnknownAccount struct{ AppID string }
+// UnknownAccountError is the error for an account that no token is stored for.
+type UnknownAccountError struct{ AppID string }
 
-func (u *UnknownAccount) Error() string { return "no token is stored for account " + u.AppID }
+func (u *UnknownAccountError) Error() string { return "no token is stored for account " + u.AppID }
 
 // Fault implements [fault.Faulter].
-func (u *UnknownAccount) Fault(time.Time) fault.Fault {
+func (u *UnknownAccountError) Fault(time.Time) fault.Fault {
 	return fault.Fault{Kind: fault.UnknownAccount, Detail: u.Error()}
 }
 
-// Expired is the error for a stored token whose time is over, or that has yet to be fetched: it counts as refused,
+// ExpiredError is the error for a stored token whose time is over, or that has yet to be fetched: it counts as refused,
 // although nobody asked WeChat.
-type Expired struct {
+type ExpiredError struct {
 	Name    string // of what should hold the token
 	Missing bool   // it was never fetched
 }
 
-func (e *Expired) Error() string { return e.Name + ": " + e.reason() }
+func (e *ExpiredError) Error() string { return e.Name + ": " + e.reason() }
 
-func (e *Expired) reason() string {
+func (e *ExpiredError) reason() string {
 	if e.Missing {
 		return "no access token has been fetched yet"
 	}
@@ -45,15 +45,15 @@ func (e *Expired) reason() string {
 }
 
 // Fault implements [fault.Faulter].
-func (e *Expired) Fault(now time.Time) fault.Fault {
+func (e *ExpiredError) Fault(now time.Time) fault.Fault {
 	f := fault.Of(e.Unwrap(), now)
 	f.Detail = e.Error()
 	return f
 }
 
 // Unwrap is WeChat's refusal of such a token.
-func (e *Expired) Unwrap() error {
-	return &wechat.Error{Call: e.Name, Code: codeExpired, Message: e.reason()}
+func (e *ExpiredError) Unwrap() error {
+	return &wechat.APIError{Call: e.Name, Code: codeExpired, Message: e.reason()}
 }
 
 // RejectionNotifier is called for a token that WeChat refused and that is still the stored one, so that somebody fetches a
@@ -100,7 +100,7 @@ func NewReader(store Getter, notifier RejectionNotifier, ttl time.Duration, now 
 // more if that gives another one; if it doesn't, the reader's notifier is called. WeChat does nothing when it refuses a
 // token, so writes may be called so too.
 //
-// Errors: those of call, [*UnknownAccount], [*awserror.Error], [*awserror.Malformed].
+// Errors: those of call, [*UnknownAccountError], [*awserror.Error], [*awserror.MalformedError].
 func Call[T any](ctx context.Context, reader *Reader, owner string, call func(context.Context, secret.Value) (T, error)) (T, error) {
 	var none T
 	token, err := reader.get(ctx, owner)
@@ -130,9 +130,9 @@ func Call[T any](ctx context.Context, reader *Reader, owner string, call func(co
 			}
 		}
 	} else {
-		refusal = &Expired{reader.store.Resource(owner), token.Access.IsZero()}
+		refusal = &ExpiredError{reader.store.Resource(owner), token.Access.IsZero()}
 	}
-	var e *wechat.Error
+	var e *wechat.APIError
 	if errors.As(refusal, &e) {
 		reader.notify(ctx, owner, e.Code, fresh.Version)
 	}
@@ -216,10 +216,10 @@ func (r *Reader) cached(owner string) (Record, bool) {
 // load caches what a call needs and no more: a survey reads the tokens of all accounts.
 func (r *Reader) load(ctx context.Context, owner string) (Record, error) {
 	read, err := r.store.Get(ctx, owner)
-	var malformed *awserror.Malformed
+	var malformed *awserror.MalformedError
 	switch {
 	case owner != Component && awserror.Is(err, awserror.NotFound):
-		return Record{}, &UnknownAccount{owner}
+		return Record{}, &UnknownAccountError{owner}
 	case errors.As(err, &malformed):
 		return Record{}, err
 	case err != nil:

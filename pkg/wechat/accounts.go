@@ -34,7 +34,7 @@ func (c *Client) AuthorizerInfo(ctx context.Context, component secret.Value, pla
 	}
 	sent := answer.object("authorizer_info")
 	if len(sent) == 0 { // which would look like an Official Account
-		return AuthorizerInfo{}, &Failure{Call: path, Cause: Unusable, Detail: "the answer has no authorizer_info", Sent: true}
+		return AuthorizerInfo{}, &TransportError{Call: path, Cause: Unusable, Detail: "the answer has no authorizer_info", Sent: true}
 	}
 	info := AuthorizerInfo{Kind: OfficialAccount}
 	info.Name, _ = sent.text("nick_name")

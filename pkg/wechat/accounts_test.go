@@ -29,7 +29,7 @@ func TestAuthorizerInfo(t *testing.T) {
 		}
 	}
 	_, err := c.AuthorizerInfo(t.Context(), component, platform, wechattest.ExampleRevoked)
-	var refusal *Error
+	var refusal *APIError
 	if !errors.As(err, &refusal) || refusal.Code != 61003 {
 		t.Errorf("revoked: %v", err)
 	}
@@ -76,7 +76,7 @@ func TestArticleDrafts(t *testing.T) {
 		}
 	}
 	for name, err := range map[int]error{61015: second(c.DraftCount(t.Context(), component)), 61020: second(c.ArticleDrafts(t.Context(), open, 0, 21))} {
-		var refusal *Error
+		var refusal *APIError
 		if !errors.As(err, &refusal) || refusal.Code != name {
 			t.Errorf("%v, want %d", err, name)
 		}

@@ -108,8 +108,8 @@ func TestDraftListIsReadByItsBytes(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
-			if keyless := !strings.Contains(c.body, `"draft_list":[`) && !strings.Contains(c.body, `"draft_list":{`); list.Keyless != keyless {
-				t.Errorf("Keyless is %v", list.Keyless)
+			if keyless := !strings.Contains(c.body, `"draft_list":[`) && !strings.Contains(c.body, `"draft_list":{`); list.ListMissing != keyless {
+				t.Errorf("ListMissing is %v", list.ListMissing)
 			}
 		})
 	}
@@ -142,7 +142,7 @@ func TestDraftListThatCantBeUsed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := answering(t, body).DraftList(t.Context(), awkward)
-			var failure *Failure
+			var failure *TransportError
 			if !errors.As(err, &failure) || failure.Cause != Unusable || failure.Status != 0 {
 				t.Errorf("got %v", err)
 			}
@@ -185,7 +185,7 @@ func TestSwitchState(t *testing.T) {
 
 func TestErrorCodeOfAnyForm(t *testing.T) {
 	t.Parallel()
-	for body, want := range map[string]Error{
+	for body, want := range map[string]APIError{
 		`{"errcode":40001,"errmsg":"no"}`:                     {Code: 40001, Message: "no"},
 		`{"errcode":"61007","errmsg":" api is unauthorized"}`: {Code: 61007, Message: " api is unauthorized"},
 		`{"errcode":-1}`:                                                  {Code: -1},
@@ -198,7 +198,7 @@ func TestErrorCodeOfAnyForm(t *testing.T) {
 			t.Parallel()
 			_, err := answering(t, body).DraftList(t.Context(), awkward)
 			want.Call, want.Caller = "/wxa/gettemplatedraftlist", ByPlatform
-			var got *Error
+			var got *APIError
 			if !errors.As(err, &got) || *got != want {
 				t.Errorf("got %.200v, want %.200v", err, &want)
 			}

@@ -23,7 +23,7 @@ func (c *Client) DraftCount(ctx context.Context, account secret.Value) (int, err
 	}
 	count, ok := answer.number("total_count")
 	if !ok || count < 0 {
-		return 0, &Failure{Call: draftCountPath, Cause: Unusable, Detail: "the answer has no total_count", Sent: true}
+		return 0, &TransportError{Call: draftCountPath, Cause: Unusable, Detail: "the answer has no total_count", Sent: true}
 	}
 	return int(count), nil
 }
@@ -71,7 +71,7 @@ func (c *Client) ArticleDrafts(ctx context.Context, account secret.Value, offset
 	}
 	total, ok := answer.number("total_count")
 	if !ok && !answer.has("item") {
-		return ArticleDrafts{}, &Failure{Call: path, Cause: Unusable, Detail: "the answer has neither total_count nor item", Sent: true}
+		return ArticleDrafts{}, &TransportError{Call: path, Cause: Unusable, Detail: "the answer has neither total_count nor item", Sent: true}
 	}
 	if !answer.has("item") {
 		return ArticleDrafts{Total: int(total)}, nil

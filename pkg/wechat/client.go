@@ -50,7 +50,7 @@ type Client struct {
 type Attempt struct {
 	Call    string
 	Latency time.Duration
-	Err     error // nil, *Error or *Failure
+	Err     error // nil, *APIError or *TransportError
 }
 
 // Option changes a Client.
@@ -98,7 +98,7 @@ func New(bases []string, options ...Option) *Client {
 		hosts:   newHosts(bases),
 		kept:    &http.Client{Transport: transport, CheckRedirect: noRedirect},
 		fresh:   &http.Client{Transport: fresh, CheckRedirect: noRedirect},
-		backoff: growing,
+		backoff: exponentialBackoff,
 		observe: func(Attempt) {},
 	}
 	for _, option := range options {
@@ -110,8 +110,8 @@ func New(bases []string, options ...Option) *Client {
 // noRedirect: a redirect would carry the token to wherever it points.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// growing waits 150 to 300 ms after the first try, 450 to 900 ms after the second.
-func growing(try int) time.Duration {
+// exponentialBackoff waits 150 to 300 ms after the first try, 450 to 900 ms after the second.
+func exponentialBackoff(try int) time.Duration {
 	longest := 300 * time.Millisecond
 	for range try - 1 {
 		longest *= 3
@@ -150,7 +150,7 @@ func (c *Client) do(ctx context.Context, call call) (fields, error) {
 		if err == nil {
 			return t.answer, nil
 		}
-		var failure *Failure
+		var failure *TransportError
 		isFailure := errors.As(err, &failure)
 		if isFailure && failure.badGateway { // the next base URL is next
 			bases = slices.Concat(bases[t.base+1:], bases[:t.base+1])
@@ -162,7 +162,7 @@ func (c *Client) do(ctx context.Context, call call) (fields, error) {
 		if kept == nil || !isFailure || failure.Cause != Unreachable {
 			kept = err
 		}
-		if try == tries || !helpsToRepeat(err) {
+		if try == tries || !isRetryable(err) {
 			return nil, kept
 		}
 		wait := c.backoff(try)
@@ -187,15 +187,15 @@ func shareOf(ctx context.Context, tries int) (context.Context, context.CancelFun
 
 // noteUnpublished is for what follows a -1: the fetch of a component token ends so for a platform that isn't published.
 func noteUnpublished(err error) {
-	var refusal *Error
+	var refusal *APIError
 	if errors.As(err, &refusal) && refusal.Call == componentTokenPath && refusal.Code == codeInvalidTicket {
 		refusal.unpublished = true
 	}
 }
 
-// helpsToRepeat: -1, time-outs, broken connections, answers cut short, HTTP 5xx.
-func helpsToRepeat(err error) bool {
-	var failure *Failure
+// isRetryable: -1, time-outs, broken connections, answers cut short, HTTP 5xx.
+func isRetryable(err error) bool {
+	var failure *TransportError
 	if !errors.As(err, &failure) {
 		return hasClass(err, Busy)
 	}
@@ -214,7 +214,7 @@ func (c *Client) try(ctx context.Context, client *http.Client, call call, bases 
 	for i, base := range bases {
 		t.base = i
 		t.answer, err = c.send(ctx, client, base, call)
-		var failure *Failure
+		var failure *TransportError
 		if !errors.As(err, &failure) || failure.Sent || ctx.Err() != nil {
 			break
 		}
@@ -236,12 +236,12 @@ func (c *Client) send(ctx context.Context, client *http.Client, base string, cal
 	response, err := client.Do(request)
 	if err != nil {
 		cause, detail := classify(err)
-		return nil, &Failure{Call: call.path, Cause: cause, Detail: detail, Sent: connected}
+		return nil, &TransportError{Call: call.path, Cause: cause, Detail: detail, Sent: connected}
 	}
 	defer response.Body.Close()
 	body, err := readBody(response)
 	answer, err := call.read(response.StatusCode, body, err)
-	var failure *Failure
+	var failure *TransportError
 	c.hosts.answered(base, errors.As(err, &failure) && failure.badGateway)
 	return answer, err
 }
@@ -258,8 +258,8 @@ func readBody(response *http.Response) ([]byte, error) {
 
 // read reads an answer. brokeOff is the error that ended its body, if one did.
 func (call call) read(status int, body []byte, brokeOff error) (fields, error) {
-	fail := func(detail string) *Failure {
-		return &Failure{Call: call.path, Cause: Unusable, Detail: detail, Sent: true}
+	fail := func(detail string) *TransportError {
+		return &TransportError{Call: call.path, Cause: Unusable, Detail: detail, Sent: true}
 	}
 	switch {
 	case status != http.StatusOK:
@@ -286,8 +286,8 @@ func (call call) read(status int, body []byte, brokeOff error) (fields, error) {
 	}
 	if code != 0 {
 		message, _ := answer.text("errmsg")
-		return nil, &Error{Call: call.path, Code: int(code), Caller: call.caller,
-			Message: abridged(without(message, append(call.secrets, call.token)))}
+		return nil, &APIError{Call: call.path, Code: int(code), Caller: call.caller,
+			Message: truncate(redact(message, append(call.secrets, call.token)))}
 	}
 	return answer, nil
 }

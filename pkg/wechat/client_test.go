@@ -141,12 +141,12 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 			http.Redirect(w, r, other+"/?"+r.URL.RawQuery, status)
 		}))})
 		_, err := c.DraftList(t.Context(), awkward)
-		var failure *Failure
+		var failure *TransportError
 		if !errors.As(err, &failure) || failure.Status != status || failure.Cause != Unusable {
 			t.Errorf("%d: %v", status, err)
 		}
 		checkSilent(t, err, awkward)
-		if err := NewSwitchOpener(c).OpenDraftSwitch(t.Context(), awkward); !IsLost(err) {
+		if err := NewSwitchOpener(c).OpenDraftSwitch(t.Context(), awkward); !IsOutcomeUnknown(err) {
 			t.Errorf("%d: %v", status, err)
 		}
 	}
@@ -205,11 +205,11 @@ func TestALaterBaseURLIsUsedWhileAnEarlierOneCantBeConnectedTo(t *testing.T) {
 		tries := 0
 		c := newClient(t, []string{nowhere(t), "http://wechat.invalid"}, WithObserver(func(Attempt) { tries++ }))
 		_, err := c.DraftList(t.Context(), awkward)
-		var failure *Failure
+		var failure *TransportError
 		if !errors.As(err, &failure) || failure.Cause != Unreachable || failure.Sent || tries != 3 {
 			t.Errorf("%v after %d tries", err, tries)
 		}
-		if err := NewSwitchOpener(c).OpenDraftSwitch(t.Context(), awkward); err == nil || IsLost(err) || tries != 4 {
+		if err := NewSwitchOpener(c).OpenDraftSwitch(t.Context(), awkward); err == nil || IsOutcomeUnknown(err) || tries != 4 {
 			t.Errorf("a write that was never sent is not lost: %v", err)
 		}
 	})
@@ -349,8 +349,8 @@ func TestWritesAreSentOnce(t *testing.T) {
 				}
 				err := write.send(within(t, limit), c, token)
 				checkSilent(t, err, token)
-				if err == nil || IsLost(err) != f.lost {
-					t.Errorf("%s: lost %v: %v", name, IsLost(err), err)
+				if err == nil || IsOutcomeUnknown(err) != f.lost {
+					t.Errorf("%s: lost %v: %v", name, IsOutcomeUnknown(err), err)
 				}
 				if got := wechat.Calls(write.path); got != 1 {
 					t.Errorf("%s: sent %d times", name, got)
@@ -388,7 +388,7 @@ func TestWaitsGrowAndVary(t *testing.T) {
 	for try, low := range map[int]time.Duration{1: 150 * time.Millisecond, 2: 450 * time.Millisecond} {
 		seen := make(map[time.Duration]bool)
 		for range 100 {
-			wait := growing(try)
+			wait := exponentialBackoff(try)
 			if wait < low || wait >= 2*low {
 				t.Errorf("after try %d it waits %v", try, wait)
 			}

@@ -44,11 +44,11 @@ func TestEveryCodeIsKnown(t *testing.T) {
 		if got.Code != code || got.Meaning == "" || got.Action == "" {
 			t.Errorf("%d: %+v", code, got)
 		}
-		if got.Acts != parties[row[3]] {
-			t.Errorf("%d: %q acts, the list says %q", code, got.Acts, row[3])
+		if got.Owner != parties[row[3]] {
+			t.Errorf("%d: %q owns it, the list says %q", code, got.Owner, row[3])
 		}
-		if want := repeatOf(row[4]); got.Repeat != want {
-			t.Errorf("%d: repeat %v, the list says %q", code, got.Repeat, row[4])
+		if want := repeatOf(row[4]); got.Retry != want {
+			t.Errorf("%d: repeat %v, the list says %q", code, got.Retry, row[4])
 		}
 	}
 	if !slices.IsSortedFunc(codes, func(a, b Code) int { return cmp.Compare(a.Code, b.Code) }) {
@@ -56,18 +56,18 @@ func TestEveryCodeIsKnown(t *testing.T) {
 	}
 }
 
-func repeatOf(words string) Repeat {
+func repeatOf(words string) Retry {
 	switch {
 	case strings.HasPrefix(words, "never"):
-		return RepeatNever
+		return RetryNever
 	case strings.HasPrefix(words, "token, once"):
-		return RepeatFreshToken
+		return RetryWithFreshToken
 	case strings.HasPrefix(words, "newest ticket"):
-		return RepeatNewTicket
+		return RetryWithNewTicket
 	case strings.HasPrefix(words, "after"):
-		return RepeatAfterFix
+		return RetryAfterFix
 	}
-	return RepeatWait // for hours, days, a month
+	return RetryLater // for hours, days, a month
 }
 
 func TestClasses(t *testing.T) {
@@ -96,7 +96,7 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	for _, unknown := range []int{1, -2, 99999, 0} {
-		if got := Lookup(unknown); got.Class != Other || got.Code != unknown || got.Action == "" || got.Repeat != RepeatNever {
+		if got := Lookup(unknown); got.Class != Other || got.Code != unknown || got.Action == "" || got.Retry != RetryNever {
 			t.Errorf("%d: %+v", unknown, got)
 		}
 	}
@@ -130,14 +130,14 @@ func TestWhatMessagesName(t *testing.T) {
 		{40013, "grid: 12", "", ""},
 		{0, "", "", ""},
 	} {
-		e := &Error{Code: c.code, Message: c.message}
+		e := &APIError{Code: c.code, Message: c.message}
 		if e.RID() != c.rid || e.EgressIP() != c.address {
 			t.Errorf("%q: rid %q, address %q", c.message, e.RID(), e.EgressIP())
 		}
 	}
 }
 
-func TestIsLostAndIsRetired(t *testing.T) {
+func TestIsOutcomeUnknownAndIsRetired(t *testing.T) {
 	t.Parallel()
 	const other = "/wxa/addtotemplate"
 	for _, c := range []struct {
@@ -147,21 +147,21 @@ func TestIsLostAndIsRetired(t *testing.T) {
 	}{
 		{"no error", nil, false, false},
 		{"another error", errors.New("x"), false, false},
-		{"busy", &Error{Code: -1}, true, false},
-		{"refused", &Error{Code: 61007}, false, false},
-		{"retired", &Error{Code: 48009}, false, true},
-		{"never sent", &Failure{Cause: Unreachable}, false, false},
-		{"time-out in connecting", &Failure{Cause: TimedOut}, false, false},
-		{"broken", &Failure{Cause: Unreachable, Sent: true}, true, false},
-		{"time-out", &Failure{Cause: TimedOut, Sent: true}, true, false},
-		{"500", &Failure{Cause: Unusable, Status: 500, Sent: true}, true, false},
-		{"404 of the switch", &Failure{Call: switchPath, Cause: Unusable, Status: 404, Sent: true}, true, true},
-		{"410 of the switch", &Failure{Call: switchPath, Cause: Unusable, Status: 410, Sent: true}, true, true},
-		{"404 of the count", &Failure{Call: draftCountPath, Cause: Unusable, Status: 404, Sent: true}, true, true},
-		{"404 of another call", &Failure{Call: other, Cause: Unusable, Status: 404, Sent: true}, true, false},
+		{"busy", &APIError{Code: -1}, true, false},
+		{"refused", &APIError{Code: 61007}, false, false},
+		{"retired", &APIError{Code: 48009}, false, true},
+		{"never sent", &TransportError{Cause: Unreachable}, false, false},
+		{"time-out in connecting", &TransportError{Cause: TimedOut}, false, false},
+		{"broken", &TransportError{Cause: Unreachable, Sent: true}, true, false},
+		{"time-out", &TransportError{Cause: TimedOut, Sent: true}, true, false},
+		{"500", &TransportError{Cause: Unusable, Status: 500, Sent: true}, true, false},
+		{"404 of the switch", &TransportError{Call: switchPath, Cause: Unusable, Status: 404, Sent: true}, true, true},
+		{"410 of the switch", &TransportError{Call: switchPath, Cause: Unusable, Status: 410, Sent: true}, true, true},
+		{"404 of the count", &TransportError{Call: draftCountPath, Cause: Unusable, Status: 404, Sent: true}, true, true},
+		{"404 of another call", &TransportError{Call: other, Cause: Unusable, Status: 404, Sent: true}, true, false},
 	} {
-		if IsLost(c.err) != c.lost || IsRetired(c.err) != c.retired {
-			t.Errorf("%s: lost %v, retired %v", c.name, IsLost(c.err), IsRetired(c.err))
+		if IsOutcomeUnknown(c.err) != c.lost || IsRetired(c.err) != c.retired {
+			t.Errorf("%s: lost %v, retired %v", c.name, IsOutcomeUnknown(c.err), IsRetired(c.err))
 		}
 	}
 }
@@ -190,15 +190,15 @@ func TestAdviceFollowsFromWhoseTokenTheCallTook(t *testing.T) {
 		{40125, ByOwnAccount, PlatformOperator, account},
 		{45009, ByOwnAccount, PlatformOperator, "midnight"},
 	} {
-		err := error(&Error{Code: c.code})
+		err := error(&APIError{Code: c.code})
 		SetCaller(fmt.Errorf("outer: %w", err), c.caller)
-		got := err.(*Error).Known()
-		if got.Acts != c.acts || !strings.Contains(got.Action, c.names) || got.Class != Lookup(c.code).Class {
-			t.Errorf("%d to caller %d: %s acts: %s", c.code, c.caller, got.Acts, got.Action)
+		got := err.(*APIError).Info()
+		if got.Owner != c.acts || !strings.Contains(got.Action, c.names) || got.Class != Lookup(c.code).Class {
+			t.Errorf("%d to caller %d: %s acts: %s", c.code, c.caller, got.Owner, got.Action)
 		}
 	}
 	SetCaller(nil, ByPlatform)
-	SetCaller(&Failure{}, ByPlatform)
+	SetCaller(&TransportError{}, ByPlatform)
 }
 
 func TestTheClientNotesWhoseTokenACallTook(t *testing.T) {
@@ -220,7 +220,7 @@ func TestTheClientNotesWhoseTokenACallTook(t *testing.T) {
 		"authorizer token": {authorizer, ByPlatform}, "authorizer info": {info, ByPlatform},
 		"add": {add, ByPlatform}, "stable token": {stable, ByOwnAccount}, "switch": {check, UnknownCaller},
 	} {
-		var refusal *Error
+		var refusal *APIError
 		if !errors.As(c.err, &refusal) || refusal.Caller != c.want {
 			t.Errorf("%s: %+v", name, c.err)
 		}
@@ -231,8 +231,8 @@ func TestFrozenAppSecret(t *testing.T) {
 	t.Parallel()
 	c := answering(t, `{"errcode":40243,"errmsg":"appsecret is frozen rid: 6949fe38-0627ff0d-47df91c7"}`)
 	_, err := c.StableToken(t.Context(), "wx1", awkward, false)
-	var refusal *Error
-	if !errors.As(err, &refusal) || refusal.Known().Class != Misconfigured || !strings.Contains(refusal.Known().Action, "ten minutes") {
+	var refusal *APIError
+	if !errors.As(err, &refusal) || refusal.Info().Class != Misconfigured || !strings.Contains(refusal.Info().Action, "ten minutes") {
 		t.Errorf("%v", err)
 	}
 }
@@ -255,8 +255,8 @@ func TestAPlatformThatIsNotPublished(t *testing.T) {
 		wechat, client, _, _ := simulated(t)
 		wechat.Fail(wechattest.PathComponentToken, c.faults...)
 		_, err := client.ComponentToken(t.Context(), Platform{wechattest.ExamplePlatform().AppID, secret.New(wechattest.ExamplePlatform().AppSecret)}, secret.New("ticket@@@1"))
-		var refusal *Error
-		if !errors.As(err, &refusal) || strings.Contains(refusal.Known().Action, "全网发布") == c.published || refusal.Known().Repeat != RepeatNewTicket {
+		var refusal *APIError
+		if !errors.As(err, &refusal) || strings.Contains(refusal.Info().Action, "全网发布") == c.published || refusal.Info().Retry != RetryWithNewTicket {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

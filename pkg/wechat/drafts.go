@@ -16,8 +16,8 @@ var errNoID = errors.New("no draft_id")
 // DraftList is the draft box as WeChat tells it.
 type DraftList struct {
 	Drafts []Draft // in WeChat's order
-	// Keyless: the answer had no draft_list. That can be an empty box, or half an answer.
-	Keyless bool
+	// ListMissing: the answer had no draft_list. That can be an empty box, or half an answer.
+	ListMissing bool
 	// Unreadable is what was lost in reading the list. A draft that was left out is in the box all the same.
 	Unreadable []Unreadable
 }
@@ -71,7 +71,7 @@ type listing[T any] struct {
 // are left out, since nothing can be done with them; if that leaves none of several, the answer can't be used.
 func readList[T any](answer fields, of listOf[T]) (listing[T], error) {
 	unusable := func(detail string) error {
-		return &Failure{Call: of.path, Cause: Unusable, Detail: detail, Sent: true}
+		return &TransportError{Call: of.path, Cause: Unusable, Detail: detail, Sent: true}
 	}
 	if !answer.has(of.key) {
 		if !answer.has("errcode") {

@@ -11,8 +11,8 @@ import (
 	"wechat-draftbox/pkg/secret"
 )
 
-// Error is WeChat's refusal of a call: an answer whose errcode is not 0.
-type Error struct {
+// APIError is WeChat's refusal of a call: an answer whose errcode is not 0.
+type APIError struct {
 	Call    string // as in /cgi-bin/draft/switch
 	Code    int
 	Message string // errmsg, at most 2 KB of it, without secrets of the request
@@ -21,7 +21,7 @@ type Error struct {
 	unpublished bool // WeChat refuses the platform because it isn't published
 }
 
-func (e *Error) Error() string {
+func (e *APIError) Error() string {
 	return fmt.Sprintf("%s: errcode %d: %s", e.Call, e.Code, e.Message)
 }
 
@@ -38,24 +38,24 @@ const (
 // SetCaller notes on WeChat's refusal in err, if it is one, whose token the call took. Calls that take either an
 // authorizer's token or an own account's leave that to their caller. Only who made the call may use it: err is changed.
 func SetCaller(err error, caller Caller) {
-	var refusal *Error
+	var refusal *APIError
 	if errors.As(err, &refusal) {
 		refusal.Caller = caller
 	}
 }
 
-// Known is what is known of the error: from the code table, and from whose token the call took.
-func (e *Error) Known() Code {
+// Info is what is known of the error: from the code table, and from whose token the call took.
+func (e *APIError) Info() Code {
 	known := Lookup(e.Code)
 	switch {
 	case e.unpublished:
 		known.Meaning, known.Action = codeUnpublished.Meaning, codeUnpublished.Action
 	case e.Caller == ByOwnAccount && known.namesWhitelist():
-		known.Meaning, known.Acts, known.Action = "account whitelist", AccountAdministrator, addToAccountWhitelist
+		known.Meaning, known.Owner, known.Action = "account whitelist", AccountAdministrator, addToAccountWhitelist
 	case e.Caller == ByPlatform && known.namesWhitelist():
-		known.Meaning, known.Acts, known.Action = "platform whitelist", PlatformOperator, addToPlatformWhitelist
+		known.Meaning, known.Owner, known.Action = "platform whitelist", PlatformOperator, addToPlatformWhitelist
 	case e.Caller == ByOwnAccount && e.Code == codeFrozenSecret:
-		known.Acts, known.Action = AccountAdministrator, unfreezeAccountSecret
+		known.Owner, known.Action = AccountAdministrator, unfreezeAccountSecret
 	case e.Caller == ByPlatform && e.Code == codeFrozenSecret:
 		known.Action = unfreezePlatformSecret
 	case e.Caller == ByOwnAccount && e.Code == codeWrongSecret:
@@ -72,7 +72,7 @@ var handlePatterns = []*regexp.Regexp{
 }
 
 // RID is the handle under which WeChat's support finds the call, or empty.
-func (e *Error) RID() string {
+func (e *APIError) RID() string {
 	for _, pattern := range handlePatterns {
 		if m := pattern.FindStringSubmatch(e.Message); m != nil {
 			return m[1]
@@ -82,8 +82,8 @@ func (e *Error) RID() string {
 }
 
 // EgressIP is the address that the call came from, which the message of a whitelist error mostly names, or empty.
-func (e *Error) EgressIP() string {
-	if e.Known().Class != Whitelist {
+func (e *APIError) EgressIP() string {
+	if e.Info().Class != Whitelist {
 		return ""
 	}
 	words := strings.FieldsFunc(e.Message, func(r rune) bool {
@@ -105,14 +105,14 @@ func (e *Error) EgressIP() string {
 func IsRefusedToken(err error) bool { return hasClass(err, TokenRefused) }
 
 func hasClass(err error, class Class) bool {
-	var refusal *Error
-	return errors.As(err, &refusal) && refusal.Known().Class == class
+	var refusal *APIError
+	return errors.As(err, &refusal) && refusal.Info().Class == class
 }
 
 // Cause says why there is no usable answer.
 type Cause int
 
-// The causes of a [Failure].
+// The causes of a [TransportError].
 const (
 	Unreachable Cause = iota // the connection was refused or reset, or the name did not resolve
 	TimedOut
@@ -122,9 +122,9 @@ const (
 // String is the cause as metrics name it.
 func (c Cause) String() string { return [...]string{"unreachable", "timed-out", "unusable"}[c] }
 
-// Failure is a call that got no usable answer. Its text is made of fixed words, because the errors of net/http
+// TransportError is a call that got no usable answer. Its text is made of fixed words, because the errors of net/http
 // quote URLs and servers' bytes, and tokens stand in both.
-type Failure struct {
+type TransportError struct {
 	Call   string
 	Cause  Cause
 	Detail string
@@ -134,11 +134,11 @@ type Failure struct {
 	badGateway bool // the base URL answered for WeChat, which another one may still reach
 }
 
-func (f *Failure) Error() string { return f.Call + ": " + f.Detail }
+func (f *TransportError) Error() string { return f.Call + ": " + f.Detail }
 
-// IsLost reports whether err leaves open if WeChat acted on a write: the answer was lost on its way, or was none.
-func IsLost(err error) bool {
-	var failure *Failure
+// IsOutcomeUnknown reports whether err leaves open if WeChat acted on a write: the answer was lost on its way, or was none.
+func IsOutcomeUnknown(err error) bool {
+	var failure *TransportError
 	if errors.As(err, &failure) {
 		return failure.Sent
 	}
@@ -148,7 +148,7 @@ func IsLost(err error) bool {
 // IsRetired reports whether err says that WeChat has taken the draft switch, or the count of drafts that stands in for
 // it, away: by an error code, or because nothing is left at its address.
 func IsRetired(err error) bool {
-	var failure *Failure
+	var failure *TransportError
 	if errors.As(err, &failure) {
 		gone := failure.Status == http.StatusNotFound || failure.Status == http.StatusGone
 		return gone && (failure.Call == switchPath || failure.Call == draftCountPath)
@@ -156,8 +156,8 @@ func IsRetired(err error) bool {
 	return hasClass(err, Retired)
 }
 
-// without cuts secrets out of a text that WeChat sent: its messages quote what they complain of.
-func without(text string, secrets []secret.Value) string {
+// redact cuts secrets out of a text that WeChat sent: its messages quote what they complain of.
+func redact(text string, secrets []secret.Value) string {
 	for _, s := range secrets {
 		if !s.IsZero() {
 			text = anyForm(s).ReplaceAllLiteralString(text, "REDACTED")
@@ -183,9 +183,9 @@ func anyForm(s secret.Value) *regexp.Regexp {
 	return regexp.MustCompile(pattern.String())
 }
 
-// abridged cuts a text to 2 KB. WeChat's messages have a line or two; an answer that holds more than that is no
+// truncate cuts a text to 2 KB. WeChat's messages have a line or two; an answer that holds more than that is no
 // message.
-func abridged(text string) string {
+func truncate(text string) string {
 	const longest = 2 << 10
 	if len(text) <= longest {
 		return text

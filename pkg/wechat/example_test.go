@@ -41,10 +41,10 @@ func ExampleError() {
 
 	client := wechat.New([]string{server.URL})
 	_, err := client.DraftList(context.Background(), secret.New("component-token"))
-	var refusal *wechat.Error
+	var refusal *wechat.APIError
 	if errors.As(err, &refusal) {
 		fmt.Println(refusal.Code, refusal.EgressIP(), refusal.RID())
-		fmt.Println(refusal.Known().Acts)
+		fmt.Println(refusal.Info().Owner)
 	}
 	// Output:
 	// 61004 198.51.100.154 65af81fb-4abb2a3b-18a1751e

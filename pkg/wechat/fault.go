@@ -22,12 +22,12 @@ var kindOfClass = map[Class]fault.Kind{
 }
 
 // Fault implements [fault.Faulter].
-func (e *Error) Fault(now time.Time) fault.Fault {
-	known := e.Known()
+func (e *APIError) Fault(now time.Time) fault.Fault {
+	known := e.Info()
 	f := fault.Fault{
 		Kind:       kindOfClass[known.Class],
 		Detail:     fmt.Sprintf("WeChat refused %s with errcode %d", e.Call, e.Code),
-		Action:     fmt.Sprintf("%s (Who acts: %s.)", known.Action, known.Acts),
+		Action:     fmt.Sprintf("%s (Who acts: %s.)", known.Action, known.Owner),
 		RetryAfter: e.RetryAfter(now),
 	}
 	if known.Meaning != "" {
@@ -37,8 +37,8 @@ func (e *Error) Fault(now time.Time) fault.Fault {
 }
 
 // RetryAfter is how long WeChat will go on refusing for this reason; 0 where that isn't known.
-func (e *Error) RetryAfter(now time.Time) time.Duration {
-	switch e.Known().Class {
+func (e *APIError) RetryAfter(now time.Time) time.Duration {
+	switch e.Info().Class {
 	case Busy:
 		return 5 * time.Second
 	case MinuteQuota:
@@ -57,7 +57,7 @@ func untilMidnightInBeijing(now time.Time) time.Duration {
 }
 
 // Fault implements [fault.Faulter].
-func (f *Failure) Fault(time.Time) fault.Fault {
+func (f *TransportError) Fault(time.Time) fault.Fault {
 	meaning := fault.Fault{Kind: fault.BadUpstreamAnswer, Detail: f.Error()}
 	switch {
 	case IsRetired(f):

@@ -26,8 +26,8 @@ func (g *QuotaGate) Err(now time.Time) error {
 
 // Note notes err if it is a refusal for the day's quota.
 func (g *QuotaGate) Note(err error, now time.Time) {
-	var refusal *Error
-	if !errors.As(err, &refusal) || refusal.Known().Class != DayQuota {
+	var refusal *APIError
+	if !errors.As(err, &refusal) || refusal.Info().Class != DayQuota {
 		return
 	}
 	g.mu.Lock()

@@ -44,7 +44,7 @@ func (c *Client) CheckDraftSwitch(ctx context.Context, account secret.Value) (Sw
 	case ok && state == 0 || answer.get("is_open").text == "false":
 		return SwitchClosed, nil
 	case !answer.has("is_open") && !answer.has("errcode"):
-		return "", &Failure{Call: switchPath, Cause: Unusable, Detail: "the answer has neither errcode nor is_open", Sent: true}
+		return "", &TransportError{Call: switchPath, Cause: Unusable, Detail: "the answer has neither errcode nor is_open", Sent: true}
 	}
 	return SwitchUnknown, nil
 }
@@ -56,7 +56,7 @@ type SwitchOpener struct{ client *Client }
 // NewSwitchOpener makes an opener that calls through c.
 func NewSwitchOpener(c *Client) SwitchOpener { return SwitchOpener{c} }
 
-// OpenDraftSwitch opens an account's draft switch, for good, with that account's token. It is sent once; see [IsLost]
+// OpenDraftSwitch opens an account's draft switch, for good, with that account's token. It is sent once; see [IsOutcomeUnknown]
 // for what an error leaves open. A check right after it may still say closed.
 func (o SwitchOpener) OpenDraftSwitch(ctx context.Context, account secret.Value) error {
 	_, err := o.client.do(ctx, switchCall(account, true))

@@ -37,7 +37,7 @@ func (c *Client) TemplateList(ctx context.Context, component secret.Value) (Temp
 }
 
 // AddToTemplate copies a draft into the template library with the component token. WeChat's answer has no template
-// id. It is sent once: adding a draft twice makes two templates. See [IsLost].
+// id. It is sent once: adding a draft twice makes two templates. See [IsOutcomeUnknown].
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/thirdparty-management/template-library-management/addToTemplate.html
 func (c *Client) AddToTemplate(ctx context.Context, component secret.Value, draftID, templateType int64) error {

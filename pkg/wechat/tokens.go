@@ -13,9 +13,9 @@ import (
 
 // Grant is an access token as WeChat hands it out.
 type Grant struct {
-	Access  secret.Value
-	Life    time.Duration // from now
-	Refresh secret.Value  // an authorizer's; may be empty
+	Access    secret.Value
+	ExpiresIn time.Duration // from now
+	Refresh   secret.Value  // an authorizer's; may be empty
 }
 
 // Platform is a third-party platform's identity.
@@ -81,14 +81,14 @@ func (c *Client) StableToken(ctx context.Context, appID string, appSecret secret
 	return grant(answer, path, "access_token", "")
 }
 
-// longestLife is a day; WeChat's tokens live two hours, and a life of years is a slip that nobody would notice.
-const longestLife = 24 * 60 * 60
+// maxExpiresIn is a day; WeChat's tokens live two hours, and a life of years is a slip that nobody would notice.
+const maxExpiresIn = 24 * 60 * 60
 
 func grant(answer fields, path, access, refresh string) (Grant, error) {
 	token, _ := answer.text(access)
 	seconds, ok := answer.number("expires_in")
-	if token == "" || !ok || seconds <= 0 || seconds > longestLife {
-		return Grant{}, &Failure{Call: path, Cause: Unusable, Detail: "the answer has no " + access + " or no expires_in that can be", Sent: true}
+	if token == "" || !ok || seconds <= 0 || seconds > maxExpiresIn {
+		return Grant{}, &TransportError{Call: path, Cause: Unusable, Detail: "the answer has no " + access + " or no expires_in that can be", Sent: true}
 	}
 	renewed, _ := answer.text(refresh)
 	return Grant{secret.New(token), time.Duration(seconds) * time.Second, secret.New(renewed)}, nil
@@ -174,7 +174,7 @@ func (c *Client) DraftListQuota(ctx context.Context, component secret.Value) (Qu
 	used, _ := quota.number("used")
 	left, _ := quota.number("remain")
 	if !ok {
-		return Quota{}, &Failure{Call: path, Cause: Unusable, Detail: "the answer has no quota", Sent: true}
+		return Quota{}, &TransportError{Call: path, Cause: Unusable, Detail: "the answer has no quota", Sent: true}
 	}
 	return Quota{int(limit), int(used), int(left)}, nil
 }
