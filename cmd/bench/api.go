@@ -37,7 +37,7 @@ func (l *load) startAPI(ctx context.Context, settings ...string) (*localAPI, err
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(binary, "-quiet", "-parameter", "WatchDraftsState=DISABLED", "-parameter", "CheckSwitchesState=DISABLED",
+	command := exec.CommandContext(ctx, binary, "-quiet", "-parameter", "WatchDraftsState=DISABLED", "-parameter", "CheckSwitchesState=DISABLED",
 		"-parameter", "RefreshTokensState=DISABLED")
 	command.Dir = l.root
 	command.Env = append(append(os.Environ(), w.env...), append(settings, "PORT=0")...)

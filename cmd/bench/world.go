@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -41,7 +42,7 @@ func newDraftWorld(latency time.Duration, drafts int) (*world, error) {
 	list := sync.OnceValue(func() []byte {
 		token := wechat.IssueComponentToken()
 		recorded := httptest.NewRecorder()
-		wechat.ServeHTTP(recorded, httptest.NewRequest(http.MethodGet, wechattest.PathDraftList+"?access_token="+token, nil))
+		wechat.ServeHTTP(recorded, httptest.NewRequestWithContext(context.Background(), http.MethodGet, wechattest.PathDraftList+"?access_token="+token, nil))
 		return recorded.Body.Bytes()
 	})
 	return newWorldBehind(wechat, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

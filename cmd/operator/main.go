@@ -107,15 +107,15 @@ func runSecrets(ctx context.Context, args []string, in *os.File, out io.Writer) 
 	if err != nil {
 		return fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	client := secretsmanager.NewFromConfig(cfg)
+	writer := secretWriter{secretsmanager.NewFromConfig(cfg), *key, out}
 	if *robots {
-		return storeRobots(ctx, secretWriter{client, *key, out}, *prefix+"/"+robot.SecretName, *file)
+		return storeRobots(ctx, writer, *prefix+"/"+robot.SecretName, *file)
 	}
 	values := asked(prompt(in, out))
 	if *file != "" {
 		values = fromFile(*file)
 	}
-	return storePlatform(ctx, client, *prefix+"/platform", *key, values, out)
+	return storePlatform(ctx, writer, *prefix+"/platform", values)
 }
 
 // prompt asks a question; the answer isn't shown where in is a terminal.

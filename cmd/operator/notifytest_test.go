@@ -35,7 +35,7 @@ func TestNotifyTest(t *testing.T) {
 				}
 				w.Write([]byte(test.result))
 			}))
-			defer server.Close()
+			t.Cleanup(server.Close)
 			client := lambda.NewFromConfig(awstest.New().Config(server.URL))
 			for _, ask := range []asker{localTask(server.URL, "notify", notifyTask), deployedTask(client, "prod-notify", notifyTask)} {
 				var out bytes.Buffer
@@ -46,7 +46,7 @@ func TestNotifyTest(t *testing.T) {
 		})
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("null")) }))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	if err := notifyTest(t.Context(), localTask(server.URL, "notify", notifyTask), &bytes.Buffer{}); err == nil {
 		t.Error("no result must not pass for one")
 	}
@@ -56,7 +56,7 @@ func TestRobotsAreStored(t *testing.T) {
 	t.Parallel()
 	stand := awstest.New()
 	server := httptest.NewServer(stand)
-	defer server.Close()
+	t.Cleanup(server.Close)
 	const name, key = "wechat/draftbox/notify", "hidden-value"
 	var out bytes.Buffer
 	w := secretWriter{secretsmanager.NewFromConfig(stand.Config(server.URL)), "alias/mine", &out}

@@ -82,8 +82,9 @@ func TestSecrets(t *testing.T) {
 	answers := []string{p.AppID + "\n", p.AppSecret + "\n", " " + p.MessageToken + "\n", p.EncodingAESKey + "\n", "\n"}
 	ask := asked(func(string) (answer string, err error) { answer, answers = answers[0], answers[1:]; return answer, nil })
 	var out bytes.Buffer
+	writer := secretWriter{client, "alias/mine", &out}
 	for _, read := range []func() (map[string]string, error){ask, fromFile(file(t, good))} { // makes it, and writes over it
-		if err := storePlatform(t.Context(), client, name, "alias/mine", read, &out); err != nil {
+		if err := storePlatform(t.Context(), writer, name, read); err != nil {
 			t.Fatal(err)
 		}
 		text, _, _ := stand.Secret(name)
@@ -103,7 +104,7 @@ func TestSecrets(t *testing.T) {
 	bad := map[string]string{"component_appid": p.AppID, "component_appsecret": p.AppSecret, "message_token": p.MessageToken, "encoding_aes_key": "short-aes-key"}
 	_, before, _ := stand.Secret(name)
 	for _, read := range []func() (map[string]string, error){fromFile(file(t, bad)), fromFile(file(t, nil)), fromFile("nowhere.json"), fromFile(file(t, "x"))} {
-		if err := storePlatform(t.Context(), client, name, "alias/mine", read, &out); err == nil || strings.Contains(err.Error(), "short-aes-key") {
+		if err := storePlatform(t.Context(), writer, name, read); err == nil || strings.Contains(err.Error(), "short-aes-key") {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -60,9 +60,8 @@ func fromFile(name string) func() (map[string]string, error) {
 	}
 }
 
-// storePlatform checks the values as the functions will, and stores them. key is the KMS key of a secret that isn't
-// there yet; empty is AWS's own.
-func storePlatform(ctx context.Context, client *secretsmanager.Client, name, key string, read func() (map[string]string, error), out io.Writer) error {
+// storePlatform checks the values as the functions will, and stores them.
+func storePlatform(ctx context.Context, w secretWriter, name string, read func() (map[string]string, error)) error {
 	values, err := read()
 	if err != nil {
 		return err
@@ -79,11 +78,11 @@ func storePlatform(ctx context.Context, client *secretsmanager.Client, name, key
 		return err
 	}
 
-	err = secretWriter{client, key, out}.write(ctx, name, "What wechat-draftbox knows of the third-party platform", string(text))
-	if err == nil {
-		fmt.Fprintf(out, "stored %s for platform %s\n", name, p.AppID)
+	if err := w.write(ctx, name, "What wechat-draftbox knows of the third-party platform", string(text)); err != nil {
+		return err
 	}
-	return err
+	fmt.Fprintf(w.out, "stored %s for platform %s\n", name, p.AppID)
+	return nil
 }
 
 // storeRobots checks the file as the function notify will, and stores it.

@@ -48,7 +48,7 @@ type draft struct {
 type text string
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (t *text) UnmarshalJSON(b []byte) error {
+func (t *text) UnmarshalJSON(b []byte) error { //nolint:unparam // the interface has it
 	var s string
 	var n json.Number
 	switch {

@@ -51,7 +51,7 @@ func TestArticleDrafts(t *testing.T) {
 	world, f, total := startArticles(t, 45)
 	seen := map[string]bool{}
 	var sizes []int
-	for next, query := "", ""; ; query = "?next=" + next {
+	for query := ""; ; {
 		page, r := articlesOf(t, f, query)
 		if r.Status != 200 || page.Total != total || page.Count != len(page.Drafts) || r.Header["Age"] != "0" || !strings.HasPrefix(r.Header["Cache-Control"], "private, max-age=") {
 			t.Fatalf("%d %v: %s", r.Status, r.Header, r.Body)
@@ -60,9 +60,10 @@ func TestArticleDrafts(t *testing.T) {
 			seen[d.MediaID] = true
 		}
 		sizes = append(sizes, page.Count)
-		if next = page.Next; next == "" {
+		if page.Next == "" {
 			break
 		}
+		query = "?next=" + page.Next
 	}
 	if len(seen) != total || sizes[0] != 20 {
 		t.Errorf("%d of %d drafts on pages of %v", len(seen), total, sizes)

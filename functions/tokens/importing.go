@@ -138,7 +138,7 @@ func (r importRun) reviveAccount(ctx context.Context, account state.Account, one
 		return false, nil
 	}
 	wait := r.attempts.Wait(ctx, one.AppID)
-	if account.Status != state.Unauthorized && !(wait.Failures > 0 && wait.Reauthorize) {
+	if account.Status != state.Unauthorized && (wait.Failures == 0 || !wait.Reauthorize) {
 		return false, nil
 	}
 	stored, err := r.renewer.Read(ctx, one.AppID)

@@ -69,7 +69,8 @@ func (s *fixture) instance() *instance {
 		s.t.Fatal(err)
 	}
 	parts := bootstrap.New(read, s.AWS.Config(l.before(s.t, s.AWS)), telemetry.LogTo(slog.NewJSONHandler(s.Log, nil), slog.LevelDebug),
-		telemetry.NewRecorder(s.Log, "tokens", s.Clock.Now), s.Clock.Now, wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
+		telemetry.NewRecorder(s.Log, "tokens", s.Clock.Now), wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
+	parts.Now = s.Clock.Now
 	s.t.Cleanup(parts.WeChat.CloseIdleConnections)
 	l.handler = parts.Handler(wire(parts))
 	return l

@@ -131,9 +131,10 @@ func TestComponentFailures(t *testing.T) {
 					s.recordAccount(account, "kind", nil) // not learnt without a component token
 				}
 				s.advanceTo(15 * time.Minute)
-				if old == "expired" {
+				switch old {
+				case "expired":
 					s.issue(component, "expires_at", s.Clock.Now().Add(-time.Second).Format(time.RFC3339))
-				} else if old == "malformed" {
+				case "malformed":
 					s.put(component, `{"access_token": `)
 				}
 				test.prepare(s)

@@ -51,18 +51,19 @@ func TestWaitsGrow(t *testing.T) {
 			s.issue(closed, "expires_at", "1")
 			s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(48001).Always())
 			ask(s)
-			for i, wait := range []time.Duration{1, 2, 5, 9, 9} {
+			for i, minutes := range []int{1, 2, 5, 9, 9} {
+				wait := time.Duration(minutes) * time.Minute
 				calls := s.WeChat.Calls(wechattest.PathAuthorizerToken)
-				s.Clock.Forward(wait*time.Minute - margin)
+				s.Clock.Forward(wait - margin)
 				s.ticket()
 				ask(s)
 				if n := s.WeChat.Calls(wechattest.PathAuthorizerToken) - calls; n > 0 {
-					t.Errorf("failure %d: tried before %v were over", i+1, wait*time.Minute)
+					t.Errorf("failure %d: tried before %v were over", i+1, wait)
 				}
 				s.Clock.Forward(margin)
 				ask(s)
 				if n := s.WeChat.Calls(wechattest.PathAuthorizerToken) - calls; n != 1 {
-					t.Errorf("failure %d: %d calls after %v", i+1, n, wait*time.Minute)
+					t.Errorf("failure %d: %d calls after %v", i+1, n, wait)
 				}
 			}
 			s.WeChat.Heal("")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 )
@@ -15,7 +16,7 @@ func WriteCursor(position string) string {
 		return ""
 	}
 	sum := crc32.ChecksumIEEE([]byte(position))
-	return base64.RawURLEncoding.EncodeToString(append([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, position...))
+	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, sum), position...))
 }
 
 // ReadCursor is the position in a query's next. valid says whether a position is one of the route's.

@@ -103,7 +103,7 @@ func TestRetryAfter(t *testing.T) {
 		{61004, "2026-01-02T04:00:00Z", ""},
 	} {
 		problem := &fault.Error{Meaning: fault.Of(&wechat.APIError{Code: c.code}, at(c.now))}
-		r := serve(t, t.Context(), api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) {
+		r := serve(t.Context(), t, api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) {
 			return nil, problem
 		}}}, request("GET", "/", "", nil))
 		if got := r.Headers["Retry-After"]; got != c.want {
@@ -117,7 +117,7 @@ func TestTheWholeProblem(t *testing.T) {
 	err := error(&wechat.APIError{Call: "/wxa/gettemplatedraftlist", Code: 61004, Message: "access clientip is not registered requestIP: 203.0.113.7 rid: 65af81fb-4abb2a3b-18a1751e"})
 	routes := api.Routes{{Method: "GET", Path: "/drafts", Handle: func(context.Context, *api.Request) (*api.Response, error) { return nil, err }}}
 	ask := func() (got map[string]any) {
-		r := serve(t, t.Context(), routes, request("GET", "/drafts", "limit=1", nil))
+		r := serve(t.Context(), t, routes, request("GET", "/drafts", "limit=1", nil))
 		r.slug(t)
 		if err := json.Unmarshal([]byte(r.Body), &got); err != nil {
 			t.Fatal(err)
@@ -154,6 +154,6 @@ func TestEveryProblemSaysWhatToDo(t *testing.T) {
 		fault.New("bad-signature", "x"), fault.New("too-large", "x"),
 	} {
 		routes := api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) { return nil, err }}}
-		serve(t, t.Context(), routes, request("GET", "/", "", nil)).slug(t)
+		serve(t.Context(), t, routes, request("GET", "/", "", nil)).slug(t)
 	}
 }

@@ -34,7 +34,7 @@ type response struct {
 }
 
 // serve serves an event. Whatever the event, the answer has a form that API Gateway understands.
-func serve(t *testing.T, ctx context.Context, routes api.Routes, event string) response {
+func serve(ctx context.Context, t *testing.T, routes api.Routes, event string) response {
 	t.Helper()
 	encoded := routes.Serve(ctx, slog.New(slog.DiscardHandler), []byte(event))
 	var r response
@@ -126,7 +126,7 @@ func TestRequestsOfBothPayloadFormats(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var got *api.Request
-			if r := serve(t, t.Context(), keep(&got), c.event); r.StatusCode != 200 || r.Headers["X-Request-Id"] != "r" || r.Body != "{}" {
+			if r := serve(t.Context(), t, keep(&got), c.event); r.StatusCode != 200 || r.Headers["X-Request-Id"] != "r" || r.Body != "{}" {
 				t.Fatalf("answered %+v", r)
 			}
 			c.want.ID, c.want.Params = "r", map[string]string{"id": "7"}
@@ -165,7 +165,7 @@ func TestRouteKeys(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var got *api.Request
-			if r := serve(t, t.Context(), keep(&got), c.event); r.StatusCode != 200 || got.Params["id"] != c.id {
+			if r := serve(t.Context(), t, keep(&got), c.event); r.StatusCode != 200 || got.Params["id"] != c.id {
 				t.Errorf("answered %+v for %+v", r, got)
 			}
 		})
@@ -193,7 +193,7 @@ func TestHostileEvents(t *testing.T) {
 		t.Run(event, func(t *testing.T) {
 			t.Parallel()
 			var got *api.Request
-			r := serve(t, inLambda(t.Context()), keep(&got), event)
+			r := serve(inLambda(t.Context()), t, keep(&got), event)
 			status, slug, _ := strings.Cut(want, " ")
 			if got := r.StatusCode; status != map[int]string{200: "200", 400: "400", 404: "404"}[got] {
 				t.Errorf("status %d: %s", got, r.Body)
@@ -248,7 +248,7 @@ func TestRoutes(t *testing.T) {
 		{" /things", "405 GET"},
 	} {
 		method, path, _ := strings.Cut(c.request, " ")
-		r := serve(t, t.Context(), routes, request(method, path, "", nil))
+		r := serve(t.Context(), t, routes, request(method, path, "", nil))
 		got := r.Body
 		switch r.StatusCode {
 		case 404:
@@ -276,7 +276,7 @@ func TestRoutes(t *testing.T) {
 func TestTheRequestIDIsTheOneOfTheLog(t *testing.T) {
 	t.Parallel()
 	var got *api.Request
-	r := serve(t, inLambda(t.Context()), keep(&got), request("GET", "/things/7", "", nil))
+	r := serve(inLambda(t.Context()), t, keep(&got), request("GET", "/things/7", "", nil))
 	if r.Headers["X-Request-Id"] != "of-lambda" || got.ID != "of-lambda" {
 		t.Errorf("headers %v, id %q", r.Headers, got.ID)
 	}
@@ -292,7 +292,7 @@ func TestCaching(t *testing.T) {
 	}}}
 	ask := func(query, ifNoneMatch string) response {
 		t.Helper()
-		return serve(t, t.Context(), routes, request("GET", "/things", query, map[string]string{"If-None-Match": ifNoneMatch}))
+		return serve(t.Context(), t, routes, request("GET", "/things", query, map[string]string{"If-None-Match": ifNoneMatch}))
 	}
 	first := ask("a=1&b=2", "")
 	etag := first.Headers["ETag"]
@@ -338,7 +338,7 @@ func TestCaching(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	answer := func(a *api.Response, err error) response {
-		return serve(t, t.Context(), api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) { return a, err }}},
+		return serve(t.Context(), t, api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) { return a, err }}},
 			request("GET", "/", "", nil))
 	}
 	if r := answer(&api.Response{Body: jsonBody(map[string]string{"a": "<&>\u2028草"})}, nil); r.Body != `{"a":"<&>\u2028草"}` || r.Headers["Content-Type"] != "application/json; charset=utf-8" || r.Headers["Cache-Control"] != "no-store" {
@@ -394,7 +394,7 @@ func TestCompression(t *testing.T) {
 		routes := api.Routes{{Method: "GET", Path: "/", Handle: func(context.Context, *api.Request) (*api.Response, error) {
 			return &api.Response{Body: body[c.size]}, nil
 		}}}
-		r := serve(t, t.Context(), routes, request("GET", "/", "", map[string]string{"Accept-Encoding": c.accepted}))
+		r := serve(t.Context(), t, routes, request("GET", "/", "", map[string]string{"Accept-Encoding": c.accepted}))
 		text := r.Body
 		if r.IsBase64Encoded {
 			text = gunzip(t, r.Body)
@@ -444,7 +444,7 @@ func TestDeadlines(t *testing.T) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}}}
-			r := serve(t, ctx, routes, request("GET", "/", "", nil))
+			r := serve(ctx, t, routes, request("GET", "/", "", nil))
 			if took := time.Since(began); took != c.want {
 				t.Errorf("%s: the handler had %v, want %v", name, took, c.want)
 			}
@@ -464,7 +464,7 @@ func TestDecodeBody(t *testing.T) {
 				var got *api.Request
 				event, _ := json.Marshal(map[string]any{"httpMethod": "POST", "path": "/things/1", "requestContext": map[string]any{},
 					"body": base64.StdEncoding.EncodeToString([]byte(body)), "isBase64Encoded": true})
-				serve(t, inLambda(t.Context()), keep(&got), string(event))
+				serve(inLambda(t.Context()), t, keep(&got), string(event))
 				r = got
 			}
 			v := struct{ N int }{9}
@@ -501,7 +501,7 @@ func FuzzServe(f *testing.F) {
 	f.Add(`{"requestContext":{"http":{"method":"\u0000"}},"rawPath":"/%zz"}`)
 	f.Fuzz(func(t *testing.T, event string) {
 		var got *api.Request
-		switch r := serve(t, inLambda(t.Context()), keep(&got), event); r.StatusCode {
+		switch r := serve(inLambda(t.Context()), t, keep(&got), event); r.StatusCode {
 		case 200:
 			if got == nil || got.Params["id"] == "" {
 				t.Error("200 without a request")

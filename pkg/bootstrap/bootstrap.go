@@ -37,9 +37,9 @@ type Deps struct {
 }
 
 // New makes them. options are for the client that calls WeChat.
-func New(s Settings, cfg aws.Config, log telemetry.Log, recorder *telemetry.Recorder, now func() time.Time, options ...wechat.Option) Deps {
+func New(s Settings, cfg aws.Config, log telemetry.Log, recorder *telemetry.Recorder, options ...wechat.Option) Deps {
 	return Deps{
-		Settings: s, AWS: cfg, Log: log, Now: now, Metrics: recorder,
+		Settings: s, AWS: cfg, Log: log, Now: time.Now, Metrics: recorder,
 		WeChat:  wechat.New(s.WeChatBaseURLs, append(options, wechat.WithObserver(recorder.Attempt))...),
 		Secrets: token.NewSecretsStore(secretsmanager.NewFromConfig(cfg), s.SecretPrefix, s.KMSKey),
 		Bus:     eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBusName, s.SecretPrefix, log.Logger),
@@ -64,7 +64,7 @@ func Run(function func(Deps) trigger.Router) {
 		fatal(fmt.Errorf("load the AWS configuration: %w", err))
 	}
 	recorder := telemetry.NewRecorder(os.Stdout, lambdacontext.FunctionName, time.Now)
-	deps := New(s, cfg, log, recorder, time.Now)
+	deps := New(s, cfg, log, recorder)
 	lambda.Start(deps.Handler(function(deps)))
 }
 

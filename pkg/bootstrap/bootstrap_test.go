@@ -92,12 +92,15 @@ func TestRun(t *testing.T) {
 
 	var messages []string
 	for line := range bytes.Lines(printed.Bytes()) {
-		var record struct{ Msg, Message, RequestId string }
+		var record struct {
+			Msg, Message string
+			RequestID    string `json:"requestId"`
+		}
 		if json.Unmarshal(line, &record) != nil || record.Msg+record.Message == "" {
 			continue // what aws-lambda-go prints of the error
 		}
 		messages = append(messages, record.Msg+record.Message)
-		if record.RequestId == "" && record.Message == "heard" {
+		if record.RequestID == "" && record.Message == "heard" {
 			t.Errorf("no request id in %s", line)
 		}
 	}

@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +59,21 @@ type Allowlist struct {
 // Allows reports whether the account's switch may be opened.
 func (o Allowlist) Allows(appID string) bool { return o.all || slices.Contains(o.appIDs, appID) }
 
+// set reads a list with commas: appids, or * for every account.
+func (o *Allowlist) set(list string) error {
+	for one := range strings.SplitSeq(list, ",") {
+		switch one = strings.TrimSpace(one); {
+		case one == "*":
+			o.all = true
+		case wechat.IsAppID(one):
+			o.appIDs = append(o.appIDs, one)
+		case one != "":
+			return fmt.Errorf("%q is no appid (wx and 16 letters or digits), nor *", one)
+		}
+	}
+	return nil
+}
+
 var (
 	secretName    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]+$`)
 	tableName     = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
@@ -80,115 +96,103 @@ const (
 // ReadSettings reads the settings through getenv, such as [os.Getenv]. A variable that is empty has its default. The error
 // names every value that can't be used, in one line.
 func ReadSettings(getenv func(string) string) (Settings, error) {
-	var faults []error
-	value := func(name, byDefault string, check func(string) error) string {
-		v := strings.TrimSpace(getenv(name))
-		if v == "" {
-			v = byDefault
-		}
-		if v == "" {
-			return ""
-		}
-		if err := check(v); err != nil {
-			faults = append(faults, fmt.Errorf("%s can't be used: %w", name, err))
-		}
-		return v
+	r := reader{getenv: getenv}
+	table := matches(tableName, longestTable, "it must be the name of a DynamoDB table")
+	s := Settings{
+		SecretPrefix: strings.TrimRight(r.text("SECRET_PREFIX", "wechat/draftbox",
+			matches(secretName, longestPrefix, "it must be letters, digits and any of /_+=.@-")), "/"),
+		ParameterPrefix: strings.TrimRight(r.text("PARAMETER_PREFIX", "/wechat/draftbox",
+			matches(parameterName, longestPrefix+1, "it must begin with / and hold letters, digits and any of /_.-")), "/"),
+		StateTable:            r.text("STATE_TABLE", "wechat-draftbox-state", table),
+		TokenTable:            r.text("TOKEN_TABLE", "wechat-draftbox-tokens", table),
+		EventBusName:          r.text("EVENT_BUS_NAME", "default", matches(busName, longestBus, "it must be the name or ARN of an event bus")),
+		SwitchQueueURL:        r.text("SWITCH_QUEUE_URL", "", isBaseURL),
+		AuthorizationQueueURL: r.text("AUTHORIZATION_QUEUE_URL", "", isBaseURL),
+		NoticeQueueURL:        r.text("NOTICE_QUEUE_URL", "", isBaseURL),
+		AccountTokenStore:     AccountTokenStore(r.oneOf("ACCOUNT_TOKEN_STORE", string(SecretsManager), string(DynamoDB))),
+		IgnoreMiniPrograms:    r.oneOf("MINI_PROGRAMS", "keep", "ignore") == "ignore",
+		ManageTokens:          r.oneOf("MANAGE_TOKENS", "true", "false") == "true",
+		KMSKey:                r.text("KMS_KEY_ARN", "", matches(kmsKey, longestKey, "it must be the ARN of a KMS key")),
+		TokenCacheTTL:         r.duration("TOKEN_CACHE_TTL", "5m"),
+		DraftCacheTTL:         r.duration("DRAFT_CACHE_TTL", "30s"),
 	}
-	duration := func(name, byDefault string) (d time.Duration) {
-		value(name, byDefault, func(v string) (err error) {
-			if d, err = time.ParseDuration(v); err != nil || d < 0 {
-				return errors.New("it must be a duration like 30s or 5m, 0s or more")
-			}
-			return nil
-		})
-		return d
-	}
-
-	var s Settings
-	value("WECHAT_API_BASE_URL", "https://api.weixin.qq.com", func(v string) error {
-		for one := range strings.SplitSeq(v, ",") {
-			base := strings.TrimRight(strings.TrimSpace(one), "/")
-			if err := isBaseURL(base); err != nil {
-				return err
-			}
-			s.WeChatBaseURLs = append(s.WeChatBaseURLs, base)
-		}
-		return nil
-	})
-	s.SecretPrefix = strings.TrimRight(value("SECRET_PREFIX", "wechat/draftbox",
-		matches(secretName, longestPrefix, "it must be letters, digits and any of /_+=.@-")), "/")
-	s.ParameterPrefix = strings.TrimRight(value("PARAMETER_PREFIX", "/wechat/draftbox",
-		matches(parameterName, longestPrefix+1, "it must begin with / and hold letters, digits and any of /_.-")), "/")
-	s.StateTable = value("STATE_TABLE", "wechat-draftbox-state", matches(tableName, longestTable, "it must be the name of a DynamoDB table"))
-	s.TokenTable = value("TOKEN_TABLE", "wechat-draftbox-tokens", matches(tableName, longestTable, "it must be the name of a DynamoDB table"))
-	s.EventBusName = value("EVENT_BUS_NAME", "default", matches(busName, longestBus, "it must be the name or ARN of an event bus"))
-	s.SwitchQueueURL = value("SWITCH_QUEUE_URL", "", isBaseURL)
-	s.AuthorizationQueueURL = value("AUTHORIZATION_QUEUE_URL", "", isBaseURL)
-	s.NoticeQueueURL = value("NOTICE_QUEUE_URL", "", isBaseURL)
-	value("OPENABLE_ACCOUNTS", "", func(v string) error {
-		for one := range strings.SplitSeq(v, ",") {
-			switch one = strings.TrimSpace(one); {
-			case one == "*":
-				s.Openable.all = true
-			case wechat.IsAppID(one):
-				s.Openable.appIDs = append(s.Openable.appIDs, one)
-			case one != "":
-				return fmt.Errorf("%q is no appid (wx and 16 letters or digits), nor *", one)
-			}
-		}
-		return nil
-	})
-	s.AccountTokenStore = AccountTokenStore(value("ACCOUNT_TOKEN_STORE", string(SecretsManager), func(v string) error {
-		if v != string(SecretsManager) && v != string(DynamoDB) {
-			return errors.New("it must be secretsmanager or dynamodb")
-		}
-		return nil
-	}))
-	s.IgnoreMiniPrograms = value("MINI_PROGRAMS", "keep", func(v string) error {
-		if v != "keep" && v != "ignore" {
-			return errors.New("it must be keep or ignore")
-		}
-		return nil
-	}) == "ignore"
-	value("HISTORY_RETENTION_DAYS", "365", func(v string) error {
-		days, err := strconv.Atoi(v)
-		if err != nil || days < 0 || days > longestRetention {
-			return fmt.Errorf("it must be a whole number of days from 0 to %d", longestRetention)
-		}
-		s.HistoryRetention = time.Duration(days) * 24 * time.Hour
-		return nil
-	})
-	s.KMSKey = value("KMS_KEY_ARN", "", matches(kmsKey, longestKey, "it must be the ARN of a KMS key"))
-	s.TokenCacheTTL = duration("TOKEN_CACHE_TTL", "5m")
-	s.DraftCacheTTL = duration("DRAFT_CACHE_TTL", "30s")
-	value("LOG_LEVEL", "info", func(v string) error {
+	r.text("WECHAT_API_BASE_URL", "https://api.weixin.qq.com", s.setBaseURLs)
+	r.text("OPENABLE_ACCOUNTS", "", s.Openable.set)
+	r.text("HISTORY_RETENTION_DAYS", "365", s.setRetention)
+	r.text("LOG_LEVEL", "info", func(v string) error {
 		if !slices.Contains([]string{"debug", "info", "warn", "error"}, strings.ToLower(v)) {
 			return errors.New("it must be debug, info, warn or error")
 		}
 		return s.LogLevel.UnmarshalText([]byte(v))
 	})
-
-	s.ManageTokens = value("MANAGE_TOKENS", "true", func(v string) error {
-		if v != "true" && v != "false" {
-			return errors.New("it must be true or false")
-		}
-		return nil
-	}) == "true"
-	s.EgressIP = value("EGRESS_IP", "", func(v string) error {
+	s.EgressIP = r.text("EGRESS_IP", "", func(v string) error {
 		if _, err := netip.ParseAddr(v); err != nil {
 			return errors.New("it must be an IP address")
 		}
 		return nil
 	})
-
-	var lines []string
-	for _, fault := range faults {
-		lines = append(lines, fault.Error())
-	}
-	if len(lines) > 0 {
-		return Settings{}, errors.New(strings.Join(lines, "; "))
+	if len(r.faults) > 0 {
+		return Settings{}, errors.New(strings.Join(r.faults, "; "))
 	}
 	return s, nil
+}
+
+// reader reads variables, and collects what is wrong with them.
+type reader struct {
+	getenv func(string) string
+	faults []string
+}
+
+// text is a variable's value, which check takes unless it is empty.
+func (r *reader) text(name, byDefault string, check func(string) error) string {
+	v := cmp.Or(strings.TrimSpace(r.getenv(name)), byDefault)
+	if v == "" {
+		return ""
+	}
+	if err := check(v); err != nil {
+		r.faults = append(r.faults, fmt.Sprintf("%s can't be used: %v", name, err))
+	}
+	return v
+}
+
+// oneOf is one of two values, by default the first.
+func (r *reader) oneOf(name, byDefault, other string) string {
+	return r.text(name, byDefault, func(v string) error {
+		if v != byDefault && v != other {
+			return fmt.Errorf("it must be %s or %s", byDefault, other)
+		}
+		return nil
+	})
+}
+
+func (r *reader) duration(name, byDefault string) (d time.Duration) {
+	r.text(name, byDefault, func(v string) (err error) {
+		if d, err = time.ParseDuration(v); err != nil || d < 0 {
+			return errors.New("it must be a duration like 30s or 5m, 0s or more")
+		}
+		return nil
+	})
+	return d
+}
+
+func (s *Settings) setBaseURLs(list string) error {
+	for one := range strings.SplitSeq(list, ",") {
+		base := strings.TrimRight(strings.TrimSpace(one), "/")
+		if err := isBaseURL(base); err != nil {
+			return err
+		}
+		s.WeChatBaseURLs = append(s.WeChatBaseURLs, base)
+	}
+	return nil
+}
+
+func (s *Settings) setRetention(v string) error {
+	days, err := strconv.Atoi(v)
+	if err != nil || days < 0 || days > longestRetention {
+		return fmt.Errorf("it must be a whole number of days from 0 to %d", longestRetention)
+	}
+	s.HistoryRetention = time.Duration(days) * 24 * time.Hour
+	return nil
 }
 
 func matches(pattern *regexp.Regexp, longest int, otherwise string) func(string) error {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestConcurrentCallersShareOneLoad(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var g cache.Group[string, int]
 		loads := 0
@@ -36,6 +37,7 @@ func TestConcurrentCallersShareOneLoad(t *testing.T) {
 }
 
 func TestAWaiterGivesUpOnItsOwnDeadline(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var g cache.Group[string, int]
 		go g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Minute); return 1, nil })
@@ -52,6 +54,7 @@ func TestAWaiterGivesUpOnItsOwnDeadline(t *testing.T) {
 }
 
 func TestAWaiterTakesOverFromOneThatGaveUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var g cache.Group[string, int]
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -66,12 +69,13 @@ func TestAWaiterTakesOverFromOneThatGaveUp(t *testing.T) {
 }
 
 func TestErrorsAreSharedAndPanicsFreeTheOthers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var g cache.Group[string, int]
 		broken := errors.New("broken")
 		go g.Do(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Nanosecond); return 0, broken })
 		synctest.Wait()
-		if _, err := g.Do(t.Context(), "k", nil); err != broken {
+		if _, err := g.Do(t.Context(), "k", nil); !errors.Is(err, broken) {
 			t.Errorf("got %v", err)
 		}
 

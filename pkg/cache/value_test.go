@@ -12,6 +12,7 @@ import (
 )
 
 func TestValueIsLoadedOncePerTTL(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		loads := 0
 		v := cache.New(time.Minute, time.Now, func(context.Context) (int, error) {
@@ -55,7 +56,7 @@ func TestNothingIsCachedWithoutTTLOrOfAnError(t *testing.T) {
 	}
 	v = cache.New(time.Hour, time.Now, func(context.Context) (int, error) { loads++; return loads, fail })
 	fail = broken
-	if _, err := v.Get(t.Context()); err != broken {
+	if _, err := v.Get(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	fail = nil

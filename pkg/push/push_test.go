@@ -297,7 +297,7 @@ func TestLargeBodiesAreReadFast(t *testing.T) {
 		body := []byte("<xml>" + strings.Repeat(piece, 64<<10/len(piece)))
 		began := time.Now()
 		scan(body)
-		if took := time.Since(began); took > 2*time.Second {
+		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("%q took %v", piece, took)
 		}
 	}

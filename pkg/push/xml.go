@@ -279,6 +279,6 @@ func entity(name string) (r rune, known bool) {
 	if hex, isHex := strings.CutPrefix(number, "x"); isHex {
 		number, base = hex, 16
 	}
-	n, err := strconv.ParseUint(number, base, 32)
+	n, err := strconv.ParseInt(number, base, 32)
 	return rune(n), isNumber && err == nil && utf8.ValidRune(rune(n))
 }

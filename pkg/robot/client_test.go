@@ -189,7 +189,7 @@ func TestNoAnswerShowsTheURL(t *testing.T) {
 	}
 	server := httptest.NewTLSServer(http.NotFoundHandler()) // of a certificate that nobody knows
 	server.Config.ErrorLog = nil
-	defer server.Close()
+	t.Cleanup(server.Close)
 	err := robot.NewClient(time.Now).Send(t.Context(), robot.Robot{Kind: robot.Slack, URL: secret.New(server.URL)}, robot.Message{Text: "x"})
 	if err == nil || err.Error() != "its TLS certificate can't be trusted" {
 		t.Errorf("got %v", err)

@@ -48,8 +48,8 @@ func TestLevels(t *testing.T) {
 }
 
 // Whoever keeps account of these lines reads them by program. Here, as where an operator asks Lambda for text, other lines
-// are no JSON. It isn't parallel, since it takes over standard output.
-func TestAuditLinesAreJSON(t *testing.T) {
+// are no JSON.
+func TestAuditLinesAreJSON(t *testing.T) { //nolint:paralleltest // it takes over standard output
 	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func decoded(text string) any {
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	aws, store := newStore(t)
-	if _, err := store.Load(t.Context()); err != ticket.ErrNone {
+	if _, err := store.Load(t.Context()); !errors.Is(err, ticket.ErrNone) {
 		t.Errorf("without a ticket: %v", err)
 	}
 	aws.SetSecureParameter(name, `{"ticket":"ticket@@@7","create_time":7}`)

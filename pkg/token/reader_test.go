@@ -273,7 +273,7 @@ func TestARefusedToken(t *testing.T) {
 		w.aws.SetSecret(component, "t")
 		for _, want := range []error{&wechat.APIError{Code: 61004}, &wechat.APIError{Code: -1}, &wechat.TransportError{}, errors.New("x")} {
 			_, err := token.Call(t.Context(), w.Reader, token.Component, func(context.Context, secret.Value) (int, error) { return 0, want })
-			if err != want {
+			if !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 		}

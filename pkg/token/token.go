@@ -198,7 +198,7 @@ func (r *Reader) read(ctx context.Context, key loadKey, acceptable func(Record) 
 		}
 		return r.load(ctx, key.owner)
 	})
-	if err != nil && err == context.Cause(ctx) { // gave up while another caller was still reading
+	if err != nil && errors.Is(err, context.Cause(ctx)) { // gave up while another caller was still reading
 		err = awserror.Wrap("read", r.store.Resource(key.owner), err)
 	}
 	return t, err

@@ -190,9 +190,9 @@ func TestAdviceFollowsFromWhoseTokenTheCallTook(t *testing.T) {
 		{40125, ByOwnAccount, PlatformOperator, account},
 		{45009, ByOwnAccount, PlatformOperator, "midnight"},
 	} {
-		err := error(&APIError{Code: c.code})
+		err := &APIError{Code: c.code}
 		SetCaller(fmt.Errorf("outer: %w", err), c.caller)
-		got := err.(*APIError).Info()
+		got := err.Info()
 		if got.Owner != c.acts || !strings.Contains(got.Action, c.names) || got.Class != Lookup(c.code).Class {
 			t.Errorf("%d to caller %d: %s acts: %s", c.code, c.caller, got.Owner, got.Action)
 		}

@@ -199,8 +199,9 @@ func (w *World) Start(wire func(bootstrap.Deps) trigger.Router) *Function {
 		w.t.Fatal(err)
 	}
 	log := telemetry.LogTo(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}), s.LogLevel)
-	deps := bootstrap.New(s, w.AWS.Config(w.awsURL), log, telemetry.NewRecorder(w.Log, "function", w.Clock.Now), w.Clock.Now,
+	deps := bootstrap.New(s, w.AWS.Config(w.awsURL), log, telemetry.NewRecorder(w.Log, "function", w.Clock.Now),
 		wechat.WithBackoff(func(int) time.Duration { return time.Millisecond }))
+	deps.Now = w.Clock.Now
 	w.t.Cleanup(deps.WeChat.CloseIdleConnections)
 	return &Function{t: w.t, world: w, handler: deps.Handler(wire(deps))}
 }

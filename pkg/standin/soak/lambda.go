@@ -32,7 +32,7 @@ type function struct {
 func (w *world) function(name string, wire Wire) *function {
 	return &function{name: name, start: func() lambda.Handler {
 		log := telemetry.LogTo(slog.NewJSONHandler(&w.log, nil), slog.LevelWarn)
-		deps := bootstrap.New(w.settings, w.cfg, log, telemetry.NewRecorder(io.Discard, name, time.Now), time.Now,
+		deps := bootstrap.New(w.settings, w.cfg, log, telemetry.NewRecorder(io.Discard, name, time.Now),
 			wechat.WithDialer(w.toWeChat.dial))
 		w.t.Cleanup(deps.WeChat.CloseIdleConnections)
 		return deps.Handler(wire(deps))

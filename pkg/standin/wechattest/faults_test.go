@@ -16,7 +16,7 @@ import (
 )
 
 // meet opens a switch and returns what the client sees, and whether the switch is open then.
-func (w *wechat) meet(ctx context.Context, faults ...wechattest.Fault) (resp *http.Response, body []byte, err error, opened bool) {
+func (w *wechat) meet(ctx context.Context, faults ...wechattest.Fault) (resp *http.Response, body []byte, opened bool, err error) {
 	w.t.Helper()
 	w.AddAccount(wechattest.Account{AppID: wechattest.ExampleClosed, Authorized: true, Granted: true})
 	w.Fail(wechattest.PathSwitch, faults...)
@@ -34,7 +34,7 @@ func (w *wechat) meet(ctx context.Context, faults ...wechattest.Fault) (resp *ht
 		body, err = io.ReadAll(resp.Body)
 	}
 	a, _ := w.Account(wechattest.ExampleClosed)
-	return resp, body, err, a.Open
+	return resp, body, a.Open, err
 }
 
 func TestFaultsAsAClientSeesThem(t *testing.T) {
@@ -99,7 +99,7 @@ func TestFaultsAsAClientSeesThem(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			resp, body, err, opened := w.meet(ctx, c.fault)
+			resp, body, opened, err := w.meet(ctx, c.fault)
 			if !c.seen(resp, body, err) {
 				t.Errorf("the client saw %+v, %.100q, %v", resp, body, err)
 			}
