@@ -37,7 +37,7 @@ lint: ## gofmt, go vet, staticcheck, and cfn-lint where it is installed
 		echo "cfn-lint -r us-east-1 cn-north-1 -- template.yaml"; cfn-lint -r us-east-1 cn-north-1 -- template.yaml; \
 	else echo "cfn-lint is not installed, so template.yaml was not checked (pip install cfn-lint)"; fi
 
-bench: ## measure the built functions against a minimal Lambda, for docs/speed.md (CHECK=1: hold the targets, in 2 minutes)
+bench: ## measure the built functions against a minimal Lambda, for docs/speed.md (CHECK=1: hold the targets, in 3 minutes)
 	@go run ./cmd/bench $(if $(CHECK),-check,-write docs/speed.md)
 
 load: ## thousands of requests to the local API and the built functions (loopback only)
