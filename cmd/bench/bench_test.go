@@ -207,6 +207,20 @@ func TestRows(t *testing.T) {
 	}
 }
 
+func TestRunsOfATaskAreMerged(t *testing.T) {
+	t.Parallel()
+	var rows []row
+	for i, took := range []float64{30, 10, 11} {
+		rows = merge(rows, []row{within("a", "%.0f s", took, 10, 1.1), atMost("b", 2-i, 1)})
+	}
+	if got := rows[0].String(); got != "| a | 11 s |  |  |  | 1.10 (1.00 to 3.00) | 1.1 × 10 s |" || rows[0].missed() {
+		t.Error(got)
+	}
+	if got := rows[1].String(); got != "| b | 2 |  |  |  |  | 1 (missed) |" {
+		t.Error(got)
+	}
+}
+
 // A target that is missed makes the check fail, and nothing else does.
 func TestTheCheckFailsByAMissedTarget(t *testing.T) {
 	t.Parallel()

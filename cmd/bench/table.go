@@ -62,6 +62,23 @@ func atMost(what string, count, most int) row {
 	return row{what: what, format: "%.0f", value: float64(count), atMost: float64(most), exact: true}
 }
 
+// merge adds the rows of another run: the ratios are those of both, and of counts the higher one stays.
+func merge(rows, again []row) []row {
+	if rows == nil {
+		return again
+	}
+	for i, r := range again {
+		into := &rows[i]
+		into.ratios = append(into.ratios, r.ratios...)
+		if r.exact {
+			into.value = max(into.value, r.value)
+		} else {
+			into.value = into.limit * into.ratio()
+		}
+	}
+	return rows
+}
+
 // ratio is the median of the runs.
 func (r row) ratio() float64 { return quantile(r.ratios, 0.5) }
 

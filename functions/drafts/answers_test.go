@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"wechat-draftbox/pkg/api"
 	"wechat-draftbox/pkg/wechat"
 )
 
@@ -47,6 +48,7 @@ func TestCachedAnswersTouchNoDraft(t *testing.T) {
 	}
 	list, _ := h.box.lists.Cached()
 	list.Drafts = nil
+	list.answer("limit=2", func() *api.Body { t.Error("the answer was made again"); return api.Text("") })
 	if again := askBare(t, h, "limit=2", ""); !strings.Contains(again, `\"count\":2`) {
 		t.Errorf("the answer was made again: %s", again)
 	}
