@@ -92,10 +92,8 @@ func parameter(segment string) (name string, ok bool) {
 // byPrecedence orders routes as API Gateway tries them: a written segment
 // before a parameter, a parameter before a greedy one, a method before ANY.
 func byPrecedence(a, b Route) int {
-	for at := range min(len(a.segments), len(b.segments)) {
-		if c := cmp.Compare(vagueness(a.segments[at]), vagueness(b.segments[at])); c != 0 {
-			return c
-		}
+	if c := slices.CompareFunc(a.segments, b.segments, func(a, b string) int { return cmp.Compare(vagueness(a), vagueness(b)) }); c != 0 {
+		return c // also by length, as else the order would have circles
 	}
 	if a.Method != b.Method && (a.Method == "ANY" || b.Method == "ANY") {
 		if a.Method == "ANY" {

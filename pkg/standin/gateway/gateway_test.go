@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -208,3 +209,19 @@ func TestBodyLimits(t *testing.T) {
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("cut short") }
+
+// The order in which routes are given decides nothing, whatever other routes there are.
+func TestRoutesInAnyOrder(t *testing.T) {
+	t.Parallel()
+	routes := []Route{
+		NewRoute("", "GET", "/accounts/{appid}"), NewRoute("", "GET", "/drafts"), NewRoute("", "GET", "/drafts/{draft_id}"),
+		NewRoute("", "GET", "/drafts/history"), NewRoute("", "POST", "/drafts/{draft_id}/template"), NewRoute("", "GET", "/templates"),
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		random.Shuffle(len(routes), func(i, j int) { routes[i], routes[j] = routes[j], routes[i] })
+		if route, _, _ := Find(routes, "GET", "/drafts/history"); route.Path != "/drafts/history" {
+			t.Fatalf("found %s among %v", route.Path, routes)
+		}
+	}
+}
