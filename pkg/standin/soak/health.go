@@ -42,8 +42,10 @@ func (w *world) sick() []string {
 	if missing := w.unpublished(); missing > 0 {
 		note("%d uploads were not published", missing)
 	}
-	if letters := w.aws.Messages(w.letters[0]); len(letters) > 0 { // a check's is no loss: the next survey asks again
-		note("%d authorizations are dead letters", len(letters))
+	for i, what := range []string{"authorizations", "checks"} {
+		if letters := w.aws.Messages(w.letters[i]); len(letters) > 0 {
+			note("%d %s are dead letters", len(letters), what)
+		}
 	}
 	for _, m := range w.aws.Messages(w.queues[0].url) {
 		note("an authorization waits, received %d times, until %v", m.Received, m.Visible.UTC().Format(time.TimeOnly))
