@@ -26,7 +26,7 @@ func TestNoWayOfPrintingShowsTheText(t *testing.T) {
 	t.Parallel()
 	v := secret.New(text)
 	h := holder{token: v, Public: v, list: []secret.Value{v}, byName: map[string]secret.Value{"a": v}}
-	var printed []string
+	printed := []string{v.String(), v.LogValue().String()}
 	for _, x := range []any{v, &v, h, &h, []secret.Value{v}, map[string]any{"v": v}, fmt.Errorf("refused: %v", v)} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p", "%10.3s"} {
 			printed = append(printed, fmt.Sprintf(verb, x))
