@@ -77,20 +77,20 @@ func (b *box) cached(ctx context.Context) (list *draftList, maxAge time.Duration
 	}
 	b.metrics.Count(telemetry.CacheMisses)
 	list, err = b.lists.Get(ctx)
-	list, err = b.orLast(list, err)
+	list, err = b.orStale(list, err)
 	return list, b.maxAge(list), err
 }
 
 // recent returns a list that is at most minListAge old.
 func (b *box) recent(ctx context.Context) (*draftList, error) {
-	return b.orLast(b.lists.GetWithin(ctx, minListAge))
+	return b.orStale(b.lists.GetWithin(ctx, minListAge))
 }
 
 // watch fetches the list.
 func (b *box) watch(ctx context.Context) (*draftList, error) { return b.lists.Fresh(ctx) }
 
-// orLast falls back to the last list while the daily quota is used up.
-func (b *box) orLast(list *draftList, err error) (*draftList, error) {
+// orStale falls back to the last list while the daily quota is used up.
+func (b *box) orStale(list *draftList, err error) (*draftList, error) {
 	if err != nil && b.quota.Err(b.now()) != nil {
 		if last, ok := b.lists.Last(); ok {
 			return last, nil

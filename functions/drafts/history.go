@@ -35,7 +35,7 @@ func (h *handler) history(ctx context.Context, r *api.Request) (*api.Response, e
 	if err != nil {
 		return nil, err
 	}
-	records, next, err := h.watch.known.History(ctx, query)
+	records, next, err := h.watch.drafts.History(ctx, query)
 	if err != nil {
 		return nil, err
 	}

@@ -30,10 +30,10 @@ const (
 // Events are published before the state is saved: after a crash in between, the next run publishes them again with the
 // same ids.
 type watcher struct {
-	box   *box
-	known state.Drafts
-	bus   *eventbus.Bus
-	log   *slog.Logger
+	box    *box
+	drafts state.Drafts
+	bus    *eventbus.Bus
+	log    *slog.Logger
 }
 
 // watchResult is the result of a run.
@@ -65,7 +65,7 @@ func (w watcher) run(ctx context.Context, _ json.RawMessage) (any, error) {
 
 func (w watcher) watch(ctx context.Context) (watchResult, error) {
 	// Read the state before the box: otherwise a draft that another run recorded in between would look removed.
-	known, err := w.known.Box(ctx)
+	known, err := w.drafts.Box(ctx)
 	if err != nil {
 		return watchResult{}, err
 	}
@@ -76,7 +76,7 @@ func (w watcher) watch(ctx context.Context) (watchResult, error) {
 	if listed.ListMissing && len(known.Drafts) > 0 && !known.ListMissing {
 		w.log.WarnContext(ctx, "WeChat answered without draft_list although drafts are known; the next answer without it is believed",
 			"drafts", len(known.Drafts))
-		return watchResult{Task: watchTask, Drafts: len(known.Drafts)}, w.known.SetListMissing(ctx, true)
+		return watchResult{Task: watchTask, Drafts: len(known.Drafts)}, w.drafts.SetListMissing(ctx, true)
 	}
 	d := diff(known, listed.Drafts)
 	if listed.HasLeftOut() { // a missing draft may be an unreadable one
@@ -101,7 +101,7 @@ func (w watcher) publish(ctx context.Context, d draftDiff) error {
 	for _, gone := range d.gone {
 		keys = append(keys, gone.key)
 	}
-	whole, err := w.known.Get(ctx, keys)
+	whole, err := w.drafts.Get(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -123,22 +123,22 @@ func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
 		limit = 1
 	}
 	err := inParallel(ctx, limit, d.added, func(ctx context.Context, added addedDraft) error {
-		return w.known.Add(ctx, added.draft, known.Watched)
+		return w.drafts.Add(ctx, added.draft, known.Watched)
 	})
 	if err != nil {
 		return err
 	}
 	err = inParallel(ctx, limit, d.gone, func(ctx context.Context, gone goneEntry) error {
-		return w.known.MarkGone(ctx, gone.key, gone.replacedBy, known.Watched)
+		return w.drafts.MarkGone(ctx, gone.key, gone.replacedBy, known.Watched)
 	})
 	if err != nil {
 		return err
 	}
 	if !known.Watched {
-		return w.known.FinishBaseline(ctx)
+		return w.drafts.FinishBaseline(ctx)
 	}
 	if known.ListMissing {
-		return w.known.SetListMissing(ctx, false)
+		return w.drafts.SetListMissing(ctx, false)
 	}
 	return nil
 }

@@ -31,11 +31,11 @@ type dispatcher struct {
 // id. all has no duplicates.
 func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []Event) map[string]failure {
 	var ids []string
-	var asked []Event
+	var relevant []Event
 	for _, e := range all {
 		for _, r := range robots {
 			if r.Wants(e.DetailType) {
-				ids, asked = append(ids, e.ID), append(asked, e)
+				ids, relevant = append(ids, e.ID), append(relevant, e)
 				break
 			}
 		}
@@ -45,14 +45,14 @@ func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []Ev
 	}
 	took, err := d.notices.Robots(ctx, ids)
 	if err != nil { // sending now could send duplicates
-		return allFailed(asked, err)
+		return allFailed(relevant, err)
 	}
 	var mu sync.Mutex
 	failures := make(map[string]failure)
 	var sending sync.WaitGroup
 	for _, r := range robots {
 		var pending []Event
-		for _, e := range wanted(r, asked) {
+		for _, e := range subscribed(r, relevant) {
 			if !took[e.ID][r.Name] {
 				pending = append(pending, e)
 			}
@@ -78,7 +78,7 @@ func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []Ev
 
 // send sends events to one robot and records the delivery. On failure, after is the robot's requested pause.
 func (d dispatcher) send(ctx context.Context, r robot.Robot, events []Event) (after time.Duration, err error) {
-	if left := d.pauses.left(r.Name); left > 0 {
+	if left := d.pauses.remaining(r.Name); left > 0 {
 		d.log.InfoContext(ctx, "a robot is left alone after too many messages", "robot", r.Name, "notices", len(events), "seconds", int(left/time.Second))
 		return left, fmt.Errorf("it is left alone for %v", left)
 	}
@@ -102,7 +102,7 @@ func (d dispatcher) send(ctx context.Context, r robot.Robot, events []Event) (af
 // robot gets them twice, when another robot has them sent again.
 func (d dispatcher) record(ctx context.Context, r robot.Robot, events []Event) {
 	// Not bounded by the robots' deadline: a response in the last moment has to be recorded too.
-	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), postponing/2)
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), responseMargin/2)
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(recordWrites)
@@ -126,7 +126,7 @@ func newPauses(now func() time.Time) *pauses {
 	return &pauses{now: now, until: make(map[string]time.Time)}
 }
 
-func (p *pauses) left(name string) time.Duration {
+func (p *pauses) remaining(name string) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(0, p.until[name].Sub(p.now().Round(0)))

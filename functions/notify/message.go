@@ -30,12 +30,12 @@ func Compose(r robot.Robot, events []Event) robot.Message {
 	if m := w.message(title, entries); r.Fits(m) {
 		return m
 	}
-	cut := func(shown int) robot.Message {
+	truncated := func(shown int) robot.Message {
 		more := fmt.Sprintf(w.words.more, len(entries)-shown)
 		return w.message(title, append(slices.Clone(entries[:shown]), more))
 	}
-	tooMany := sort.Search(len(entries), func(shown int) bool { return !r.Fits(cut(shown)) })
-	return cut(max(tooMany-1, 0))
+	tooMany := sort.Search(len(entries), func(shown int) bool { return !r.Fits(truncated(shown)) })
+	return truncated(max(tooMany-1, 0))
 }
 
 // Test is the message that shows the operator that the robot works.
@@ -45,11 +45,11 @@ func Test(r robot.Robot) robot.Message {
 	for _, event := range r.Events {
 		names = append(names, w.words.eventName(event))
 	}
-	told := fmt.Sprintf(w.words.testEvents, strings.Join(names, w.words.comma))
+	subscriptions := fmt.Sprintf(w.words.testEvents, strings.Join(names, w.words.comma))
 	if len(names) == 0 {
-		told = w.words.testNoEvents
+		subscriptions = w.words.testNoEvents
 	}
-	return w.message(w.words.test, []string{w.lines(r.Kind.Bold(w.words.test), told)})
+	return w.message(w.words.test, []string{w.lines(r.Kind.Bold(w.words.test), subscriptions)})
 }
 
 // writer formats text in a robot's language and markup.

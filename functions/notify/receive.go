@@ -13,9 +13,9 @@ import (
 	"wechat-draftbox/pkg/robot"
 )
 
-// postponing is the time reserved at the end of an invocation for recording deliveries and setting the visibility of
+// responseMargin is the time reserved at the end of an invocation for recording deliveries and setting the visibility of
 // failed messages.
-const postponing = 5 * time.Second
+const responseMargin = 5 * time.Second
 
 // delivery is one batch of messages, with the outcome of each.
 type delivery struct {
@@ -33,17 +33,17 @@ type failure struct {
 
 // receive handles a batch of messages and returns those to be received again.
 func (h handler) receive(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
-	working, cancel := endEarlier(ctx, postponing)
+	work, cancel := endEarlier(ctx, responseMargin)
 	defer cancel()
 	d := read(batch)
-	robots, err := h.robots.Get(working)
+	robots, err := h.robots.Get(work)
 	switch {
 	case awserror.Is(err, awserror.Unavailable):
 		d.failures = allFailed(d.unique(), err)
 	case err != nil: // fail the invocation, so that the alarm fires until the secret is corrected
 		return events.SQSEventResponse{}, err
 	default:
-		d.failures = h.dispatcher.dispatch(working, robots, d.unique())
+		d.failures = h.dispatcher.dispatch(work, robots, d.unique())
 	}
 	return h.worker.Process(ctx, batch, 1, d.outcome), nil
 }
@@ -119,8 +119,8 @@ func endEarlier(ctx context.Context, d time.Duration) (context.Context, context.
 // errNotTaken is the error of each message; the robot's failure is logged once for all of them.
 var errNotTaken = errors.New("not every robot took its notice")
 
-// wanted returns the events that a robot subscribes to.
-func wanted(r robot.Robot, all []Event) (some []Event) {
+// subscribed returns the events that a robot subscribes to.
+func subscribed(r robot.Robot, all []Event) (some []Event) {
 	for _, e := range all {
 		if r.Wants(e.DetailType) {
 			some = append(some, e)

@@ -106,7 +106,7 @@ func (o opening) openClaimed(ctx context.Context, appID string) (result, error) 
 	case first.state != wechat.SwitchClosed:
 		return result{}, fault.New(fault.BadUpstreamAnswer,
 			"WeChat did not say whether the switch is open, so nothing was sent to open it")
-	case !hasLeft(ctx, openingTime):
+	case !hasTimeFor(ctx, openingTime):
 		return result{}, fault.New(fault.WeChatTimeout,
 			"too little time is left to open the switch and check the outcome, so nothing was sent to open it")
 	}
@@ -134,7 +134,7 @@ func (o opening) openClaimed(ctx context.Context, appID string) (result, error) 
 	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, nil
 }
 
-func hasLeft(ctx context.Context, d time.Duration) bool {
+func hasTimeFor(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) >= d
 }

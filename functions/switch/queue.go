@@ -118,25 +118,25 @@ func (q checkQueue) send(ctx context.Context, appIDs []string) (sent int, err er
 
 // receive handles a batch of messages and returns those to be received again.
 func (q checkQueue) receive(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
-	working, cancel := endEarlier(ctx, 2*time.Second) // the rest is for setting the visibility of failed messages
+	work, cancel := endEarlier(ctx, 2*time.Second) // the rest is for setting the visibility of failed messages
 	defer cancel()
-	return q.worker.Process(ctx, batch, workers, func(_ context.Context, m events.SQSMessage) error { return q.work(working, m) }), nil
+	return q.worker.Process(ctx, batch, workers, func(_ context.Context, m events.SQSMessage) error { return q.work(work, m) }), nil
 }
 
 // work processes one message.
 func (q checkQueue) work(ctx context.Context, m events.SQSMessage) error {
-	var asked message
-	if json.Unmarshal([]byte(m.Body), &asked) != nil || asked.Task != messageTask || !wechat.IsAppID(asked.AppID) {
+	var request message
+	if json.Unmarshal([]byte(m.Body), &request) != nil || request.Task != messageTask || !wechat.IsAppID(request.AppID) {
 		return errors.New("the message asks for no account's switch")
 	}
-	err := q.checkOne(ctx, asked.AppID)
+	err := q.checkOne(ctx, request.AppID)
 	if err == nil {
 		return nil
 	}
 	if isRetryable(err) {
-		return &queue.RetryError{Err: fmt.Errorf("check %s: %w", asked.AppID, err), After: q.delay(m, err)}
+		return &queue.RetryError{Err: fmt.Errorf("check %s: %w", request.AppID, err), After: q.delay(m, err)}
 	}
-	q.recorder.report(ctx, asked.AppID, err)
+	q.recorder.report(ctx, request.AppID, err)
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (l limitedClient) limit(ctx context.Context, call func() error) error {
 // checkAndRecord checks an account's switch and records the result, which may be that WeChat refused access to this
 // account. The error says why there is no state or why it couldn't be recorded. account may be out of date.
 func (r recorder) checkAndRecord(ctx context.Context, account state.Account) error {
-	asked := r.check.now()
+	startedAt := r.check.now()
 	found, err := r.check.check(ctx, account.AppID)
 	learn := func(*state.Account) {}
 	var refusal *wechat.APIError
@@ -74,7 +74,7 @@ func (r recorder) checkAndRecord(ctx context.Context, account state.Account) err
 		learn = func(a *state.Account) {
 			a.SetRefused(refusal.Code, found.at)
 			if ended {
-				a.EndAuthorization(asked)
+				a.EndAuthorization(startedAt)
 			}
 		}
 	case err == nil:

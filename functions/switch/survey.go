@@ -64,7 +64,7 @@ type surveyRun struct {
 
 // run is the task check-switches. If it runs out of time, the next run continues where it stopped.
 func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
-	working, cancel := endEarlier(ctx, 2*time.Second)
+	work, cancel := endEarlier(ctx, 2*time.Second)
 	defer cancel()
 	r := &surveyRun{
 		survey:  s,
@@ -74,10 +74,10 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	}
 	var err error
 	if s.queue.url != "" {
-		err = r.enqueueAll(working)
+		err = r.enqueueAll(work)
 		r.complete = err == nil
 	} else {
-		err = r.checkAll(working)
+		err = r.checkAll(work)
 	}
 	s.recorder.log.InfoContext(ctx, "surveyed the draft switches", "task", r.result.Task, "accounts", r.result.Accounts,
 		"known_open", r.result.KnownOpen, "queued", r.result.Queued, "checked", r.result.Checked, "failed", r.result.Failed)

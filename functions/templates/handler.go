@@ -30,16 +30,16 @@ type handler struct {
 
 // timing holds the durations that tests shorten.
 type timing struct {
-	pollInterval time.Duration // of the library after a write
-	additionTime time.Duration // needed for an addition and the polls that follow
-	noteTimeout  time.Duration // for recording a promotion in the history, which delays the response
+	pollInterval   time.Duration // of the library after a write
+	additionTime   time.Duration // needed for an addition and the polls that follow
+	historyTimeout time.Duration // for recording a promotion in the history, which delays the response
 }
 
-func newHandler(parts bootstrap.Deps, timing timing) handler {
-	library := library{parts.WeChat, parts.Tokens(parts.Secrets), timing.pollInterval, parts.Log}
-	table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), parts.Settings.StateTable, parts.Now)
-	history := table.Drafts(parts.Settings.HistoryRetention)
-	return handler{lib: library, promotions: newPromotions(library, history, timing), log: parts.Log, now: parts.Now}
+func newHandler(deps bootstrap.Deps, timing timing) handler {
+	library := library{deps.WeChat, deps.Tokens(deps.Secrets), timing.pollInterval, deps.Log}
+	table := state.NewTable(dynamodb.NewFromConfig(deps.AWS), deps.Settings.StateTable, deps.Now)
+	history := table.Drafts(deps.Settings.HistoryRetention)
+	return handler{lib: library, promotions: newPromotions(library, history, timing), log: deps.Log, now: deps.Now}
 }
 
 func (h handler) router() trigger.Router {
@@ -83,12 +83,12 @@ func (h handler) promoteLatest(ctx context.Context, r *api.Request) (*api.Respon
 	return h.promote(ctx, r, newest(appID, version))
 }
 
-func (h handler) promote(ctx context.Context, r *api.Request, selected selector) (*api.Response, error) {
+func (h handler) promote(ctx context.Context, r *api.Request, selectDraft selector) (*api.Response, error) {
 	templateType, err := wantedType(r)
 	if err != nil {
 		return nil, err
 	}
-	template, isNew, err := h.promotions.promote(ctx, selected, templateType)
+	template, isNew, err := h.promotions.promote(ctx, selectDraft, templateType)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func start(t *testing.T, options ...wechattest.Option) (*functiontest.World, *fu
 	return world, world.Start(quick)
 }
 
-var quickly = timing{pollInterval: time.Millisecond, additionTime: 500 * time.Millisecond, noteTimeout: 2 * time.Second}
+var quickly = timing{pollInterval: time.Millisecond, additionTime: 500 * time.Millisecond, historyTimeout: 2 * time.Second}
 
 // quick wires the function as it is, but for its timing.
 func quick(parts bootstrap.Deps) trigger.Router { return newHandler(parts, quickly).router() }

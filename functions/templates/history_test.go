@@ -83,7 +83,7 @@ func TestPromotionsThatCannotBeNoted(t *testing.T) {
 			world.AWS.Fail(noteCall, fault.Sticky())
 			function := world.Start(func(parts bootstrap.Deps) trigger.Router {
 				timing := quickly
-				timing.noteTimeout = 100 * time.Millisecond
+				timing.historyTimeout = 100 * time.Millisecond
 				return newHandler(parts, timing).router()
 			})
 			made := wantTemplate(t, function.HTTP(t.Context(), "POST", "/drafts/4/template", ""), 201)

@@ -40,20 +40,20 @@ func compare(t wechat.Template, d wechat.Draft) matchConfidence {
 
 // matching returns the templates that match the draft with at least this confidence, the lowest id first.
 func matching(d wechat.Draft, templates []wechat.Template, least matchConfidence) []wechat.Template {
-	var made []wechat.Template
+	var matches []wechat.Template
 	for _, t := range templates {
 		if compare(t, d) >= least {
-			made = append(made, t)
+			matches = append(matches, t)
 		}
 	}
-	slices.SortFunc(made, func(a, b wechat.Template) int { return cmp.Compare(a.TemplateID, b.TemplateID) })
-	return made
+	slices.SortFunc(matches, func(a, b wechat.Template) int { return cmp.Compare(a.TemplateID, b.TemplateID) })
+	return matches
 }
 
 // existing returns the template in the library that was certainly made from the draft.
 func existing(d wechat.Draft, templates []wechat.Template) (wechat.Template, bool) {
-	if made := matching(d, templates, certain); len(made) > 0 {
-		return made[0], true
+	if matches := matching(d, templates, certain); len(matches) > 0 {
+		return matches[0], true
 	}
 	return wechat.Template{}, false
 }
@@ -69,8 +69,8 @@ func added(d wechat.Draft, before, after []wechat.Template) (wechat.Template, bo
 	if t, ok := existing(d, newer); ok {
 		return t, true
 	}
-	if made := matching(d, newer, possible); len(made) == 1 {
-		return made[0], true
+	if matches := matching(d, newer, possible); len(matches) == 1 {
+		return matches[0], true
 	}
 	return wechat.Template{}, false
 }

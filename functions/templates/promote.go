@@ -30,7 +30,7 @@ type selector func(box []wechat.Draft) (wechat.Draft, error)
 
 // promote adds the selected draft to the library, unless it is there, and returns its template. It sends at most one
 // addition that WeChat could act on.
-func (p *promotions) promote(ctx context.Context, selected selector, templateType int64) (t wechat.Template, isNew bool, err error) {
+func (p *promotions) promote(ctx context.Context, selectDraft selector, templateType int64) (t wechat.Template, isNew bool, err error) {
 	select {
 	case p.lock <- struct{}{}:
 		defer func() { <-p.lock }()
@@ -43,7 +43,7 @@ func (p *promotions) promote(ctx context.Context, selected selector, templateTyp
 	if err != nil {
 		return t, false, err
 	}
-	draft, err := selected(box)
+	draft, err := selectDraft(box)
 	if err != nil {
 		return t, false, err
 	}
@@ -67,7 +67,7 @@ func (p *promotions) promote(ctx context.Context, selected selector, templateTyp
 		t, ok = added(draft, before, after)
 		return ok
 	}) {
-		p.note(ctx, draft, t)
+		p.recordPromotion(ctx, draft, t)
 		return t, true, nil
 	}
 	// An accepted addition that doesn't show is reported like a lost one: only the library has the template's id.
@@ -79,9 +79,9 @@ func (p *promotions) promote(ctx context.Context, selected selector, templateTyp
 		WithAction("List the templates in a minute; if it still isn't there, promote the draft again.")
 }
 
-// note records the promotion in the history. A failure is only logged: the template exists anyway.
-func (p *promotions) note(ctx context.Context, draft wechat.Draft, t wechat.Template) {
-	ctx, cancel := context.WithTimeout(ctx, p.timing.noteTimeout)
+// recordPromotion records the promotion in the history. A failure is only logged: the template exists anyway.
+func (p *promotions) recordPromotion(ctx context.Context, draft wechat.Draft, t wechat.Template) {
+	ctx, cancel := context.WithTimeout(ctx, p.timing.historyTimeout)
 	defer cancel()
 	if err := p.history.AddTemplate(ctx, draft, t.TemplateID); err != nil {
 		p.lib.log.WarnContext(ctx, "could not note a promotion in the history", "draft_id", draft.DraftID,

@@ -48,7 +48,7 @@ func TestBreaker(t *testing.T) {
 				}
 			}
 			var rest []string
-			for _, failure := range b.rest() {
+			for _, failure := range b.unreported() {
 				rest = append(rest, failure.AppID)
 			}
 			if b.isOpen() != c.open || !slices.Equal(rest, c.rest) || own != c.own {
@@ -60,7 +60,7 @@ func TestBreaker(t *testing.T) {
 		})
 	}
 	b := newBreaker()
-	if !b.trip() || b.trip() || !b.isOpen() || b.rest() != nil {
+	if !b.trip() || b.trip() || !b.isOpen() || b.unreported() != nil {
 		t.Error("it is tripped once, with no failure of its own")
 	}
 }
