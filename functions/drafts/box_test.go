@@ -135,8 +135,8 @@ func TestARequestThatWaitsGivesUpOnItsOwnDeadline(t *testing.T) {
 	first.Wait()
 }
 
-// TestADraftThatTheCachedListLacks: whoever was told of a draft a moment ago finds it, but the list is asked for every
-// three seconds at most.
+// TestADraftThatTheCachedListLacks: a draft newer than the cached list is found, but the list is fetched at most every
+// three seconds.
 func TestADraftThatTheCachedListLacks(t *testing.T) {
 	t.Parallel()
 	world, drafts := start(t)
@@ -162,7 +162,8 @@ func TestADraftThatTheCachedListLacks(t *testing.T) {
 	get("/drafts/999", 404, 3)
 }
 
-// TestUsedUpQuota: after 45009 nothing asks before midnight in Beijing, and the last list is answered meanwhile.
+// TestUsedUpQuota: after 45009 nothing calls WeChat before midnight in Beijing, and the last list is returned
+// meanwhile.
 func TestUsedUpQuota(t *testing.T) {
 	t.Parallel()
 	world, drafts := start(t)
