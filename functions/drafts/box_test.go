@@ -37,7 +37,7 @@ func TestTheListIsKeptForAWhile(t *testing.T) {
 	ask("", "private, max-age=[1-9]", 1)
 	ask("?fresh=true", "private, no-cache", 2)
 	world.Clock.Forward(20 * time.Second)
-	ask("?fresh=false", "private, max-age=[1-9]", 2) // the fresh one is kept too
+	ask("?fresh=false", "private, max-age=[1-9]", 2) // the fresh one is cached too
 	world.Clock.Forward(10 * time.Second)
 	ask("", ".*", 3)
 	world.Clock.Forward(-time.Hour) // a clock set right

@@ -723,7 +723,7 @@ func TestWatchOfPromotedDrafts(t *testing.T) {
 		want      []string
 	}{
 		"in the box": {func(*watchScene) {}, 3, []string{"Draft Uploaded 5"}},
-		"gone":       {func(s *watchScene) { s.WeChat.RemoveDraft(5) }, 2, nil}, // nobody was told of it
+		"gone":       {func(s *watchScene) { s.WeChat.RemoveDraft(5) }, 2, nil}, // it was never announced
 		"replaced": {func(s *watchScene) {
 			s.Clock.Forward(time.Minute)
 			s.upload("wxaaaaaaaaaaaaaaaa", "2")

@@ -78,8 +78,8 @@ func (s *fixture) place(owner string) (name string, secret bool) {
 	return "wechat/draftbox/accounts/" + owner, true
 }
 
-// put stores a record: a JSON object, a bare token, or an object that is cut short, which stands for a malformed record. In
-// the table it has version and updated_at, as if the bundle had written it.
+// put stores a record: a JSON object, a bare token, or a truncated object as a malformed record. In the table it has
+// version and updated_at, as if the bundle had written it.
 func (s *fixture) put(owner, text string) {
 	name, secret := s.place(owner)
 	if secret {

@@ -151,7 +151,7 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// storesOf are those that an owner's token can stand in.
+// storesOf returns the stores that can hold an owner's token.
 func storesOf(owner string) []string {
 	if owner == component {
 		return stores[:1]
