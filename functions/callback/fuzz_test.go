@@ -9,8 +9,8 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// FuzzCallback gives bytes to the whole function: as the body under any query, or, encrypted and signed as WeChat does,
-// as the message of a push. What isn't answered with success has changed nothing.
+// FuzzCallback passes bytes to the whole function: as the body with any query, or, encrypted and signed as WeChat does,
+// as the message of a push. A request that isn't answered with success must not change anything.
 func FuzzCallback(f *testing.F) {
 	p := wechattest.ExamplePlatform()
 	at := time.Unix(1413192605, 0)

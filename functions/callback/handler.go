@@ -18,7 +18,7 @@ import (
 
 const (
 	maxBody = 64 << 10
-	// pushTimeout is how long a push may take to be stored: WeChat waits 5 seconds for the answer.
+	// pushTimeout limits storing a push: WeChat waits 5 seconds for the response.
 	pushTimeout = 4 * time.Second
 )
 
@@ -44,8 +44,8 @@ func (h *handler) router() trigger.Router {
 	}
 }
 
-// receive answers POST /wechat/callback. Anybody can send something there, so what isn't WeChat's costs little, and leaves
-// one line a minute in the log.
+// receive answers POST /wechat/callback. The route is public, so refusing a request must be cheap, and refusals are
+// logged at most once a minute.
 func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Response, error) {
 	if len(r.Body) > maxBody {
 		return nil, h.refused.note(ctx, fault.New(fault.TooLarge, "a push has at most 64 KiB"))
@@ -72,7 +72,8 @@ func (h *handler) receive(ctx context.Context, r *api.Request) (*api.Response, e
 	return &api.Response{Body: api.Text("success")}, nil
 }
 
-// meaning is what an unusable platform secret means. It goes to whoever asked, and names nothing.
+// meaning is the fault reported for an unusable platform secret. The caller may be a stranger, so it contains no
+// details.
 func meaning(err error, now time.Time) fault.Fault {
 	if fault.Of(err, now).Kind == fault.Misconfigured {
 		return fault.Fault{Kind: fault.Misconfigured, Detail: "the platform's settings can't be used", Action: "The bundle's operator: run the doctor."}
@@ -82,8 +83,7 @@ func meaning(err error, now time.Time) fault.Fault {
 
 func isAboutAccount(p push.Push) bool { return p.IsAuthorization() || p.InfoType == push.Unauthorized }
 
-// handle does what a push asks for, in the time that there is. An error says that it isn't stored, so that WeChat sends it
-// again.
+// handle processes a push. An error means that the push isn't stored, so WeChat has to send it again.
 func (h *handler) handle(ctx context.Context, p push.Push) error {
 	if p.InfoType == push.ComponentVerifyTicket {
 		return h.renewer.Tickets.Store(ctx, ticket.Ticket{Text: p.Ticket, CreateTime: p.CreateTime})
@@ -92,7 +92,7 @@ func (h *handler) handle(ctx context.Context, p push.Push) error {
 		return err
 	}
 	switch {
-	case wechat.IsReleaseCheck(p.AuthorizerAppID): // it is about to leave, and should leave nothing behind
+	case wechat.IsReleaseCheck(p.AuthorizerAppID): // a temporary account, nothing of which is stored
 		return nil
 	case p.IsAuthorization():
 		return h.authorized(ctx, p)
@@ -103,29 +103,30 @@ func (h *handler) handle(ctx context.Context, p push.Push) error {
 	return nil
 }
 
-// authorized hands the authorization code on, or exchanges it.
+// authorized queues the authorization code, or exchanges it if there is no queue.
 func (h *handler) authorized(ctx context.Context, p push.Push) error {
 	a := renewal.Authorization{
 		AppID: p.AuthorizerAppID, Code: p.AuthorizationCode, CreateTime: p.CreateTime, ExpiresAt: p.ExpiresAt,
 	}
 	if h.queue != nil {
-		reading, cancel := context.WithTimeout(ctx, pushTimeout/4) // the rest is for the code, whatever DynamoDB does
+		reading, cancel := context.WithTimeout(ctx, pushTimeout/4) // leaves time to queue the code if DynamoDB hangs
 		account, err := h.renewer.Accounts.Get(reading, a.AppID)
 		cancel()
 		if err == nil && account.StatusAt >= a.CreateTime {
-			return nil // a newer push said something else, or this one came before and its code was exchanged
+			return nil // out of date, or a repeat whose code was exchanged
 		}
 		return h.queue.send(ctx, a)
 	}
 	err := h.renewer.Exchange(ctx, a)
-	if err != nil && !renewal.IsRetryable(err) { // the same push would not help
+	if err != nil && !renewal.IsRetryable(err) { // WeChat sending it again would not help
 		h.renewer.PublishAuthorizationEnd(ctx, a, err)
 		return nil
 	}
 	return err
 }
 
-// unauthorized records that the account's authorization ended, which ends its refreshes, and publishes it.
+// unauthorized records and publishes the end of the account's authorization, after which its token is no longer
+// refreshed.
 func (h *handler) unauthorized(ctx context.Context, p push.Push) error {
 	before, after, err := h.renewer.Accounts.Update(ctx, p.AuthorizerAppID, func(a *state.Account) {
 		a.SetStatus(state.Unauthorized, p.CreateTime)

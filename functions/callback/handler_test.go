@@ -30,7 +30,7 @@ const (
 	pushReceived = "Push Received"
 )
 
-// fixture is a world with a platform and a function that receives its pushes.
+// fixture is a simulated world with a platform, and the function that receives its pushes.
 type fixture struct {
 	*functiontest.World
 	t        *testing.T
@@ -52,7 +52,7 @@ func newFixture(t *testing.T, queue bool, options ...wechattest.Option) *fixture
 	return s
 }
 
-// now is the time of a push that is sent now, in whole seconds.
+// now is the create_time of a push sent now, in whole seconds.
 func (s *fixture) now() time.Time { return s.Clock.Now().Truncate(time.Second) }
 
 // send sends a push, encrypted for a platform.
@@ -78,7 +78,7 @@ func (s *fixture) authorized(infoType, appID, code string, at time.Time) functio
 	return s.push(infoType, at, "AuthorizerAppid", appID, "AuthorizationCode", code, "AuthorizationCodeExpiredTime", "in a while", "PreAuthCode", "preauthcode@@@1")
 }
 
-// checkSuccess checks that an answer is what WeChat wants.
+// checkSuccess checks that a response is the one that WeChat expects.
 func checkSuccess(t *testing.T, r functiontest.Response) {
 	t.Helper()
 	if r.Status != 200 || r.Body != "success" || r.Header["Content-Type"] != "text/plain" {
@@ -93,7 +93,7 @@ func checkProblem(t *testing.T, r functiontest.Response, status int, slug string
 	}
 }
 
-// state is all that AWS holds.
+// state is a snapshot of everything stored in AWS.
 func (s *fixture) state() map[string]any {
 	state := map[string]any{"parameters": s.AWS.Parameters("/"), "events": len(s.events()),
 		"accounts": s.AWS.Items(functiontest.StateTable), "tokens": s.AWS.Items(functiontest.TokenTable)}
@@ -108,7 +108,7 @@ func (s *fixture) state() map[string]any {
 	return state
 }
 
-// checkUnchanged checks that what f does leaves AWS as it is.
+// checkUnchanged checks that f changes nothing in AWS.
 func (s *fixture) checkUnchanged(f func()) {
 	s.t.Helper()
 	before := s.state()
@@ -140,7 +140,7 @@ func (s *fixture) recordAccount(appID, status string, at time.Time, more ...any)
 	s.SetAccount(appID, attributes)
 }
 
-// received are the details of Push Received.
+// received returns the details of the Push Received events.
 func (s *fixture) received() (all []map[string]any) {
 	for _, e := range s.AWS.Events() {
 		var detail map[string]any
@@ -155,7 +155,7 @@ func (s *fixture) received() (all []map[string]any) {
 	return all
 }
 
-// events are the detail-types and appids of those that were published, but for the pushes themselves.
+// events returns the detail-types and appids of the published events, except Push Received.
 func (s *fixture) events() (all []string) {
 	for _, e := range s.AWS.Events() {
 		if e.DetailType == pushReceived {
@@ -197,14 +197,14 @@ func TestTicketIsStoredUnlessANewerOneIsThere(t *testing.T) {
 	if took := time.Since(began) / 10; took > 5*time.Second {
 		t.Errorf("a push took %v", took)
 	}
-	// One that can't be read gives way.
+	// A malformed ticket is replaced.
 	s.AWS.SetSecureParameter(ticketAt, "nonsense")
 	checkSuccess(t, s.ticket("ticket@@@1", at))
 	s.checkTicket("ticket@@@1", at)
 	s.checkEvents()
 }
 
-// Pushes come out of order, to several instances, and answers of AWS are lost: the newest ticket stays.
+// Pushes arrive out of order at several instances, and responses of AWS are lost: the newest ticket remains.
 func TestNewestTicketWins(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)
@@ -236,7 +236,7 @@ func TestAuthorizationGoesToTheQueue(t *testing.T) {
 		}
 		s.checkEvents()
 
-		// A push that is older than what is known, and one whose code was exchanged already.
+		// An outdated push, and one whose code was already exchanged.
 		s.recordAccount(closed, "authorized", at)
 		s.checkUnchanged(func() {
 			checkSuccess(t, s.authorized(infoType, closed, code, at))
@@ -246,7 +246,7 @@ func TestAuthorizationGoesToTheQueue(t *testing.T) {
 		s.recordAccount(closed, "unauthorized", at)
 		s.checkUnchanged(func() { checkSuccess(t, s.authorized(infoType, closed, code, at)) })
 		checkSuccess(t, s.authorized(infoType, closed, code, at.Add(time.Second)))
-		// An account that can't be read is no reason to lose a code.
+		// If the account can't be read, the code is still queued.
 		s.AWS.Fail("dynamodb:GetItem", awstest.Deny())
 		checkSuccess(t, s.authorized(infoType, closed, code, at))
 		if n := len(s.AWS.Messages(s.queue)); n != 3 {
@@ -290,7 +290,7 @@ func TestAuthorizationIsExchangedWithoutQueue(t *testing.T) {
 	}
 }
 
-// What isn't stored when WeChat has waited for four seconds comes again, and then its code was used.
+// A push that isn't stored within WeChat's timeout is sent again, possibly after its code was used.
 func TestExchangeThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	var waits sync.WaitGroup // all at once: tests that run in parallel are as many as there are cores
@@ -368,7 +368,7 @@ func TestUnauthorized(t *testing.T) {
 			checkSuccess(t, s.push("unauthorized", at.Add(-time.Second), "AuthorizerAppid", closed))
 			checkSuccess(t, s.authorized("authorized", closed, s.WeChat.NewCode(closed), at.Add(-time.Second)))
 		})
-		// The same push again is published again, under the same id.
+		// A repeated push is published again with the same id.
 		checkSuccess(t, s.push("unauthorized", at, "AuthorizerAppid", closed))
 		events := slices.DeleteFunc(s.AWS.Events(), func(e awstest.Event) bool { return e.DetailType == pushReceived })
 		if len(events) != 2 || !bytes.Equal(events[0].Detail, events[1].Detail) {
@@ -423,7 +423,7 @@ func TestWhatCannotBeStoredComesAgain(t *testing.T) {
 	}
 }
 
-// Every push but tickets is handed on, for the operator's other systems.
+// Every push except tickets is published, for the operator's other systems.
 func TestPushesAreHandedOn(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)
@@ -462,7 +462,7 @@ func TestPushesAreHandedOn(t *testing.T) {
 			t.Errorf("an event holds %q", secret)
 		}
 	}
-	// The same push again has the same id.
+	// A repeated push has the same id.
 	checkSuccess(t, s.push("", at))
 	if last := s.received()[len(want)]; !ids[last["id"]] {
 		t.Error("a repeat has another id")
@@ -499,7 +499,7 @@ func TestPushWithAControlCharacter(t *testing.T) {
 	}
 }
 
-// Where WeChat says when the code ends, the queue is told.
+// The code's expiry is passed to the queue, if WeChat sent one.
 func TestTheEndOfTheCodeIsHandedOn(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)
@@ -512,7 +512,7 @@ func TestTheEndOfTheCodeIsHandedOn(t *testing.T) {
 	}
 }
 
-// The accounts of WeChat's release check leave nothing behind.
+// The accounts of WeChat's release check are not stored.
 func TestReleaseCheckAccountsLeaveNothing(t *testing.T) {
 	t.Parallel()
 	for _, queue := range []bool{true, false} {
@@ -529,7 +529,7 @@ func TestReleaseCheckAccountsLeaveNothing(t *testing.T) {
 	}
 }
 
-// Of a mini program that is to be ignored the code is exchanged, since its kind isn't known before, and no token stored.
+// For an ignored mini program the code is exchanged, since its kind isn't known before, but no token is stored.
 func TestIgnoredMiniProgram(t *testing.T) {
 	t.Parallel()
 	for _, store := range []string{"secretsmanager", "dynamodb"} {
@@ -565,7 +565,7 @@ func TestBasePath(t *testing.T) {
 	s.checkTicket("ticket@@@1", at)
 }
 
-// Refused pushes leave one log line a minute, with their number.
+// Refused pushes write one log line a minute, with their count.
 func TestRefusedPushesAreLoggedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)
@@ -618,7 +618,7 @@ func TestBodyInBase64AndPayloadFormat1(t *testing.T) {
 	}
 }
 
-// Pushes of WeChat's own pages, through the whole function.
+// The examples in WeChat's documentation, through the whole function.
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	aes43 := strings.Repeat("A", 43)
@@ -761,7 +761,7 @@ func TestPlatformThatIsNotSetUp(t *testing.T) {
 	}
 }
 
-// A silent Secrets Manager costs one request its time, and those of the next five seconds nothing.
+// While Secrets Manager hangs, one request waits for it, and those of the next five seconds fail at once.
 func TestSilenceOfSecretsManagerIsRemembered(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain runs more tests at once than there are cores, since many of them wait. No goroutine may outlive them.
+// TestMain runs more tests in parallel than there are cores, since many of them wait. No goroutine may outlive them.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {

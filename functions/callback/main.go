@@ -1,4 +1,4 @@
-// Command callback receives what WeChat pushes to the platform: tickets, and the authorisations of accounts.
+// Command callback receives what WeChat pushes to the platform: tickets and account authorizations.
 package main
 
 import (

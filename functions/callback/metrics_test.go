@@ -6,7 +6,7 @@ import (
 	"wechat-draftbox/pkg/standin/awstest"
 )
 
-// As the template sets it up, with a queue, it calls AWS alone, and AWS's own metrics tell most of how it is.
+// As deployed by the template, with a queue, it calls only AWS, whose own metrics cover most of its health.
 func TestMetricsAreThoseThatAreWatched(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, true)

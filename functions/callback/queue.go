@@ -11,7 +11,7 @@ import (
 	"wechat-draftbox/pkg/renewal"
 )
 
-// authorizations is the queue by which authorization codes go to the function that exchanges them. It is encrypted.
+// authorizations is the encrypted queue of authorization codes for the tokens function to exchange.
 type authorizations struct {
 	client *sqs.Client
 	url    string

@@ -13,11 +13,11 @@ import (
 	"wechat-draftbox/pkg/push"
 )
 
-// retryPlatformAfter is how long a failure to read the platform secret is remembered: requests of strangers must not become
-// calls of Secrets Manager.
+// retryPlatformAfter is how long a failure to read the platform secret is cached, so that strangers can't make the
+// function call Secrets Manager at will.
 const retryPlatformAfter = 5 * time.Second
 
-// receiverCache makes the receiver of pushes from the platform secret.
+// receiverCache creates the receiver of pushes from the cached platform secret, and caches failures.
 type receiverCache struct {
 	platform *cache.Value[platform.Platform]
 	now      func() time.Time
@@ -32,7 +32,7 @@ func (c *receiverCache) get(ctx context.Context) (*push.Receiver, error) {
 		return nil, err
 	}
 	receiver, err := c.create(ctx)
-	if err != nil { // silence of Secrets Manager too
+	if err != nil { // including a timeout
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.failedAt, c.err = c.now().Round(0), err
@@ -61,7 +61,7 @@ func (c *receiverCache) failure() error {
 	return nil
 }
 
-// refusalLog logs refused requests once a minute, with their number.
+// refusalLog logs refused requests once a minute, with their count.
 type refusalLog struct {
 	log *slog.Logger
 	now func() time.Time
@@ -71,7 +71,7 @@ type refusalLog struct {
 	count    int
 }
 
-// note counts a refusal, and returns it so that it isn't logged by itself.
+// note counts a refusal and marks the error as quiet, so that it gets no log line of its own.
 func (l *refusalLog) note(ctx context.Context, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -36,7 +36,7 @@ func boxOf(drafts, description int) func(context.Context) (wechat.DraftList, err
 	}
 }
 
-// A list that has no drafts any more still answers what it answered before: a cached answer and a 304 touch no draft.
+// Cached responses and 304s don't touch the drafts: they still work after the list's drafts are removed.
 func TestCachedAnswersTouchNoDraft(t *testing.T) {
 	t.Parallel()
 	h := newBareHandler(time.Hour, boxOf(3, 10))
@@ -84,7 +84,7 @@ func TestCachedAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// Callers that ask for the same at once get the same answer.
+// Concurrent requests with the same query get the same body.
 func TestAnAnswerIsMadeForAllWhoWait(t *testing.T) {
 	t.Parallel()
 	h := newBareHandler(time.Hour, boxOf(200, 100))

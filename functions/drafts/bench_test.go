@@ -47,7 +47,7 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// newBareHandler has no tokens, no AWS and no watch.
+// newBareHandler creates a handler without tokens, AWS and watch.
 func newBareHandler(ttl time.Duration, fetch func(context.Context) (wechat.DraftList, error)) *handler {
 	log := telemetry.LogTo(slog.DiscardHandler, slog.LevelInfo)
 	b := &box{ttl: ttl, now: time.Now, log: log, metrics: telemetry.NewRecorder(io.Discard, "drafts", time.Now), fetch: fetch}

@@ -15,11 +15,11 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// minListAge is how old the list has to be for a request that wants a fresh one: the call has a daily quota, and callers
-// can ask as often as they like.
+// minListAge is how long a list also answers requests for a fresh one: the call has a daily quota, and callers can ask
+// as often as they like.
 const minListAge = 3 * time.Second
 
-// box is the platform's draft box. Its list is cached.
+// box is the platform's draft box, with a cached list.
 type box struct {
 	lists   *cache.Value[*draftList]
 	ttl     time.Duration
@@ -30,7 +30,7 @@ type box struct {
 	quota   wechat.QuotaGate
 }
 
-// draftList is the list of the box at a time, with the answers that were made of it.
+// draftList is the box as listed at one time, with the response bodies made from it.
 type draftList struct {
 	wechat.DraftList
 	fetchedAt time.Time // on the wall clock
@@ -52,7 +52,7 @@ func newBox(deps bootstrap.Deps) *box {
 	return b
 }
 
-// load asks WeChat for the list, unless the day's quota is known to be used up.
+// load fetches the list, unless the daily quota is known to be used up.
 func (b *box) load(ctx context.Context) (*draftList, error) {
 	if err := b.quota.Err(b.now()); err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (b *box) load(ctx context.Context) (*draftList, error) {
 	return &draftList{DraftList: list, fetchedAt: b.now().Round(0), answers: make(map[string]*api.Body)}, nil
 }
 
-// cached is the list for a plain request.
+// cached returns the cached list, or fetches one if it expired.
 func (b *box) cached(ctx context.Context) (list *draftList, maxAge time.Duration, err error) {
 	if list, ok := b.lists.Cached(); ok {
 		b.metrics.Count(telemetry.CacheHits)
@@ -77,20 +77,20 @@ func (b *box) cached(ctx context.Context) (list *draftList, maxAge time.Duration
 	}
 	b.metrics.Count(telemetry.CacheMisses)
 	list, err = b.lists.Get(ctx)
-	list, err = b.orLast(list, err)
+	list, err = b.orStale(list, err)
 	return list, b.maxAge(list), err
 }
 
-// recent is the list for a request that wants a fresh one.
+// recent returns a list that is at most minListAge old.
 func (b *box) recent(ctx context.Context) (*draftList, error) {
-	return b.orLast(b.lists.GetWithin(ctx, minListAge))
+	return b.orStale(b.lists.GetWithin(ctx, minListAge))
 }
 
-// watch is the list as it is now.
+// watch fetches the list.
 func (b *box) watch(ctx context.Context) (*draftList, error) { return b.lists.Fresh(ctx) }
 
-// orLast answers with the last list while the day's quota is used up.
-func (b *box) orLast(list *draftList, err error) (*draftList, error) {
+// orStale falls back to the last list while the daily quota is used up.
+func (b *box) orStale(list *draftList, err error) (*draftList, error) {
 	if err != nil && b.quota.Err(b.now()) != nil {
 		if last, ok := b.lists.Last(); ok {
 			return last, nil
@@ -99,7 +99,7 @@ func (b *box) orLast(list *draftList, err error) (*draftList, error) {
 	return list, err
 }
 
-// maxAge is for how long the list may still be used; 0 where it is older than that, since WeChat's quota is used up.
+// maxAge is the rest of the list's time to live; 0 once it has expired, as it may while the quota is used up.
 func (b *box) maxAge(list *draftList) time.Duration {
 	if list == nil {
 		return 0
@@ -109,14 +109,14 @@ func (b *box) maxAge(list *draftList) time.Duration {
 
 func (b *box) age(list *draftList) time.Duration { return b.now().Round(0).Sub(list.fetchedAt) }
 
-// How many answers of one list are cached, and of how many bytes in all; a single one is cached at any size. Queries are the
-// callers', and could be without number.
+// Limits of the bodies cached for one list, because callers can send any number of different queries. A single body is
+// cached at any size.
 const (
 	maxAnswers     = 32
 	maxAnswerBytes = 4 << 20
 )
 
-// answer is the cached body for a query; create makes it, where there is none.
+// answer returns the cached body for a query, or creates it.
 func (l *draftList) answer(query string, create func() *api.Body) *api.Body {
 	l.mu.Lock()
 	body, ok := l.answers[query]
@@ -137,7 +137,7 @@ func (l *draftList) answer(query string, create func() *api.Body) *api.Body {
 	return body
 }
 
-// encode writes drafts as the body of a list. content is the part of it that doesn't change with each fetch.
+// encode returns the body of a list. content is the part of it without the time of the fetch.
 func (l *draftList) encode(drafts []wechat.Draft) (body, content []byte) {
 	const start = `{"drafts":[`
 	body = make([]byte, 0, len(start)+64+320*len(drafts))

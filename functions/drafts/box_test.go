@@ -37,7 +37,7 @@ func TestTheListIsKeptForAWhile(t *testing.T) {
 	ask("", "private, max-age=[1-9]", 1)
 	ask("?fresh=true", "private, no-cache", 2)
 	world.Clock.Forward(20 * time.Second)
-	ask("?fresh=false", "private, max-age=[1-9]", 2) // the fresh one is kept too
+	ask("?fresh=false", "private, max-age=[1-9]", 2) // the fresh one is cached too
 	world.Clock.Forward(10 * time.Second)
 	ask("", ".*", 3)
 	world.Clock.Forward(-time.Hour) // a clock set right
@@ -135,8 +135,8 @@ func TestARequestThatWaitsGivesUpOnItsOwnDeadline(t *testing.T) {
 	first.Wait()
 }
 
-// TestADraftThatTheCachedListLacks: whoever was told of a draft a moment ago finds it, but the list is asked for every
-// three seconds at most.
+// TestADraftThatTheCachedListLacks: a draft newer than the cached list is found, but the list is fetched at most every
+// three seconds.
 func TestADraftThatTheCachedListLacks(t *testing.T) {
 	t.Parallel()
 	world, drafts := start(t)
@@ -162,7 +162,8 @@ func TestADraftThatTheCachedListLacks(t *testing.T) {
 	get("/drafts/999", 404, 3)
 }
 
-// TestUsedUpQuota: after 45009 nothing asks before midnight in Beijing, and the last list is answered meanwhile.
+// TestUsedUpQuota: after 45009 nothing calls WeChat before midnight in Beijing, and the last list is returned
+// meanwhile.
 func TestUsedUpQuota(t *testing.T) {
 	t.Parallel()
 	world, drafts := start(t)

@@ -8,14 +8,14 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// draftDiff is how the box differs from what is known of it. Its lists go from old to new.
+// draftDiff is how the box differs from the recorded state. Its lists go from old to new.
 type draftDiff struct {
 	current int // drafts in the box
 	added   []addedDraft
 	gone    []goneEntry
 }
 
-// addedDraft is a draft that wasn't known before, or not announced.
+// addedDraft is a draft that is new, or known but not yet announced.
 type addedDraft struct {
 	draft    wechat.Draft
 	previous *goneEntry // the draft of the same mini program that it replaced
@@ -29,7 +29,7 @@ type goneEntry struct {
 	unannounced bool
 }
 
-// removed are the gone drafts whose place no newer one took, and that had been announced.
+// removed returns the gone drafts that had been announced and that no newer one replaced.
 func (d draftDiff) removed() (removed []goneEntry) {
 	for _, gone := range d.gone {
 		if gone.replacedBy == nil && !gone.unannounced {
@@ -43,9 +43,8 @@ func compareKeys(a, b state.DraftKey) int {
 	return cmp.Or(cmp.Compare(a.CreateTime, b.CreateTime), cmp.Compare(a.DraftID, b.DraftID))
 }
 
-// diff compares what is known of the box with what is in it. WeChat keeps only the newest upload of a mini program, so a
-// newer one of the same mini program in the box took the place of those that are gone. Where WeChat doesn't name the mini
-// program nothing is known of that.
+// diff compares the recorded state with the box. WeChat retains only the newest upload of a mini program, so a newer
+// draft replaced the older ones. Where WeChat doesn't name the mini program, replacements are unknown.
 func diff(known state.Box, box []wechat.Draft) draftDiff {
 	var d draftDiff
 	current := make(map[state.DraftKey]bool)
@@ -81,7 +80,7 @@ func diff(known state.Box, box []wechat.Draft) draftDiff {
 	return d
 }
 
-// linkPrevious gives each added draft the newest of the gone ones that it replaced.
+// linkPrevious sets each added draft's previous to the newest draft that it replaced.
 func (d draftDiff) linkPrevious() {
 	for i, added := range d.added {
 		for _, gone := range d.gone {

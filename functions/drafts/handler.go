@@ -38,7 +38,7 @@ func (h *handler) list(ctx context.Context, r *api.Request) (*api.Response, erro
 		return nil, err
 	}
 	var list *draftList
-	var maxAge time.Duration // 0 for a fresh one: whoever asks again must not be answered by a cache on the way
+	var maxAge time.Duration // 0 for fresh=true, so that no HTTP cache answers the next such request
 	if query.Fresh {
 		list, err = h.box.recent(ctx)
 	} else {
@@ -70,7 +70,7 @@ func (h *handler) get(ctx context.Context, r *api.Request) (*api.Response, error
 		return nil, err
 	}
 	draft, found := list.draft(id)
-	if !found { // whoever was told of a draft a moment ago must find it
+	if !found { // it may be newer than the cached list
 		if list, err = h.box.recent(ctx); err != nil {
 			return nil, err
 		}

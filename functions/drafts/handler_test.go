@@ -246,7 +246,7 @@ func TestATokenThatWeChatRefuses(t *testing.T) {
 	}
 }
 
-// trouble is something that goes wrong, and the problem that callers get.
+// trouble is a fault, and the problem that callers get.
 type trouble struct {
 	name   string
 	cause  func(*functiontest.World)
@@ -256,12 +256,12 @@ type trouble struct {
 	calls  int    // of WeChat
 }
 
-// fails is trouble on WeChat's side.
+// fails is a fault of WeChat.
 func fails(f wechattest.Fault) func(*functiontest.World) {
 	return func(w *functiontest.World) { w.WeChat.Fail(wechattest.PathDraftList, f.Always()) }
 }
 
-// awsFails is trouble on AWS's side.
+// awsFails is a fault of AWS.
 func awsFails(f awstest.Fault) func(*functiontest.World) {
 	return func(w *functiontest.World) { w.AWS.Fail(readSecret, f.Sticky()) }
 }
@@ -380,7 +380,8 @@ func TestTheAddressToWhitelist(t *testing.T) {
 	}
 }
 
-// TestSecretsThatComeBack: WeChat and gateways quote what they were sent. The scan at the end of the test looks for it.
+// TestSecretsThatComeBack: WeChat and gateways echo what they were sent. The scan at the end of the test looks for
+// leaks.
 func TestSecretsThatComeBack(t *testing.T) {
 	t.Parallel()
 	world, drafts := start(t)

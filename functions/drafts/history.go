@@ -10,7 +10,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// defaultHistoryLimit is how many drafts a page has where the query doesn't say.
+// defaultHistoryLimit is the page size if the query has no limit.
 const defaultHistoryLimit = 100
 
 // historyEntry is a draft in the history as the API shows it.
@@ -35,7 +35,7 @@ func (h *handler) history(ctx context.Context, r *api.Request) (*api.Response, e
 	if err != nil {
 		return nil, err
 	}
-	records, next, err := h.watch.known.History(ctx, query)
+	records, next, err := h.watch.drafts.History(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func readHistoryQuery(r *api.Request) (state.HistoryQuery, error) {
 		"developer":                func(v string) error { developer = &v; return nil },
 		"since": func(v string) error {
 			at, err := api.ParseTime(v)
-			q.Since = at.Add(time.Second - 1).Unix() // the next whole second
+			q.Since = at.Add(time.Second - 1).Unix() // round up to a whole second
 			return err
 		},
 		"until": func(v string) error {

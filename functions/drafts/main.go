@@ -1,4 +1,4 @@
-// Command drafts lists the platform's draft box over HTTP, and watches it.
+// Command drafts lists the platform's draft box over HTTP and watches it for changes.
 package main
 
 import (

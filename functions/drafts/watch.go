@@ -17,23 +17,23 @@ import (
 
 const (
 	watchTask = "watch-drafts"
-	// watchTimeout ends a run before the next one begins: no schedule is quicker than a minute.
+	// watchTimeout ends a run before the next one starts: the shortest schedule is one minute.
 	watchTimeout = 50 * time.Second
-	// watchAttempts is how often a run starts over because another one wrote at the same time.
+	// watchAttempts limits how often a run starts over after a conflicting write.
 	watchAttempts = 3
-	// watchWrites is how many changes are written at once.
+	// watchWrites limits concurrent writes.
 	watchWrites = 10
 )
 
-// watcher publishes what changed in the draft box since the last watch, because WeChat pushes nothing about drafts.
+// watcher publishes changes of the draft box, because WeChat pushes nothing about drafts.
 //
-// The events are published before the state is saved: a run that dies in between makes the next one publish them again,
-// under the same ids.
+// Events are published before the state is saved: after a crash in between, the next run publishes them again with the
+// same ids.
 type watcher struct {
-	box   *box
-	known state.Drafts
-	bus   *eventbus.Bus
-	log   *slog.Logger
+	box    *box
+	drafts state.Drafts
+	bus    *eventbus.Bus
+	log    *slog.Logger
 }
 
 // watchResult is the result of a run.
@@ -42,10 +42,10 @@ type watchResult struct {
 	Drafts   int    `json:"drafts"` // in the box
 	Uploaded int    `json:"uploaded"`
 	Removed  int    `json:"removed"`
-	Baseline bool   `json:"baseline"` // the first run ever, which publishes nothing
+	Baseline bool   `json:"baseline"` // the first run, which publishes nothing
 }
 
-// run does the task watch-drafts.
+// run is the task watch-drafts.
 func (w watcher) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
@@ -64,8 +64,8 @@ func (w watcher) run(ctx context.Context, _ json.RawMessage) (any, error) {
 }
 
 func (w watcher) watch(ctx context.Context) (watchResult, error) {
-	// In this order: a draft that another run recorded after this one listed the box would look removed.
-	known, err := w.known.Box(ctx)
+	// Read the state before the box: otherwise a draft that another run recorded in between would look removed.
+	known, err := w.drafts.Box(ctx)
 	if err != nil {
 		return watchResult{}, err
 	}
@@ -76,10 +76,10 @@ func (w watcher) watch(ctx context.Context) (watchResult, error) {
 	if listed.ListMissing && len(known.Drafts) > 0 && !known.ListMissing {
 		w.log.WarnContext(ctx, "WeChat answered without draft_list although drafts are known; the next answer without it is believed",
 			"drafts", len(known.Drafts))
-		return watchResult{Task: watchTask, Drafts: len(known.Drafts)}, w.known.SetListMissing(ctx, true)
+		return watchResult{Task: watchTask, Drafts: len(known.Drafts)}, w.drafts.SetListMissing(ctx, true)
 	}
 	d := diff(known, listed.Drafts)
-	if listed.HasLeftOut() { // a draft that seems gone may be the one that can't be read
+	if listed.HasLeftOut() { // a missing draft may be an unreadable one
 		d.gone = nil
 	}
 	result := watchResult{Task: watchTask, Drafts: d.current, Baseline: !known.Watched}
@@ -95,13 +95,13 @@ func (w watcher) watch(ctx context.Context) (watchResult, error) {
 	return result, nil
 }
 
-// publish publishes a diff. Drafts that left the box come whole out of the history.
+// publish publishes a diff, with the full drafts from the history for those that left the box.
 func (w watcher) publish(ctx context.Context, d draftDiff) error {
 	var keys []state.DraftKey
 	for _, gone := range d.gone {
 		keys = append(keys, gone.key)
 	}
-	whole, err := w.known.Get(ctx, keys)
+	whole, err := w.drafts.Get(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -115,35 +115,35 @@ func (w watcher) publish(ctx context.Context, d draftDiff) error {
 	return nil
 }
 
-// save records the diff, and after the first watch that there is a baseline. The added drafts come first: as long as one of
-// them may be published again, the draft that it replaced is known.
+// save records the diff, and the end of the baseline after the first watch. Added drafts are saved first: while one may
+// be published again, the draft it replaced has to be known.
 func (w watcher) save(ctx context.Context, known state.Box, d draftDiff) error {
 	limit := watchWrites
-	if !known.Watched { // all of these check the same item, and transactions that meet there are refused
+	if !known.Watched { // these transactions check the same item and would conflict
 		limit = 1
 	}
 	err := inParallel(ctx, limit, d.added, func(ctx context.Context, added addedDraft) error {
-		return w.known.Add(ctx, added.draft, known.Watched)
+		return w.drafts.Add(ctx, added.draft, known.Watched)
 	})
 	if err != nil {
 		return err
 	}
 	err = inParallel(ctx, limit, d.gone, func(ctx context.Context, gone goneEntry) error {
-		return w.known.MarkGone(ctx, gone.key, gone.replacedBy, known.Watched)
+		return w.drafts.MarkGone(ctx, gone.key, gone.replacedBy, known.Watched)
 	})
 	if err != nil {
 		return err
 	}
 	if !known.Watched {
-		return w.known.FinishBaseline(ctx)
+		return w.drafts.FinishBaseline(ctx)
 	}
 	if known.ListMissing {
-		return w.known.SetListMissing(ctx, false)
+		return w.drafts.SetListMissing(ctx, false)
 	}
 	return nil
 }
 
-// inParallel writes all, and returns the first error.
+// inParallel calls write for each item and returns the first error.
 func inParallel[T any](ctx context.Context, limit int, all []T, write func(context.Context, T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(limit)
@@ -153,11 +153,10 @@ func inParallel[T any](ctx context.Context, limit int, all []T, write func(conte
 	return group.Wait()
 }
 
-// maxEventDrafts is how many bytes the drafts in an event may take.
+// maxEventDrafts limits the bytes of the drafts in an event.
 const maxEventDrafts = eventbus.MaxDetail - 1<<10
 
-// events are the diff as it is published. Their ids are made of the draft alone, so they are the same whenever the same
-// draft is published.
+// events converts the diff to events. Their ids depend only on the draft, so repeats have the same id.
 func (d draftDiff) events(whole map[state.DraftKey]wechat.Draft) ([]eventbus.Event, error) {
 	type detail struct {
 		ID       string          `json:"id"`
@@ -171,7 +170,7 @@ func (d draftDiff) events(whole map[state.DraftKey]wechat.Draft) ([]eventbus.Eve
 			return nil, err
 		}
 		var previous json.RawMessage
-		if added.previous != nil { // each may take half, and what the other leaves
+		if added.previous != nil { // each may use half, plus what the other leaves free
 			if previous, err = goneDraft(*added.previous, whole, max(maxEventDrafts/2, maxEventDrafts-len(draft))); err != nil {
 				return nil, err
 			}
@@ -193,7 +192,7 @@ func (d draftDiff) events(whole map[state.DraftKey]wechat.Draft) ([]eventbus.Eve
 	return events, nil
 }
 
-// goneDraft is the JSON of a draft that left the box: whole, or what is known of it where somebody deleted it.
+// goneDraft is the JSON of a draft that left the box, or the little known of it if its history item was deleted.
 func goneDraft(gone goneEntry, whole map[state.DraftKey]wechat.Draft, limit int) (json.RawMessage, error) {
 	if draft, ok := whole[gone.key]; ok {
 		return state.TruncateDraft(draft, limit)

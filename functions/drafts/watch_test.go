@@ -50,7 +50,7 @@ func watchOn(t *testing.T, drafts *functiontest.Function) (watchResult, error) {
 	return w, err
 }
 
-// watch runs a watch that has to be good, and returns its result and the events that it sent.
+// watch runs a watch that must succeed, and returns its result and the published events.
 func (s *watchScene) watch() (watchResult, []event) {
 	s.t.Helper()
 	result, err := watchOn(s.t, s.drafts)
@@ -60,7 +60,7 @@ func (s *watchScene) watch() (watchResult, []event) {
 	return result, s.events()
 }
 
-// fail runs a watch that has to fail, and returns its error and the events that it sent.
+// fail runs a watch that must fail, and returns its error and the published events.
 func (s *watchScene) fail() (string, []event) {
 	s.t.Helper()
 	result, err := watchOn(s.t, s.drafts)
@@ -78,7 +78,7 @@ func (s *watchScene) baseline() {
 	}
 }
 
-// event is one as a consumer sees it.
+// event is an event as a consumer sees it.
 type event struct {
 	Kind     string         `json:"-"`
 	ID       string         `json:"id"`
@@ -102,7 +102,7 @@ func brief(events []event) (all []string) {
 	return all
 }
 
-// events are those that came since it was called last.
+// events returns the events since the last call.
 func (s *watchScene) events() (all []event) {
 	s.t.Helper()
 	accepted := s.AWS.Events()
@@ -120,7 +120,7 @@ func (s *watchScene) events() (all []event) {
 	return all
 }
 
-// wants compares what a watch said and sent with what it should have.
+// wants compares a watch's result and events with the expected ones.
 func (s *watchScene) wants(drafts, uploaded, removed int, events ...string) []event {
 	s.t.Helper()
 	result, got := s.watch()
@@ -341,8 +341,7 @@ const write = "dynamodb:TransactWriteItems"
 // state is what the table holds of drafts.
 func (s *watchScene) state() []map[string]any { return s.AWS.Items(functiontest.StateTable) }
 
-// A run that dies is followed by one that publishes all that has not been published, and whatever it publishes again under
-// the same id.
+// After a crash, the next run publishes everything unpublished, and repeats have the same ids.
 func TestWatchDies(t *testing.T) {
 	t.Parallel()
 	pass := awstest.Delay(0)
@@ -607,7 +606,7 @@ func TestWatchOvertaken(t *testing.T) {
 	s.wants(2, 0, 1, "Draft Removed 6")
 }
 
-// Another run records a draft that came after this one listed the box: it isn't gone.
+// Another run records a draft that arrived after this one listed the box: it isn't gone.
 func TestWatchOvertakenWhileItLists(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
@@ -651,7 +650,7 @@ func TestWatchOverlaps(t *testing.T) {
 	s.quiet(3)
 }
 
-// A write that meets another's on an item is repeated; a run in which it always does starts over, and gives up.
+// A conflicting write is repeated; a run whose writes always conflict starts over, and finally gives up.
 func TestWatchMeetsAnotherWrite(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
@@ -669,7 +668,7 @@ func TestWatchMeetsAnotherWrite(t *testing.T) {
 	s.wants(2, 0, 1, "Draft Removed 5")
 }
 
-// A draft that somebody deleted from the table is published as far as it is known.
+// A draft whose item was deleted from the table is published as far as it is known.
 func TestWatchLacksAWholeDraft(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
@@ -698,7 +697,7 @@ func TestWatchOvertakenInTheBaseline(t *testing.T) {
 	s.wants(3, 1, 0, "Draft Uploaded 5")
 }
 
-// A first run died. Of two that come after it, the one that sees less doesn't forget what the other one recorded.
+// After a crashed first run, two more run: the one that sees less doesn't lose what the other one recorded.
 func TestWatchOvertakenInASecondBaseline(t *testing.T) {
 	t.Parallel()
 	s := newWatchScene(t)
@@ -724,7 +723,7 @@ func TestWatchOfPromotedDrafts(t *testing.T) {
 		want      []string
 	}{
 		"in the box": {func(*watchScene) {}, 3, []string{"Draft Uploaded 5"}},
-		"gone":       {func(s *watchScene) { s.WeChat.RemoveDraft(5) }, 2, nil}, // nobody was told of it
+		"gone":       {func(s *watchScene) { s.WeChat.RemoveDraft(5) }, 2, nil}, // it was never announced
 		"replaced": {func(s *watchScene) {
 			s.Clock.Forward(time.Minute)
 			s.upload("wxaaaaaaaaaaaaaaaa", "2")
@@ -804,7 +803,7 @@ func TestWatchManyAtOnce(t *testing.T) {
 	}
 }
 
-// An event holds the draft and the one before as far as they fit; the history has more.
+// An event holds the draft and the previous one as far as they fit; the history has the rest.
 func TestWatchTruncates(t *testing.T) {
 	t.Parallel()
 	text := func(size int) string { return strings.Repeat("长\n", size/len("长\n ")) }

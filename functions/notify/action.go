@@ -9,7 +9,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// knownCode is the code whose advice an action is. That is not always the refusal's: 40001 has several reasons.
+// knownCode returns the code whose advice the action is. It can differ from errcode: 40001 has several reasons.
 func knownCode(errcode int, action text) (code int, ok bool) {
 	for _, code := range append([]int{errcode}, slices.Sorted(maps.Keys(chineseActions))...) {
 		known := wechat.Lookup(code)
@@ -20,7 +20,7 @@ func knownCode(errcode int, action text) (code int, ok bool) {
 	return 0, false
 }
 
-// englishAction is the event's own action, which says who acts; the advice of a code says it first.
+// englishAction returns the event's action, preceded by who acts.
 func englishAction(errcode int, action text) string {
 	if code, ok := knownCode(errcode, action); ok {
 		known := wechat.Lookup(code)
@@ -31,8 +31,7 @@ func englishAction(errcode int, action text) string {
 
 func capitalized(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
-// chineseAction translates the event's action. What has no translation is told as it is: advice in another language is
-// better than none.
+// chineseAction translates the event's action. Text without a translation stays English: better than none.
 func chineseAction(errcode int, action text) string {
 	if code, ok := knownCode(errcode, action); ok {
 		return withParty(code)
@@ -55,13 +54,11 @@ func withParty(code int) string {
 	return chineseParties[wechat.Lookup(code).Owner] + "：" + chineseActions[code]
 }
 
-// The maps and lists below are never written to.
-
 var chineseParties = map[wechat.Party]string{
 	wechat.WeChat: "微信", wechat.Bundle: "本程序", wechat.PlatformOperator: "平台运营者", wechat.AccountAdministrator: "账号管理员",
 }
 
-// chinesePhrases are the actions that no error code has, by how they begin. %s is the rest.
+// chinesePhrases translates the actions that belong to no error code, by prefix. %s is the rest of the text.
 var chinesePhrases = []struct{ english, chinese string }{
 	{"WeChat was asked to push tickets", "已请求微信推送 ticket（约每十分钟一次），下次运行会重试。平台运营者：如果一直收不到，请检查平台设置中的回调地址是否是本程序的地址。"},
 	{"The account's administrator: authorise the platform again", "账号管理员：请重新授权第三方平台。"},
@@ -91,7 +88,7 @@ const (
 	checkPlatform = "请检查平台密钥中的 component_appid。"
 )
 
-// chineseActions are the translations of [wechat.Lookup]'s.
+// chineseActions translates the actions of [wechat.Lookup].
 var chineseActions = map[int]string{
 	-1:    "微信系统繁忙，稍后会重试。",
 	40001: freshToken, 40014: freshToken, 42001: freshToken, 42006: freshToken,

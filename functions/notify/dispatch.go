@@ -15,10 +15,10 @@ import (
 	"wechat-draftbox/pkg/telemetry"
 )
 
-// recordWrites is how many notices are recorded at once.
+// recordWrites limits concurrent writes of deliveries.
 const recordWrites = 10
 
-// dispatcher sends events to the robots that are told of them, and remembers which robot took what.
+// dispatcher sends events to the robots that subscribe to them, and records which robot received what.
 type dispatcher struct {
 	client  *robot.Client
 	notices state.Notices
@@ -27,15 +27,15 @@ type dispatcher struct {
 	log     *slog.Logger
 }
 
-// dispatch sends at most one message to each robot, to all at once. It returns the events that a robot didn't take, by
-// their ids, each of which is in all once.
+// dispatch sends at most one message to each robot, in parallel. It returns the events that a robot didn't accept, by
+// id. all has no duplicates.
 func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []Event) map[string]failure {
 	var ids []string
-	var asked []Event
+	var relevant []Event
 	for _, e := range all {
 		for _, r := range robots {
 			if r.Wants(e.DetailType) {
-				ids, asked = append(ids, e.ID), append(asked, e)
+				ids, relevant = append(ids, e.ID), append(relevant, e)
 				break
 			}
 		}
@@ -44,15 +44,15 @@ func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []Ev
 		return nil
 	}
 	took, err := d.notices.Robots(ctx, ids)
-	if err != nil { // sending now would send again what some robots took
-		return allFailed(asked, err)
+	if err != nil { // sending now could send duplicates
+		return allFailed(relevant, err)
 	}
 	var mu sync.Mutex
 	failures := make(map[string]failure)
 	var sending sync.WaitGroup
 	for _, r := range robots {
 		var pending []Event
-		for _, e := range wanted(r, asked) {
+		for _, e := range subscribed(r, relevant) {
 			if !took[e.ID][r.Name] {
 				pending = append(pending, e)
 			}
@@ -76,10 +76,9 @@ func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []Ev
 	return failures
 }
 
-// send sends events to one robot, and records that it took them. Where it did not, after says how long it wants to be left
-// alone.
+// send sends events to one robot and records the delivery. On failure, after is the robot's requested pause.
 func (d dispatcher) send(ctx context.Context, r robot.Robot, events []Event) (after time.Duration, err error) {
-	if left := d.pauses.left(r.Name); left > 0 {
+	if left := d.pauses.remaining(r.Name); left > 0 {
 		d.log.InfoContext(ctx, "a robot is left alone after too many messages", "robot", r.Name, "notices", len(events), "seconds", int(left/time.Second))
 		return left, fmt.Errorf("it is left alone for %v", left)
 	}
@@ -99,11 +98,11 @@ func (d dispatcher) send(ctx context.Context, r robot.Robot, events []Event) (af
 	return 0, nil
 }
 
-// record remembers that the robot took the events. Where that fails, the events count as taken all the same: if they come
-// again because of another robot, this one gets them twice, and that is better than not at all.
+// record records that the robot accepted the events. If that fails, the events still count as delivered: at worst the
+// robot gets them twice, when another robot has them sent again.
 func (d dispatcher) record(ctx context.Context, r robot.Robot, events []Event) {
-	// Not ended by the robots' deadline: an answer that came in its last moment is to be remembered too.
-	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), postponing/2)
+	// Not bounded by the robots' deadline: a response in the last moment has to be recorded too.
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), responseMargin/2)
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(recordWrites)
@@ -115,7 +114,7 @@ func (d dispatcher) record(ctx context.Context, r robot.Robot, events []Event) {
 	}
 }
 
-// pauses are the robots that want to be left alone, until when. They are this instance's: another one finds out by itself.
+// pauses records until when each rate-limited robot gets no messages. It is per instance.
 type pauses struct {
 	now func() time.Time
 
@@ -127,7 +126,7 @@ func newPauses(now func() time.Time) *pauses {
 	return &pauses{now: now, until: make(map[string]time.Time)}
 }
 
-func (p *pauses) left(name string) time.Duration {
+func (p *pauses) remaining(name string) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(0, p.until[name].Sub(p.now().Round(0)))

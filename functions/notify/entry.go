@@ -11,7 +11,7 @@ import (
 	"wechat-draftbox/pkg/robot"
 )
 
-// entry tells one event. Its first line begins with what happened, in bold.
+// entry formats one event. Its first line begins with the event's name, in bold.
 func (w writer) entry(e Event) string {
 	subject, more := w.subject(e), w.details(e)
 	head := w.robot.Kind.Bold(w.words.eventName(e.DetailType))
@@ -21,7 +21,7 @@ func (w writer) entry(e Event) string {
 	return w.lines(append([]string{head}, more...)...)
 }
 
-// subject is what the event is about, by name.
+// subject names what the event is about.
 func (w writer) subject(e Event) string {
 	d := e.detail
 	switch e.DetailType {
@@ -54,7 +54,7 @@ func (w writer) subject(e Event) string {
 	return ""
 }
 
-// details are the lines below the first one; empty ones don't count.
+// details returns the lines below the first one; empty ones are dropped later.
 func (w writer) details(e Event) []string {
 	d := e.detail
 	switch e.DetailType {
@@ -83,7 +83,7 @@ func (w writer) details(e Event) []string {
 	return nil
 }
 
-// refusal is what WeChat said, or else why it wasn't asked.
+// refusal is WeChat's error, or the reason of a failure without one.
 func (w writer) refusal(d detail) string {
 	message := w.escape(d.Errmsg, maxText)
 	switch {
@@ -97,11 +97,11 @@ func (w writer) refusal(d detail) string {
 	return fmt.Sprintf(w.words.errcodeAndMessage, d.Errcode, message)
 }
 
-// shownFields are the last names of those elements of a push that say what happened. The others stay out of the chat:
-// people's names and phone numbers are among them.
+// shownFields are the element names of a push (the last part of the path) that are shown. The others may hold names and
+// phone numbers.
 var shownFields = []string{"status", "reason", "msg", "ret", "errcode", "errmsg"}
 
-// maxFields is how many elements of a push are shown.
+// maxFields limits the elements shown of one push.
 const maxFields = 4
 
 func (w writer) fields(fields map[string]text) (lines []string) {
@@ -118,7 +118,7 @@ func (w writer) account(d detail) string {
 	return cmp.Or(w.named(d.Name, d.AppID), w.words.someAccount)
 }
 
-// named is a name and an appid, or one of them where the other is missing.
+// named formats a name and an appid; either may be missing.
 func (w writer) named(name, appID text) string {
 	return cmp.Or(w.join(w.words.named, name, appID), w.join("%s", name), w.join("%s", appID))
 }

@@ -1,5 +1,3 @@
-// Package notice tells people in a chat what the bundle's events say: what happened to what, and after a failure who does
-// what about it.
 package main
 
 import (
@@ -9,15 +7,15 @@ import (
 	"wechat-draftbox/pkg/eventbus"
 )
 
-// Event is an event of the bundle, as EventBridge hands it on.
+// Event is an event of the bundle, as delivered by EventBridge.
 type Event struct {
-	// ID is the detail's id, which is the same when the event is published again. Where it has none, it is the envelope's.
+	// ID is the detail's id, which a repeat shares; the envelope's id if the detail has none.
 	ID         string
 	DetailType string
 	detail     detail
 }
 
-// detail holds what any of the details has, as far as it is told.
+// detail has the shown fields of all event types.
 type detail struct {
 	ID       text            `json:"id"`
 	AppID    text            `json:"appid"`
@@ -43,8 +41,8 @@ type draft struct {
 	Developer     text `json:"developer"`
 }
 
-// text is a string or a number of JSON. Anything else is empty: WeChat may change what it sends, and a notice with a gap
-// is better than none.
+// text accepts a JSON string or number. Anything else becomes empty: WeChat may change what it sends, and a notice with
+// a gap is better than none.
 type text string
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -60,7 +58,7 @@ func (t *text) UnmarshalJSON(b []byte) error { //nolint:unparam // the interface
 	return nil
 }
 
-// Parse reads the envelope of an event. Its errors don't quote it.
+// Parse reads the envelope of an event. Its errors don't quote the event.
 func Parse(envelope string) (Event, error) {
 	var e struct {
 		ID         string          `json:"id"`
@@ -71,7 +69,7 @@ func Parse(envelope string) (Event, error) {
 		return Event{}, errors.New("the message is no event of EventBridge")
 	}
 	event := Event{ID: e.ID, DetailType: e.DetailType}
-	var wrongType *json.UnmarshalTypeError // the other fields are read all the same
+	var wrongType *json.UnmarshalTypeError // the other fields are decoded anyway
 	if err := json.Unmarshal(e.Detail, &event.detail); err != nil && !errors.As(err, &wrongType) {
 		return Event{}, errors.New("the event's detail can't be read")
 	}
@@ -84,7 +82,7 @@ func Parse(envelope string) (Event, error) {
 	return event, nil
 }
 
-// isUrgent reports whether somebody has to act. Such events come first in a message, which may be cut.
+// isUrgent reports whether somebody has to act. Urgent events come first, since a message may be truncated.
 func (e Event) isUrgent() bool {
 	return e.DetailType == eventbus.TokenRefreshFailed || e.DetailType == eventbus.AccountUnauthorized
 }

@@ -36,7 +36,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// told is a notice in Chinese of a failure.
+// told formats a failure as a notice in Chinese.
 func told(t *testing.T, f renewal.Failure) string {
 	t.Helper()
 	detail := jsonOf(map[string]any{"appid": f.AppID, "errcode": f.Errcode, "errmsg": "e", "action": f.Action})

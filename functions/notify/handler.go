@@ -59,7 +59,7 @@ type testedRobot struct {
 	Detail string `json:"detail"`
 }
 
-// test sends one message to each robot that stands in the secret now.
+// test reads the secret afresh and sends one message to each robot.
 func (h handler) test(ctx context.Context, _ json.RawMessage) (any, error) {
 	robots, err := h.robots.Fresh(ctx)
 	if err != nil {

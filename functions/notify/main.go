@@ -1,4 +1,4 @@
-// Command notify tells chat robots what the bundle's events say.
+// Command notify sends the bundle's events to chat robots.
 package main
 
 import (

@@ -9,8 +9,7 @@ import (
 	"wechat-draftbox/pkg/robot"
 )
 
-// Compose puts events into one message of the robot, cut to what its chat takes. What had no room is counted in the last
-// line.
+// Compose combines events into one message, truncated to the robot's limit. The last line counts the omitted events.
 func Compose(r robot.Robot, events []Event) robot.Message {
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b Event) int {
@@ -31,29 +30,29 @@ func Compose(r robot.Robot, events []Event) robot.Message {
 	if m := w.message(title, entries); r.Fits(m) {
 		return m
 	}
-	cut := func(shown int) robot.Message {
+	truncated := func(shown int) robot.Message {
 		more := fmt.Sprintf(w.words.more, len(entries)-shown)
 		return w.message(title, append(slices.Clone(entries[:shown]), more))
 	}
-	tooMany := sort.Search(len(entries), func(shown int) bool { return !r.Fits(cut(shown)) })
-	return cut(max(tooMany-1, 0))
+	tooMany := sort.Search(len(entries), func(shown int) bool { return !r.Fits(truncated(shown)) })
+	return truncated(max(tooMany-1, 0))
 }
 
-// Test is the message by which the operator sees that the robot works.
+// Test is the message that shows the operator that the robot works.
 func Test(r robot.Robot) robot.Message {
 	w := writerFor(r)
 	var names []string
 	for _, event := range r.Events {
 		names = append(names, w.words.eventName(event))
 	}
-	told := fmt.Sprintf(w.words.testEvents, strings.Join(names, w.words.comma))
+	subscriptions := fmt.Sprintf(w.words.testEvents, strings.Join(names, w.words.comma))
 	if len(names) == 0 {
-		told = w.words.testNoEvents
+		subscriptions = w.words.testNoEvents
 	}
-	return w.message(w.words.test, []string{w.lines(r.Kind.Bold(w.words.test), told)})
+	return w.message(w.words.test, []string{w.lines(r.Kind.Bold(w.words.test), subscriptions)})
 }
 
-// writer writes in a robot's language and markup.
+// writer formats text in a robot's language and markup.
 type writer struct {
 	robot robot.Robot
 	words words
@@ -66,7 +65,7 @@ func writerFor(r robot.Robot) writer {
 	return writer{r, chinese()}
 }
 
-// message joins entries, with an empty line between two and the robot's prefix before all.
+// message joins entries, separated by empty lines, after the robot's prefix.
 func (w writer) message(title string, entries []string) robot.Message {
 	body := strings.Join(entries, "\n\n")
 	if w.robot.Prefix != "" {
@@ -80,7 +79,7 @@ func (w writer) lines(lines ...string) string {
 	return strings.Join(lines, w.robot.Kind.Newline())
 }
 
-// title is what a list of chats shows of a message.
+// title is the message's preview in a list of chats.
 func (w writer) title(events []Event) string {
 	if len(events) == 0 {
 		return ""
@@ -95,7 +94,7 @@ func (w writer) title(events []Event) string {
 	return fmt.Sprintf(w.words.titleOfSeveral, first, len(events)-1)
 }
 
-// How many characters of people's texts are shown. A notice of the longest texts fits into any robot's message.
+// Limits, in characters, of texts from users. An event with the longest texts fits into any robot's message.
 const (
 	maxWord = 60 // names, versions
 	maxText = 200
@@ -106,7 +105,7 @@ func (w writer) escape(t text, characters int) string {
 	return w.robot.Kind.Escape(robot.Clip(strings.TrimSpace(string(t)), characters))
 }
 
-// join fills a format with people's texts, each escaped; it is empty where one of them is.
+// join formats escaped texts; the result is empty if one of them is.
 func (w writer) join(format string, texts ...text) string {
 	var args []any
 	for _, t := range texts {

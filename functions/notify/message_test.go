@@ -35,7 +35,7 @@ func event(t testing.TB, detailType, detail string) Event {
 	return e
 }
 
-// all are events of every kind.
+// all returns events of every kind.
 func all(t testing.TB) []Event {
 	const draft = `{"draft_id": 4, "create_time": 1504790906, "user_version": "1.2.3", "user_desc": "修复登录问题\n第二行", "source_miniprogram": "小店", "source_miniprogram_appid": "wx6XXXXXXXXXXXXXXX", "developer": "张三", "category_list": []}`
 	return []Event{
@@ -185,7 +185,7 @@ func TestManyNoticesAreCutAndCounted(t *testing.T) {
 	}
 }
 
-// Whatever people write, made of what means something in a chat: the message fits, and nothing in it acts.
+// Texts of characters that are markup in some chat: the message fits, and none of them takes effect.
 func TestAnyTextIsHarmless(t *testing.T) {
 	t.Parallel()
 	pieces := []string{"<", ">", "!", "@", "all", "channel", "[", "]", "(", ")", "://", "http", "www.", "evil", ".", "e", "#", "\n", "> ", "&", "lt;", "*", "`",

@@ -136,7 +136,7 @@ func TestSecretThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A repeat goes only to the robot that failed, and nothing is lost.
+// A retry goes only to the robot that failed, and nothing is lost.
 func TestOneRobotFails(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]robottest.Fault{
@@ -194,7 +194,7 @@ func TestOneRobotHangs(t *testing.T) {
 	s.wantTaken(each)
 }
 
-// The robot took the message, and its answer was lost: it gets it twice, which is better than never.
+// The robot accepted the message but its response was lost: it gets the message twice rather than never.
 func TestAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, nil)
@@ -274,8 +274,8 @@ func TestTableIsDown(t *testing.T) {
 	}
 }
 
-// What a robot took can't be recorded, as in a crash between the two: the worst is a notice that comes twice, and that only
-// where another robot has it come again.
+// A delivery that can't be recorded, as in a crash: at worst an event is delivered twice, and only if another robot has
+// it sent again.
 func TestCrashBeforeItIsRemembered(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, map[string]map[string]any{"wecom": {}, "slack": {}})
@@ -310,7 +310,7 @@ func TestLostAnswersOfTheTable(t *testing.T) {
 	s.wantTaken(each)
 }
 
-// The function dies while robots are called: what it got out is sent again at most, and nothing is lost.
+// The function crashes while robots are called: at worst messages are sent twice, and nothing is lost.
 func TestFunctionDies(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, map[string]map[string]any{"wecom": {}, "slack": {}})

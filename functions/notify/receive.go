@@ -13,42 +13,42 @@ import (
 	"wechat-draftbox/pkg/robot"
 )
 
-// postponing is how long before the end of an invocation the robots' time is over. What is left is for recording who took
-// what, and for telling the queue what comes again.
-const postponing = 5 * time.Second
+// responseMargin is the time reserved at the end of an invocation for recording deliveries and setting the visibility of
+// failed messages.
+const responseMargin = 5 * time.Second
 
-// delivery is what becomes of the messages of one batch.
+// delivery is one batch of messages, with the outcome of each.
 type delivery struct {
 	order    []string           // the messages' ids
 	events   map[string]Event   // by the message's id
-	faults   map[string]error   // of messages that hold no event; they aren't worth a repeat
+	faults   map[string]error   // by the message's id, of messages that are no event; not retried
 	failures map[string]failure // by the event's id
 }
 
-// failure says why an event's message comes again.
+// failure says why an event is to be delivered again.
 type failure struct {
 	err   error
-	after time.Duration // not before
+	after time.Duration // the robot's own minimum; 0 if it gave none
 }
 
-// receive handles a batch of messages. Those in its answer come again.
+// receive handles a batch of messages and returns those to be received again.
 func (h handler) receive(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
-	working, cancel := endEarlier(ctx, postponing)
+	work, cancel := endEarlier(ctx, responseMargin)
 	defer cancel()
 	d := read(batch)
-	robots, err := h.robots.Get(working)
+	robots, err := h.robots.Get(work)
 	switch {
 	case awserror.Is(err, awserror.Unavailable):
 		d.failures = allFailed(d.unique(), err)
-	case err != nil: // until somebody mends the secret: the function's alarm has to go off
+	case err != nil: // fail the invocation, so that the alarm fires until the secret is corrected
 		return events.SQSEventResponse{}, err
 	default:
-		d.failures = h.dispatcher.dispatch(working, robots, d.unique())
+		d.failures = h.dispatcher.dispatch(work, robots, d.unique())
 	}
 	return h.worker.Process(ctx, batch, 1, d.outcome), nil
 }
 
-// read reads the events of a batch.
+// read parses the events of a batch.
 func read(batch events.SQSEvent) delivery {
 	d := delivery{events: make(map[string]Event), faults: make(map[string]error)}
 	for _, m := range batch.Records {
@@ -63,7 +63,7 @@ func read(batch events.SQSEvent) delivery {
 	return d
 }
 
-// unique are the events of the batch, each once: a queue may hand a message out twice.
+// unique returns the batch's events without duplicates, which SQS may deliver.
 func (d delivery) unique() (all []Event) {
 	seen := make(map[string]bool)
 	for _, m := range d.order {
@@ -75,7 +75,7 @@ func (d delivery) unique() (all []Event) {
 	return all
 }
 
-// outcome is what becomes of one message.
+// outcome returns the error of one message, or nil if it is done.
 func (d delivery) outcome(_ context.Context, m events.SQSMessage) error {
 	if err := d.faults[m.MessageId]; err != nil {
 		return err
@@ -88,8 +88,8 @@ func (d delivery) outcome(_ context.Context, m events.SQSMessage) error {
 	return &queue.RetryError{Err: failed.err, After: max(after, delay(m))}
 }
 
-// delay is how long to leave a message alone: one, two, four minutes, then five each time. With the queue's 15 receives
-// that makes an hour. All messages of a batch wait equally long, so that they become one message again.
+// delay is the visibility timeout of a failed message: 1, 2, 4, then 5 minutes each time, about an hour for the queue's
+// 15 receives. All messages of a batch get the same delay, so that they are combined into one message again.
 func delay(m events.SQSMessage) time.Duration {
 	received, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	const longest = 5 * time.Minute
@@ -107,7 +107,7 @@ func allFailed(all []Event, err error) map[string]failure {
 	return failures
 }
 
-// endEarlier is ctx, ended d before its deadline, or at half of the time where that is short.
+// endEarlier returns ctx with a deadline that is earlier by d, or by half of the remaining time if that is less.
 func endEarlier(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -116,11 +116,11 @@ func endEarlier(ctx context.Context, d time.Duration) (context.Context, context.
 	return context.WithDeadline(ctx, deadline.Add(-min(d, time.Until(deadline)/2)))
 }
 
-// errNotTaken is the error of a message; which robot failed and why is logged once for all.
+// errNotTaken is the error of each message; the robot's failure is logged once for all of them.
 var errNotTaken = errors.New("not every robot took its notice")
 
-// wanted are the events that a robot is told of.
-func wanted(r robot.Robot, all []Event) (some []Event) {
+// subscribed returns the events that a robot subscribes to.
+func subscribed(r robot.Robot, all []Event) (some []Event) {
 	for _, e := range all {
 		if r.Wants(e.DetailType) {
 			some = append(some, e)

@@ -99,7 +99,7 @@ func uploaded(id string) string {
 	return envelope("envelope-"+id, "Draft Uploaded", fmt.Sprintf(`{"id":%q,"draft":{"draft_id":4,"user_version":%q,"developer":"X"}}`, id, "version-"+id))
 }
 
-// send puts events into the queue.
+// send adds events to the queue.
 func (s *scene) send(bodies ...string) {
 	s.Helper()
 	for _, body := range bodies {
@@ -109,8 +109,8 @@ func (s *scene) send(bodies ...string) {
 	}
 }
 
-// poll hands what is in the queue to the function, as Lambda's event source does, and returns how many messages there were
-// and how many come again.
+// poll passes the queue's messages to the function, as Lambda's event source does, and returns how many there were and
+// how many are to be received again.
 func (s *scene) poll() (messages, again int) {
 	s.Helper()
 	messages, again, err := s.tryPoll(s.Context())
@@ -156,7 +156,7 @@ func (s *scene) tryPoll(ctx context.Context) (messages, again int, err error) {
 	return len(batch.Records), len(answer.BatchItemFailures), nil
 }
 
-// wantTaken compares how many messages each robot took.
+// wantTaken compares how many messages each robot accepted.
 func (s *scene) wantTaken(want map[string]int) {
 	s.Helper()
 	for _, r := range made {
@@ -166,7 +166,7 @@ func (s *scene) wantTaken(want map[string]int) {
 	}
 }
 
-// wait is how long the messages in the queue are left alone.
+// wait is the visibility timeout of the messages in the queue.
 func (s *scene) wait() (least, most time.Duration) {
 	for i, m := range s.world.AWS.Messages(s.queue) {
 		left := m.Visible.Sub(s.world.Clock.Now()).Round(time.Second)

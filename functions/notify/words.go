@@ -5,7 +5,7 @@ import (
 	"wechat-draftbox/pkg/robot"
 )
 
-// words are the fixed texts of a language. None of them has a character that acts in a chat.
+// words are the fixed texts of a language. They contain no markup characters of any chat.
 type words struct {
 	events map[string]string // the name of each detail-type
 

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// defaultAccountsLimit is how many accounts a page has where the query doesn't say.
+	// defaultAccountsLimit is the page size if the query has no limit.
 	defaultAccountsLimit = 100
-	// maxFilteredReads is how many pages of 1 MB one request reads in search of accounts that match.
+	// maxFilteredReads limits how many pages of 1 MB a filtered request reads.
 	maxFilteredReads = 30
 )
 
-// accountEntry is an account as the API shows it; null stands for what isn't known.
+// accountEntry is an account as the API shows it; null means unknown.
 type accountEntry struct {
 	AppID       string              `json:"appid"`
 	Kind        *wechat.AccountKind `json:"kind"`
@@ -60,7 +60,8 @@ func (q accountsQuery) isFiltered() bool {
 	return q.kind != "" || q.draftSwitch != "" || q.status != ""
 }
 
-// matches: an account counts as an Official Account until its kind is known, and a mini program has no draft switch.
+// matches applies the filters. An account of unknown kind counts as an Official Account; a mini program has no draft
+// switch.
 func (q accountsQuery) matches(a state.Account) bool {
 	return (q.kind == "" || q.kind == wechat.MiniProgram == a.IsMiniProgram()) &&
 		(q.draftSwitch == "" || q.draftSwitch == a.DraftSwitch && !a.IsMiniProgram()) &&
@@ -108,7 +109,7 @@ func (h handler) listAccounts(ctx context.Context, r *api.Request) (*api.Respons
 	return &api.Response{Body: api.Tagged(r, body, body), Cache: &api.Cache{}}, nil
 }
 
-// accountsPage reads accounts until there are enough that match. Without a filter that takes one read.
+// accountsPage reads accounts until the page is full. Without a filter that takes one read.
 func accountsPage(ctx context.Context, accounts state.Accounts, q accountsQuery) (page []accountEntry, next string, err error) {
 	page, next = []accountEntry{}, q.after
 	limit := q.limit

@@ -165,7 +165,7 @@ func TestAccountsByPage(t *testing.T) {
 	}
 }
 
-// A filter reads as much as DynamoDB gives at once, and knows the end when it sees it.
+// A filtered request reads whole pages of DynamoDB, and recognizes the end of the list.
 func TestAFilteredPageThatEndsTheList(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
@@ -198,7 +198,7 @@ func TestAccountsByOneQueryAPage(t *testing.T) {
 	}
 }
 
-// A page is full wherever there are that many, also where DynamoDB's pages end sooner.
+// A page is full if there are enough accounts, even where DynamoDB's pages are shorter.
 func TestAccountsThatFillMoreThanAMegabyte(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
@@ -259,7 +259,7 @@ func TestAccountsRefuses(t *testing.T) {
 			t.Errorf("%.60s: those there are aren't named: %s", query, detail)
 		}
 	}
-	// Every slip in a next is found.
+	// Every corrupted next is rejected.
 	for i := range good {
 		other := "A"
 		if good[i] == 'A' {
@@ -302,7 +302,7 @@ func TestAccountsWithoutTheTable(t *testing.T) {
 	}
 }
 
-// A read that fails between others loses no account of the page.
+// A failed read between others loses no account of the page.
 func TestAccountsWhoseSecondReadIsThrottled(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// articlesTTL is how long a page of article drafts is cached: the call has a daily quota for each account.
+	// articlesTTL is how long a page is cached: the call has a daily quota per account.
 	articlesTTL = time.Minute
-	// maxArticlePages is how many pages are cached in one instance.
+	// maxArticlePages limits the cached pages of one instance.
 	maxArticlePages = 200
 )
 
@@ -31,7 +31,7 @@ type articleDrafts struct {
 
 	mu    sync.Mutex
 	pages map[articlePageKey]*cache.Value[articlePage]
-	gates map[string]*wechat.QuotaGate // by appid: each account has a quota of its own
+	gates map[string]*wechat.QuotaGate // by appid, as quotas are per account
 }
 
 type articlePageKey struct {
@@ -126,8 +126,8 @@ func articleResponse(r *api.Request, key articlePageKey, page articlePage, cachi
 	return &api.Response{Body: api.Tagged(r, body, body), Cache: caching}, nil
 }
 
-// page is a page of an account's drafts, cached for a minute. While the day's quota is used up the last one is answered,
-// however old it is.
+// page returns a page of an account's drafts from the cache, or fetches it. While the daily quota is used up it returns
+// the last one, of any age.
 func (a *articleDrafts) page(ctx context.Context, key articlePageKey) (page articlePage, maxAge time.Duration, err error) {
 	pages, gate := a.cached(key)
 	page, err = pages.Get(ctx)

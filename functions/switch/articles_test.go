@@ -98,7 +98,7 @@ func TestArticleDraftsRefuses(t *testing.T) {
 	}
 }
 
-// TestArticleQuota: each account has a quota of its own. While it is used up the last page is answered.
+// TestArticleQuota: each account has its own quota. While it is used up, the last page is returned.
 func TestArticleQuota(t *testing.T) {
 	t.Parallel()
 	world, f, total := startArticles(t, 1)
@@ -155,7 +155,7 @@ func TestRetiredSwitch(t *testing.T) {
 	}
 }
 
-// TestSurveyOfARetiredSwitch: what the count says is recorded and published as what the switch said.
+// TestSurveyOfARetiredSwitch: a state derived from the draft count is recorded and published like any other.
 func TestSurveyOfARetiredSwitch(t *testing.T) {
 	t.Parallel()
 	world, f := start(t)

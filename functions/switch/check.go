@@ -9,20 +9,20 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// switchClient asks WeChat for draft switches. It has nothing to open one with.
+// switchClient reads the state of draft switches. It can't open one.
 type switchClient interface {
 	CheckDraftSwitch(ctx context.Context, account secret.Value) (wechat.SwitchState, error)
 	DraftCount(ctx context.Context, account secret.Value) (int, error)
 }
 
-// checker asks for the state of accounts' draft switches.
+// checker determines the state of accounts' draft switches.
 type checker struct {
 	wechat switchClient
 	tokens *token.Reader
 	now    func() time.Time
 }
 
-// stateSource says which call of WeChat a state follows from.
+// stateSource is the WeChat call that a state was derived from.
 type stateSource string
 
 const (
@@ -37,8 +37,8 @@ type checked struct {
 	at    time.Time
 }
 
-// check asks for the state of an account's switch. Where WeChat has retired the switch, an account whose drafts WeChat counts
-// can use them: its switch is open.
+// check determines the state of an account's switch. If WeChat has retired the switch, an account whose drafts WeChat
+// counts can use them, so its switch counts as open.
 func (c checker) check(ctx context.Context, appID string) (checked, error) {
 	found := checked{by: byDraftSwitch}
 	var err error
@@ -52,7 +52,7 @@ func (c checker) check(ctx context.Context, appID string) (checked, error) {
 	return found, err
 }
 
-// isOpen is the state as the API tells it: null where WeChat didn't say.
+// isOpen is the API's is_open: null if WeChat didn't say.
 func isOpen(state wechat.SwitchState) *bool {
 	open := state == wechat.SwitchOpen
 	if !open && state != wechat.SwitchClosed {

@@ -31,7 +31,7 @@ type handler struct {
 	articles *articleDrafts
 }
 
-// newHandler wires the function. What answers requests gives up on AWS soon; the survey doesn't.
+// newHandler wires the function. AWS clients for requests give up quickly; those for the survey retry longer.
 func newHandler(deps bootstrap.Deps) handler {
 	s, batches := deps.Settings, bootstrap.ForBatches(deps.AWS)
 	database, batchDatabase := dynamodb.NewFromConfig(deps.AWS), dynamodb.NewFromConfig(batches)
@@ -86,7 +86,7 @@ func (h handler) router() trigger.Router {
 	}
 }
 
-// answer is the body of both routes' answers.
+// answer is the response body of both draft-switch routes.
 type answer struct {
 	AppID     string             `json:"appid"`
 	IsOpen    *bool              `json:"is_open"`
@@ -122,13 +122,13 @@ func jsonResponse(status int, v any) (*api.Response, error) {
 	return &api.Response{Status: status, Body: body}, err
 }
 
-// post answers POST /accounts/{appid}/draft-switch. Each attempt leaves one audit line.
+// post answers POST /accounts/{appid}/draft-switch. Each attempt writes one audit line.
 func (h handler) post(ctx context.Context, r *api.Request) (*api.Response, error) {
 	id, err := appID(r)
 	if err != nil {
 		return nil, err
 	}
-	var body map[string]any // a struct would take "CONFIRM" for "confirm"
+	var body map[string]any // a struct would also match "CONFIRM"
 	var done result
 	if r.DecodeBody(&body) != nil || body["confirm"] != id {
 		err = fault.New(fault.ConfirmationRequired,

@@ -32,7 +32,7 @@ func start(t *testing.T, options ...wechattest.Option) (*functiontest.World, *fu
 
 func path(appID string) string { return "/accounts/" + appID + "/draft-switch" }
 
-// said is an answer about a switch, without its time.
+// said is a response about a switch, without its time.
 type said struct {
 	AppID   string `json:"appid"`
 	IsOpen  any    `json:"is_open"`
@@ -190,7 +190,7 @@ func storeInTable(world *functiontest.World, appID string) {
 	world.AWS.SetItem(functiontest.TokenTable, fields{"appid": appID, "access_token": world.WeChat.IssueAccountToken(appID), "version": 7})
 }
 
-// trouble is something that goes wrong with a check, and the problem that callers get.
+// trouble is a fault during a check, and the problem that callers get.
 type trouble struct {
 	name   string
 	appID  string // empty: the closed one
@@ -199,17 +199,17 @@ type trouble struct {
 	status int
 }
 
-// fails is trouble on WeChat's side.
+// fails is a fault of WeChat.
 func fails(f wechattest.Fault) func(*functiontest.World) {
 	return func(w *functiontest.World) { w.WeChat.Fail(wechattest.PathSwitch, f.Always()) }
 }
 
-// awsFails is trouble on AWS's side.
+// awsFails is a fault of AWS.
 func awsFails(f awstest.Fault) func(*functiontest.World) {
 	return func(w *functiontest.World) { w.AWS.Fail(readSecret, f.Sticky()) }
 }
 
-// holds is trouble with what stands in the account's secret.
+// holds is a fault in the content of the account's secret.
 func holds(text func(*functiontest.World) string) func(*functiontest.World) {
 	return func(w *functiontest.World) {
 		w.AWS.SetSecret("wechat/draftbox/accounts/"+wechattest.ExampleClosed, text(w))
@@ -381,7 +381,7 @@ func TestEventFiles(t *testing.T) {
 	}
 }
 
-// A secret without anything in it is a mistake of the operator's, who is told which one it is.
+// An empty secret is the operator's mistake, and the problem names the secret.
 func TestSecretWithoutAnything(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{}`, `{"access_token":""}`} {

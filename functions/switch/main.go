@@ -1,4 +1,4 @@
-// Command switch checks the draft switches of Official Accounts and opens them, over HTTP and by survey.
+// Command switch checks and opens the draft switches of Official Accounts over HTTP, and checks them all in surveys.
 package main
 
 import (

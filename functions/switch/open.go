@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// openingTime is how much time has to be left for an opening and the check that follows.
+	// openingTime is the time needed for an opening and the check that follows.
 	openingTime = 5 * time.Second
-	// bestEffortTimeout is how long a step that may fail can hold up the answer.
+	// bestEffortTimeout limits how long an optional step delays the response.
 	bestEffortTimeout = 2 * time.Second
-	// lateReleaseTimeout is how long a release takes at most once the time is up.
+	// lateReleaseTimeout limits a release after the deadline.
 	lateReleaseTimeout = 300 * time.Millisecond
-	// claimDuration is how long an opening keeps others off, if it doesn't end before.
+	// claimDuration is when a claim expires that isn't released.
 	claimDuration = time.Minute
 )
 
-// opening opens draft switches, for good.
+// opening opens draft switches, which can't be undone.
 type opening struct {
 	check     checker
 	opener    wechat.SwitchOpener
@@ -37,18 +37,18 @@ type opening struct {
 	log       *slog.Logger
 }
 
-// result is how an attempt to open a switch ended.
+// result is the outcome of an attempt to open a switch.
 type result struct {
 	checked        // what the last check said; state is empty if it failed
 	status  int    // HTTP
 	outcome string // for the audit line
-	changed bool   // an opening call was made and taken
+	changed bool   // WeChat accepted an opening call
 }
 
-// stateOpening is the state of a switch that WeChat was told to open and that doesn't show it yet.
+// stateOpening is the API's state of a switch that WeChat accepted to open and doesn't show as open yet.
 const stateOpening wechat.SwitchState = "opening"
 
-// apiState is the state as the API tells it.
+// apiState is the state as the API shows it.
 func (r result) apiState() wechat.SwitchState {
 	if r.changed && r.state != wechat.SwitchOpen {
 		return stateOpening
@@ -56,8 +56,8 @@ func (r result) apiState() wechat.SwitchState {
 	return r.state
 }
 
-// open opens the account's switch, unless it is open. One opening of an account is under way at a time, over all instances: it
-// is claimed before the check, and released where its outcome is known.
+// open opens the account's switch, unless it is open. Only one opening of an account runs at a time, across instances:
+// it is claimed before the check, and released once its outcome is known.
 func (o opening) open(ctx context.Context, appID string) (result, error) {
 	if !o.allowlist.Allows(appID) {
 		return result{}, fault.New(fault.OpeningNotAllowed, "OPENABLE_ACCOUNTS does not name "+appID)
@@ -76,13 +76,13 @@ func (o opening) open(ctx context.Context, appID string) (result, error) {
 	if err != nil {
 		status = api.Status(fault.Of(err, o.check.now()).Kind)
 	}
-	if status != http.StatusAccepted && status != http.StatusGatewayTimeout { // WeChat may still act on those
+	if status != http.StatusAccepted && status != http.StatusGatewayTimeout { // WeChat may still open it
 		o.release(ctx, appID, claim)
 	}
 	return done, err
 }
 
-// release gives the claim back, also where the time is up: what is left for the answer is enough.
+// release releases the claim, even after the deadline: there is a margin before the response is due.
 func (o opening) release(ctx context.Context, appID string, claim *state.Lease) {
 	if ctx.Err() != nil {
 		var cancel context.CancelFunc
@@ -106,7 +106,7 @@ func (o opening) openClaimed(ctx context.Context, appID string) (result, error) 
 	case first.state != wechat.SwitchClosed:
 		return result{}, fault.New(fault.BadUpstreamAnswer,
 			"WeChat did not say whether the switch is open, so nothing was sent to open it")
-	case !hasLeft(ctx, openingTime):
+	case !hasTimeFor(ctx, openingTime):
 		return result{}, fault.New(fault.WeChatTimeout,
 			"too little time is left to open the switch and check the outcome, so nothing was sent to open it")
 	}
@@ -134,12 +134,12 @@ func (o opening) openClaimed(ctx context.Context, appID string) (result, error) 
 	return result{checked: after, status: http.StatusAccepted, outcome: "opening", changed: true}, nil
 }
 
-func hasLeft(ctx context.Context, d time.Duration) bool {
+func hasTimeFor(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) >= d
 }
 
-// known is what is known of the account before the opening.
+// known reads the recorded account; on failure it is a new one.
 func (o opening) known(ctx context.Context, appID string) state.Account {
 	known := state.NewAccount(appID)
 	o.bestEffort(ctx, appID, "read the account", func(ctx context.Context) (err error) {
@@ -149,8 +149,8 @@ func (o opening) known(ctx context.Context, appID string) state.Account {
 	return known
 }
 
-// publishOpened comes before [opening.recordOpen]: a crash between the two repeats the event under the same id, and
-// doesn't lose it.
+// publishOpened is called before [opening.recordOpen]: after a crash in between, the event is repeated with the same
+// id, not lost.
 func (o opening) publishOpened(ctx context.Context, known state.Account) {
 	o.bestEffort(ctx, known.AppID, "publish that the switch was opened", func(ctx context.Context) error {
 		return o.bus.Publish(ctx, eventbus.SwitchOpened(known))
@@ -164,8 +164,8 @@ func (o opening) recordOpen(ctx context.Context, known state.Account, found chec
 	})
 }
 
-// bestEffort is a step whose failure is logged: the switch is what it is whatever becomes of the step, and the next survey
-// records that.
+// bestEffort runs a step and logs its failure, which doesn't change the outcome of the opening; the next survey
+// corrects the record.
 func (o opening) bestEffort(ctx context.Context, appID, what string, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, bestEffortTimeout)
 	defer cancel()

@@ -122,7 +122,7 @@ var (
 	checks = wechattest.Request.Checks
 )
 
-// first lets the first check pass by and gives the second one the fault.
+// first applies the fault to the second check only.
 func secondCheck(f wechattest.Fault) []wechattest.Fault {
 	return []wechattest.Fault{wechattest.Pass().When(checks), f.Always().When(checks)}
 }
@@ -353,7 +353,7 @@ func TestTooLittleTimeToOpen(t *testing.T) {
 	}
 }
 
-// TestTheClaimComesFirst: without it nothing is sent, and the table isn't the caller's fault.
+// TestTheClaimComesFirst: without the claim nothing is sent, and a fault of the table isn't reported as the caller's.
 func TestTheClaimComesFirst(t *testing.T) {
 	t.Parallel()
 	id := wechattest.ExampleClosed
@@ -376,7 +376,7 @@ func TestTheClaimComesFirst(t *testing.T) {
 	}
 }
 
-// TestBestEffort: what DynamoDB and EventBridge do to an opening that was claimed and made is logged, and changes nothing.
+// TestBestEffort: once an opening is claimed and sent, faults of DynamoDB and EventBridge are only logged.
 func TestBestEffort(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]awstest.Fault{
@@ -551,7 +551,7 @@ func TestASecondOpeningMeanwhile(t *testing.T) {
 	}
 }
 
-// TestAClaimEndsByItself after 60 seconds, whatever left it.
+// TestAClaimEndsByItself: an unreleased claim expires after 60 seconds.
 func TestAClaimEndsByItself(t *testing.T) {
 	t.Parallel()
 	id := wechattest.ExampleClosed
@@ -596,7 +596,7 @@ func TestAClaimWhoseAnswerIsLost(t *testing.T) {
 	}
 }
 
-// TestOpenIsFinal: a check that began before an opening and ends after it doesn't record what it saw.
+// TestOpenIsFinal: a check that overlaps an opening doesn't overwrite the open state.
 func TestOpenIsFinal(t *testing.T) {
 	t.Parallel()
 	id := wechattest.ExampleClosed
@@ -628,7 +628,8 @@ func TestOpenIsFinal(t *testing.T) {
 	}
 }
 
-// TestTheEventComesBeforeTheRecord: after a crash between them, the next one to find the switch open publishes it again, under the same id.
+// TestTheEventComesBeforeTheRecord: after a crash between them, the next request that finds the switch open publishes
+// the event again, with the same id.
 func TestTheEventComesBeforeTheRecord(t *testing.T) {
 	t.Parallel()
 	world, f := start(t)
@@ -672,7 +673,8 @@ func TestWhatIsKnownOfTheAccountSurvives(t *testing.T) {
 	}
 }
 
-// TestSecretsThatComeBack: WeChat and gateways quote what they were sent. The scan at the end of the test looks for it.
+// TestSecretsThatComeBack: WeChat and gateways echo what they were sent. The scan at the end of the test looks for
+// leaks.
 func TestSecretsThatComeBack(t *testing.T) {
 	t.Parallel()
 	world, f := start(t)

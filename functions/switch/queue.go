@@ -25,19 +25,19 @@ import (
 
 const (
 	messageTask = "check-switch"
-	// batchSize is how many messages SQS takes in one call.
+	// batchSize is the limit of SQS for one call.
 	batchSize = 10
-	// maxDelay is below the 12 hours for which SQS keeps a message from being received again.
+	// maxDelay is below the longest visibility timeout of SQS, 12 hours.
 	maxDelay = 11 * time.Hour
 )
 
-// message asks for one account's switch.
+// message requests a check of one account's switch.
 type message struct {
 	Task  string `json:"task"`
 	AppID string `json:"appid"`
 }
 
-// checkQueue checks accounts message by message.
+// checkQueue distributes the checks of a survey as SQS messages.
 type checkQueue struct {
 	recorder recorder
 	worker   *queue.Worker
@@ -45,7 +45,7 @@ type checkQueue struct {
 	url      string
 }
 
-// enqueueAll sends a message for each account. Sending is quick, so a run reaches the end of the list.
+// enqueueAll sends a message for each account to check. Sending is quick, so one run reaches the end of the list.
 func (r *surveyRun) enqueueAll(ctx context.Context) error {
 	var batch []string
 	for a, err := range r.survey.all(ctx, "") {
@@ -81,7 +81,7 @@ func (r *surveyRun) enqueue(ctx context.Context, batch []string) error {
 	return err
 }
 
-// sendAttempts is how often messages are sent that SQS didn't accept beside others.
+// sendAttempts limits how often the entries of a batch that SQS rejected are sent.
 const sendAttempts = 5
 
 // send sends a batch of messages and returns how many the queue accepted.
@@ -116,31 +116,31 @@ func (q checkQueue) send(ctx context.Context, appIDs []string) (sent int, err er
 	}
 }
 
-// receive handles a batch of messages. Those in its answer come again.
+// receive handles a batch of messages and returns those to be received again.
 func (q checkQueue) receive(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
-	working, cancel := endEarlier(ctx, 2*time.Second) // what is left is for postponing messages
+	work, cancel := endEarlier(ctx, 2*time.Second) // the rest is for setting the visibility of failed messages
 	defer cancel()
-	return q.worker.Process(ctx, batch, workers, func(_ context.Context, m events.SQSMessage) error { return q.work(working, m) }), nil
+	return q.worker.Process(ctx, batch, workers, func(_ context.Context, m events.SQSMessage) error { return q.work(work, m) }), nil
 }
 
-// work checks the account that a message asks for.
+// work processes one message.
 func (q checkQueue) work(ctx context.Context, m events.SQSMessage) error {
-	var asked message
-	if json.Unmarshal([]byte(m.Body), &asked) != nil || asked.Task != messageTask || !wechat.IsAppID(asked.AppID) {
+	var request message
+	if json.Unmarshal([]byte(m.Body), &request) != nil || request.Task != messageTask || !wechat.IsAppID(request.AppID) {
 		return errors.New("the message asks for no account's switch")
 	}
-	err := q.checkOne(ctx, asked.AppID)
+	err := q.checkOne(ctx, request.AppID)
 	if err == nil {
 		return nil
 	}
 	if isRetryable(err) {
-		return &queue.RetryError{Err: fmt.Errorf("check %s: %w", asked.AppID, err), After: q.delay(m, err)}
+		return &queue.RetryError{Err: fmt.Errorf("check %s: %w", request.AppID, err), After: q.delay(m, err)}
 	}
-	q.recorder.report(ctx, asked.AppID, err)
+	q.recorder.report(ctx, request.AppID, err)
 	return nil
 }
 
-// checkOne checks an account, unless that isn't asked for any more.
+// checkOne checks an account, unless it no longer needs a check.
 func (q checkQueue) checkOne(ctx context.Context, appID string) error {
 	a, err := q.recorder.accounts.Get(ctx, appID)
 	if err != nil || a.Status != state.Authorized || a.DraftSwitch == wechat.SwitchOpen || a.IsMiniProgram() {
@@ -149,15 +149,15 @@ func (q checkQueue) checkOne(ctx context.Context, appID string) error {
 	return q.recorder.checkAndRecord(ctx, a)
 }
 
-// isRetryable reports whether a check may go well without anybody acting. An answer of WeChat's that can't be used counts as
-// an accident of the moment.
+// isRetryable reports whether a later check may succeed without anybody acting. An unusable response of WeChat counts
+// as transient.
 func isRetryable(err error) bool {
 	var failure *wechat.TransportError
 	return fault.Of(err, time.Now()).Kind.IsRetryable() || errors.As(err, &failure) && !wechat.IsRetired(err)
 }
 
-// delay is how long to leave a message alone: a minute the first time, longer each time it comes, and not before what
-// WeChat refused for is over.
+// delay is the visibility timeout of a failed message: a minute for each receive, and at least as long as WeChat asked
+// to wait.
 func (q checkQueue) delay(m events.SQSMessage, err error) time.Duration {
 	received, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	wait := max(time.Duration(max(received, 1))*time.Minute, fault.Of(err, q.recorder.check.now()).RetryAfter)

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// maxInFlight is how many checks are under way at WeChat at once.
+	// maxInFlight limits concurrent checks at WeChat.
 	maxInFlight = 20
-	// workers is how many accounts are worked on at once: while some wait for WeChat, the tokens of others are read.
+	// workers limits accounts processed concurrently: while some wait for WeChat, the tokens of others are read.
 	workers = 2 * maxInFlight
 )
 
-// recorder checks the switches of many accounts and records what it learns. Like its checker, it can't open one.
+// recorder checks the switches of many accounts and records the results. It has no means to open one.
 type recorder struct {
 	check     checker
 	accounts  state.Accounts
@@ -30,19 +30,19 @@ type recorder struct {
 	log       *slog.Logger
 }
 
-// limitedClient lets as many requests go to WeChat at once as slots has room for.
+// limitedClient limits concurrent requests to WeChat to the capacity of slots.
 type limitedClient struct {
 	wechat switchClient
 	slots  chan struct{}
 }
 
-// CheckDraftSwitch waits for a slot, and checks.
+// CheckDraftSwitch implements [switchClient].
 func (l limitedClient) CheckDraftSwitch(ctx context.Context, account secret.Value) (state wechat.SwitchState, err error) {
 	err = l.limit(ctx, func() error { state, err = l.wechat.CheckDraftSwitch(ctx, account); return err })
 	return state, err
 }
 
-// DraftCount waits for a slot, and counts.
+// DraftCount implements [switchClient].
 func (l limitedClient) DraftCount(ctx context.Context, account secret.Value) (count int, err error) {
 	err = l.limit(ctx, func() error { count, err = l.wechat.DraftCount(ctx, account); return err })
 	return count, err
@@ -58,23 +58,23 @@ func (l limitedClient) limit(ctx context.Context, call func() error) error {
 	}
 }
 
-// checkAndRecord checks an account's switch and records the answer; a refusal for the account's own reasons is one too. The
-// error says why there is no state, or why it couldn't be recorded. account is as it was read a while ago.
+// checkAndRecord checks an account's switch and records the result, which may be that WeChat refused access to this
+// account. The error says why there is no state or why it couldn't be recorded. account may be out of date.
 func (r recorder) checkAndRecord(ctx context.Context, account state.Account) error {
-	asked := r.check.now()
+	startedAt := r.check.now()
 	found, err := r.check.check(ctx, account.AppID)
 	learn := func(*state.Account) {}
 	var refusal *wechat.APIError
 	var unknown *token.UnknownAccountError
 	switch {
-	case errors.As(err, &unknown): // without a token it isn't an account by itself
+	case errors.As(err, &unknown): // it has no token, so create no item for it
 		return err
 	case errors.As(err, &refusal) && refusal.Info().Class == wechat.NotGranted:
 		ended := refusal.Code == platform.CodeEnded && r.hasEnded(ctx, account.AppID)
 		learn = func(a *state.Account) {
 			a.SetRefused(refusal.Code, found.at)
 			if ended {
-				a.EndAuthorization(asked)
+				a.EndAuthorization(startedAt)
 			}
 		}
 	case err == nil:
@@ -89,7 +89,7 @@ func (r recorder) checkAndRecord(ctx context.Context, account state.Account) err
 	return err
 }
 
-// hasEnded confirms that an account's authorization ended. Where that can't be confirmed the next check asks again.
+// hasEnded confirms that an account's authorization ended. If that fails, the next check tries again.
 func (r recorder) hasEnded(ctx context.Context, appID string) bool {
 	ended, err := r.directory.HasEnded(ctx, appID)
 	if err != nil {
@@ -98,8 +98,8 @@ func (r recorder) hasEnded(ctx context.Context, appID string) bool {
 	return ended
 }
 
-// record changes an account. The events are published first: a crash in between publishes them twice, under the same id,
-// and never loses one. An account that needs no write costs no call.
+// record publishes and stores a change of an account, in this order: after a crash in between, the events are repeated
+// with the same ids, not lost. An unchanged account costs no call.
 func (r recorder) record(ctx context.Context, account state.Account, change func(*state.Account)) error {
 	if !account.NeedsWrite(change) {
 		return nil
@@ -117,7 +117,7 @@ func (r recorder) record(ctx context.Context, account state.Account, change func
 	return err
 }
 
-// report logs why the state of an account's switch wasn't learnt.
+// report logs why a switch's state is unknown.
 func (r recorder) report(ctx context.Context, appID string, err error) {
 	kind := fault.Of(err, r.check.now()).Kind
 	level := slog.LevelWarn

@@ -20,27 +20,27 @@ import (
 
 const (
 	surveyTask = "check-switches"
-	// rateLimitPause is how long a quota by the minute is left alone.
+	// rateLimitPause is the pause after a per-minute quota was exceeded.
 	rateLimitPause = time.Minute
-	// maxDeferred is how many accounts may have met a quota by the minute until it counts as everybody's.
+	// maxDeferred is how many accounts may exceed a per-minute quota before it counts as shared by all.
 	maxDeferred = maxInFlight
-	// surveyMargin is how long what was begun has to end when the time is nearly up.
+	// surveyMargin is the time reserved for checks under way to finish.
 	surveyMargin = 10 * time.Second
 )
 
-// survey checks the switch of every Official Account, but for those known to be open: an open switch never closes. It
-// reads the accounts in pages and keeps no list of them.
+// survey checks the switch of every Official Account that isn't known to be open: an open switch never closes. It reads
+// the accounts in pages, so that memory doesn't grow with their number.
 type survey struct {
 	recorder  recorder
 	tokens    token.Store
 	directory platform.Directory
 	cursor    state.Cursor
-	queue     checkQueue // where it has a URL, the checks are left to its messages
+	queue     checkQueue // used if it has a URL
 	metrics   *telemetry.Recorder
-	sleep     func(context.Context, time.Duration) bool // as retry.Sleep
+	sleep     func(context.Context, time.Duration) bool // retry.Sleep, but for tests
 }
 
-// surveyResult is the result of a survey, of Official Accounts that are authorized.
+// surveyResult is the result of a survey. It counts authorized Official Accounts.
 type surveyResult struct {
 	Task      string `json:"task"`
 	Accounts  int    `json:"accounts"`
@@ -50,21 +50,21 @@ type surveyResult struct {
 	Failed    int    `json:"failed"`
 }
 
-// surveyRun is a survey under way.
+// surveyRun is one run of the survey.
 type surveyRun struct {
 	survey  survey
 	learner *platform.Learner
 
 	mu       sync.Mutex
 	result   surveyResult
-	states   map[wechat.SwitchState]int // as they were known when the survey began
-	complete bool                       // every account was counted
-	deferred []state.Account            // they met a quota by the minute
+	states   map[wechat.SwitchState]int // as recorded before the survey
+	complete bool                       // all accounts were counted
+	deferred []state.Account            // exceeded a per-minute quota
 }
 
-// run is the task. Where its time runs out, the next run goes on where it stopped.
+// run is the task check-switches. If it runs out of time, the next run continues where it stopped.
 func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
-	working, cancel := endEarlier(ctx, 2*time.Second)
+	work, cancel := endEarlier(ctx, 2*time.Second)
 	defer cancel()
 	r := &surveyRun{
 		survey:  s,
@@ -74,17 +74,17 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	}
 	var err error
 	if s.queue.url != "" {
-		err = r.enqueueAll(working)
+		err = r.enqueueAll(work)
 		r.complete = err == nil
 	} else {
-		err = r.checkAll(working)
+		err = r.checkAll(work)
 	}
 	s.recorder.log.InfoContext(ctx, "surveyed the draft switches", "task", r.result.Task, "accounts", r.result.Accounts,
 		"known_open", r.result.KnownOpen, "queued", r.result.Queued, "checked", r.result.Checked, "failed", r.result.Failed)
 	if err != nil {
 		return nil, err
 	}
-	if !r.complete { // half of the accounts would look like a loss of the others
+	if !r.complete { // partial counts would look like lost accounts
 		return r.result, nil
 	}
 	s.metrics.Put(telemetry.AccountsOpen, float64(r.states[wechat.SwitchOpen]))
@@ -93,7 +93,7 @@ func (s survey) run(ctx context.Context, _ json.RawMessage) (any, error) {
 	return r.result, nil
 }
 
-// needsCheck counts an account and reports whether its switch is to be checked.
+// needsCheck counts an account and reports whether its switch has to be checked.
 func (r *surveyRun) needsCheck(a state.Account) bool {
 	if a.Status != state.Authorized || a.IsMiniProgram() {
 		return false
@@ -107,13 +107,13 @@ func (r *surveyRun) needsCheck(a state.Account) bool {
 	return true
 }
 
-// all gives out every account: those that have an item, from the one after the given appid, then those that have but a
-// token, then the rest of the first. That way a run that never comes to its end still reaches each of them some day.
+// all yields every account: stored ones after the given appid, then those that have a token but no item, then the
+// stored ones up to the appid. So even runs that never finish reach every account eventually.
 func (s survey) all(ctx context.Context, after string) iter.Seq2[state.Account, error] {
 	return func(yield func(state.Account, error) bool) {
 		missing, stop := s.findMissing(ctx)
 		defer stop()
-		recorded := make(map[string]bool) // in this run, among the accounts still to be read
+		recorded := make(map[string]bool) // in this run; skipped when read as stored
 		rest := func(a state.Account, err error) bool { return recorded[a.AppID] || yield(a, err) }
 		if !s.eachStored(ctx, after, "", yield) {
 			return
@@ -132,14 +132,14 @@ func (s survey) all(ctx context.Context, after string) iter.Seq2[state.Account, 
 	}
 }
 
-// missingAccount is an account that has but a token, or the error that ended the search.
+// missingAccount is an account that has a token but no item, or the error that ended the search.
 type missingAccount struct {
 	account state.Account
 	err     error
 }
 
-// findMissing looks for the accounts that have but a token while others are checked: the look-ups of many accounts in one
-// partition take seconds. stop ends the search.
+// findMissing searches for accounts without an item while others are checked, since the many look-ups in one partition
+// take seconds. stop ends the search.
 func (s survey) findMissing(ctx context.Context) (found <-chan missingAccount, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	all := make(chan missingAccount)
@@ -161,8 +161,8 @@ func (s survey) findMissing(ctx context.Context) (found <-chan missingAccount, s
 	}
 }
 
-// eachStored gives out the accounts that have an item, from the one after the given appid to last, or the end where that
-// is empty. It reports whether to go on.
+// eachStored yields the accounts that have an item, after the given appid and up to last (empty: to the end). It
+// reports whether to continue.
 func (s survey) eachStored(ctx context.Context, after, last string, yield func(state.Account, error) bool) bool {
 	for {
 		page, next, err := s.recorder.accounts.Page(ctx, after, 0)
@@ -184,7 +184,7 @@ func (s survey) eachStored(ctx context.Context, after, last string, yield func(s
 	}
 }
 
-// eachMissing gives out the accounts that have but a token.
+// eachMissing yields the accounts that have a token but no item.
 func (s survey) eachMissing(ctx context.Context, yield func(state.Account, error) bool) {
 	for owners, err := range s.tokens.Owners(ctx) {
 		owners = slices.DeleteFunc(owners, func(owner string) bool { return !wechat.IsAppID(owner) })
@@ -204,8 +204,8 @@ func (s survey) eachMissing(ctx context.Context, yield func(state.Account, error
 	}
 }
 
-// checkAll checks all accounts. Those that met a quota by the minute are checked once more when the minute is over. Where the
-// time is up, the cursor has the next run go on from there.
+// checkAll checks all accounts, and those that exceeded a per-minute quota again after the minute. If it runs out of
+// time, it stores where the next run continues.
 func (r *surveyRun) checkAll(ctx context.Context) error {
 	starting, cancel := endEarlier(ctx, surveyMargin)
 	defer cancel()
@@ -242,7 +242,7 @@ func (r *surveyRun) checkAll(ctx context.Context) error {
 		r.retryDeferred(starting, &group)
 	}
 	r.result.Failed += len(r.deferred)
-	if starting.Err() != nil { // it ran out of time, or listing did for that reason
+	if starting.Err() != nil { // out of time, which may also be why listing failed
 		stopped, err = true, nil
 	}
 	r.complete = !stopped && err == nil
@@ -257,7 +257,7 @@ func (r *surveyRun) checkAll(ctx context.Context) error {
 	return err
 }
 
-// learn is the account with its kind, where this run still asks for kinds.
+// learn adds the account's kind, if this run may still ask WeChat for one.
 func (r *surveyRun) learn(ctx context.Context, a state.Account) state.Account {
 	if !a.IsStored() {
 		return a // its item is written with the result of its check
@@ -267,7 +267,7 @@ func (r *surveyRun) learn(ctx context.Context, a state.Account) state.Account {
 
 func (r *surveyRun) checkOne(ctx context.Context, a state.Account) {
 	err := r.survey.recorder.checkAndRecord(ctx, a)
-	if err != nil && ctx.Err() != nil { // not checked to the end
+	if err != nil && ctx.Err() != nil { // interrupted
 		return
 	}
 	r.mu.Lock()
@@ -283,8 +283,8 @@ func (r *surveyRun) checkOne(ctx context.Context, a state.Account) {
 	}
 }
 
-// makeRoom pauses the survey where so many accounts met a quota by the minute that it can't be their own. It reports whether
-// there is time to go on.
+// makeRoom pauses the survey if so many accounts exceeded a per-minute quota that it must be shared. It reports whether
+// there is time to continue.
 func (r *surveyRun) makeRoom(ctx context.Context, group *errgroup.Group) bool {
 	r.mu.Lock()
 	full := len(r.deferred) >= maxDeferred
@@ -296,8 +296,8 @@ func (r *surveyRun) makeRoom(ctx context.Context, group *errgroup.Group) bool {
 	return r.retryDeferred(ctx, group)
 }
 
-// retryDeferred checks the deferred accounts, again and again, once the minute is over. It reports whether all were, in
-// the time there is.
+// retryDeferred repeats the deferred checks, after a minute each time, until none is left. It reports false if the time
+// ran out.
 func (r *surveyRun) retryDeferred(ctx context.Context, group *errgroup.Group) bool {
 	for len(r.deferred) > 0 {
 		if !r.survey.sleep(ctx, rateLimitPause) {
@@ -318,7 +318,7 @@ func isMinuteQuota(err error) bool {
 	return errors.As(err, &refusal) && refusal.Info().Class == wechat.MinuteQuota
 }
 
-// endEarlier is ctx, but ends before it does: by d, or by a tenth of what is left, if that is less.
+// endEarlier returns ctx with a deadline that is earlier by d, or by a tenth of the remaining time if that is less.
 func endEarlier(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {

@@ -37,7 +37,7 @@ const (
 	closedOnce     = "2026-01-02T03:04:05Z" // a checked_at
 )
 
-// sleeper stands in for waiting: it notes for how long, and says at once whether there was time.
+// sleeper replaces sleeping: it records the durations, and returns whether there was time.
 type sleeper struct {
 	mu    sync.Mutex
 	slept []time.Duration
@@ -58,8 +58,7 @@ func (s *sleeper) sleep(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-// startWith starts the function with the sleep that a minute's quota is waited for with, and with a survey that gives up on
-// AWS soon.
+// startWith starts the function with a replaced sleep, and with AWS clients for the survey that give up quickly.
 func startWith(world *functiontest.World, sleep func(context.Context, time.Duration) bool) *functiontest.Function {
 	return world.Start(func(parts bootstrap.Deps) trigger.Router {
 		once := parts.AWS.Copy()
@@ -185,7 +184,7 @@ func TestSurveyOfMixedAccounts(t *testing.T) {
 	wait := &sleeper{} // there is no minute left
 	f := startWith(world, wait.sleep)
 
-	// Neither the one that left, nor the mini program, nor what is no account counts.
+	// The unauthorized account, the mini program and the non-account aren't counted.
 	want := surveyResult{Task: "check-switches", Accounts: 9, KnownOpen: 1, Checked: 4, Failed: 4}
 	if diff := cmp.Diff(want, runSurvey(t, f)); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
@@ -333,7 +332,8 @@ func TestSurveyWithoutNewsCostsNothing(t *testing.T) {
 	}
 }
 
-// TestSurveyOrder: every account once, from where the last survey stopped, and those that have but a token before it wraps.
+// TestSurveyOrder: every account once, starting where the last survey stopped, and those without an item before it
+// wraps around.
 func TestSurveyOrder(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ after, want string }{ // - has but a token
@@ -499,7 +499,7 @@ func TestSurveyRetriesWhatAWSThrottles(t *testing.T) {
 	}
 }
 
-// TestSurveyThatCannotList: what was listed is checked all the same, and the next run goes on behind it.
+// TestSurveyThatCannotList: the accounts listed before the failure are checked, and the next run continues after them.
 func TestSurveyThatCannotList(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -564,7 +564,7 @@ func TestSurveyOfAnswersWithoutState(t *testing.T) {
 	}
 }
 
-// An account that has but a token gets its item whatever comes of its check.
+// An account that has a token but no item gets one, whatever the result of its check.
 func TestSurveyRecordsAccountsThatHaveButAToken(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
@@ -586,7 +586,7 @@ func TestSurveyRecordsAccountsThatHaveButAToken(t *testing.T) {
 	}
 }
 
-// TestSurveyGoesOnWhereItStopped: 20 accounts hang, and hold the survey up until its time is over.
+// TestSurveyGoesOnWhereItStopped: 20 accounts hang and block the survey until its deadline.
 func TestSurveyGoesOnWhereItStopped(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
@@ -623,7 +623,7 @@ func TestSurveyGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-// Where the time is up among the accounts that have but a token, the next run goes on with the rest of them.
+// If the time runs out among the accounts without an item, the next run continues with the rest.
 func TestSurveyThatStopsAmongAccountsWithoutAnItem(t *testing.T) {
 	t.Parallel()
 	world := functiontest.New(t)
@@ -689,7 +689,7 @@ func TestSurveyPausesWhenThePlatformsMinuteIsUsedUp(t *testing.T) {
 		t.Errorf("%d calls, but the next run goes on behind %q", calls, cursorOf(world))
 	}
 
-	// With minutes enough it comes to its end.
+	// With enough time it completes.
 	world.WeChat.Heal("")
 	world.WeChat.Fail(wechattest.PathSwitch, wechattest.Refuse(45011).Times(3*maxDeferred))
 	s.times = -1
@@ -811,7 +811,7 @@ func TestSurveyKeepsTwentyCallsInFlight(t *testing.T) {
 	}
 }
 
-// counting tells how many checks are under way.
+// counting counts concurrent checks.
 type counting struct {
 	limitedClient
 	count func(int)
@@ -823,7 +823,7 @@ func (c counting) CheckDraftSwitch(ctx context.Context, account secret.Value) (w
 	return c.wechat.CheckDraftSwitch(ctx, account)
 }
 
-// A single refusal with 61003 writes no account off: WeChat is asked once more, by another call.
+// A single 61003 doesn't end an authorization: another call has to confirm it.
 func TestSurveyConfirmsThatAnAuthorizationEnded(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

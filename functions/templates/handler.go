@@ -28,18 +28,18 @@ type handler struct {
 	now        func() time.Time
 }
 
-// timing is how long things take. Tests are quicker.
+// timing holds the durations that tests shorten.
 type timing struct {
-	pollInterval time.Duration // of the library after a write
-	additionTime time.Duration // that has to be left for an addition and the polls that follow
-	noteTimeout  time.Duration // for the history to take a promotion, which holds up the answer
+	pollInterval   time.Duration // of the library after a write
+	additionTime   time.Duration // needed for an addition and the polls that follow
+	historyTimeout time.Duration // for recording a promotion in the history, which delays the response
 }
 
-func newHandler(parts bootstrap.Deps, timing timing) handler {
-	library := library{parts.WeChat, parts.Tokens(parts.Secrets), timing.pollInterval, parts.Log}
-	table := state.NewTable(dynamodb.NewFromConfig(parts.AWS), parts.Settings.StateTable, parts.Now)
-	history := table.Drafts(parts.Settings.HistoryRetention)
-	return handler{lib: library, promotions: newPromotions(library, history, timing), log: parts.Log, now: parts.Now}
+func newHandler(deps bootstrap.Deps, timing timing) handler {
+	library := library{deps.WeChat, deps.Tokens(deps.Secrets), timing.pollInterval, deps.Log}
+	table := state.NewTable(dynamodb.NewFromConfig(deps.AWS), deps.Settings.StateTable, deps.Now)
+	history := table.Drafts(deps.Settings.HistoryRetention)
+	return handler{lib: library, promotions: newPromotions(library, history, timing), log: deps.Log, now: deps.Now}
 }
 
 func (h handler) router() trigger.Router {
@@ -60,7 +60,7 @@ func (h handler) promoteOne(ctx context.Context, r *api.Request) (*api.Response,
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Query) > 0 { // a template_type here would be overlooked
+	if len(r.Query) > 0 { // a template_type in the query would be ignored
 		return nil, fault.Invalid("this route takes no query parameters; template_type stands in the body")
 	}
 	return h.promote(ctx, r, byID(id))
@@ -83,12 +83,12 @@ func (h handler) promoteLatest(ctx context.Context, r *api.Request) (*api.Respon
 	return h.promote(ctx, r, newest(appID, version))
 }
 
-func (h handler) promote(ctx context.Context, r *api.Request, selected selector) (*api.Response, error) {
+func (h handler) promote(ctx context.Context, r *api.Request, selectDraft selector) (*api.Response, error) {
 	templateType, err := wantedType(r)
 	if err != nil {
 		return nil, err
 	}
-	template, isNew, err := h.promotions.promote(ctx, selected, templateType)
+	template, isNew, err := h.promotions.promote(ctx, selectDraft, templateType)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (h handler) promote(ctx context.Context, r *api.Request, selected selector)
 // wantedType reads the optional body {"template_type": 0}.
 func wantedType(r *api.Request) (int64, error) {
 	const key = "template_type"
-	body := map[string]json.RawMessage{key: json.RawMessage("0")} // stays where the body doesn't say it
+	body := map[string]json.RawMessage{key: json.RawMessage("0")} // default
 	err := r.DecodeBody(&body)
 	wanted, typeErr := readType(string(body[key]))
 	if err != nil || typeErr != nil || len(body) != 1 {
@@ -141,7 +141,7 @@ func (h handler) list(ctx context.Context, r *api.Request) (*api.Response, error
 		return nil, err
 	}
 	at := h.now()
-	// The type is picked here and not by WeChat: size is that of the whole library, both types together.
+	// Filtered here and not by WeChat, because size counts templates of both types.
 	var ofType []wechat.Template
 	for _, t := range all {
 		if wanted == nil || *wanted == t.TemplateType {
@@ -166,7 +166,7 @@ func (h handler) list(ctx context.Context, r *api.Request) (*api.Response, error
 	return &api.Response{Body: api.Tagged(r, body, fmt.Appendf(nil, "%d\n%s", len(all), encoded)), Cache: &api.Cache{}}, nil
 }
 
-// delete answers DELETE /templates/{template_id}. Each attempt leaves one audit line.
+// delete answers DELETE /templates/{template_id}. Each attempt writes one audit line.
 func (h handler) delete(ctx context.Context, r *api.Request) (*api.Response, error) {
 	id, err := r.Number("template_id")
 	if err != nil {
@@ -184,7 +184,7 @@ func (h handler) delete(ctx context.Context, r *api.Request) (*api.Response, err
 	return &api.Response{Status: http.StatusNoContent}, nil
 }
 
-// remove deletes a template. Where the answer was lost, the library says whether it is gone.
+// remove deletes a template. If the response was lost, it polls the library for the outcome.
 func (h handler) remove(ctx context.Context, id int64) error {
 	err := h.lib.delete(ctx, id)
 	switch {

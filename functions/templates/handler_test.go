@@ -28,12 +28,12 @@ func start(t *testing.T, options ...wechattest.Option) (*functiontest.World, *fu
 	return world, world.Start(quick)
 }
 
-var quickly = timing{pollInterval: time.Millisecond, additionTime: 500 * time.Millisecond, noteTimeout: 2 * time.Second}
+var quickly = timing{pollInterval: time.Millisecond, additionTime: 500 * time.Millisecond, historyTimeout: 2 * time.Second}
 
 // quick wires the function as it is, but for its timing.
 func quick(parts bootstrap.Deps) trigger.Router { return newHandler(parts, quickly).router() }
 
-// wantProblem checks an answer's status and slug, and returns its body.
+// wantProblem checks a response's status and slug, and returns its body.
 func wantProblem(t *testing.T, got functiontest.Response, status int, slug string) map[string]any {
 	t.Helper()
 	if got.Status != status {
@@ -273,7 +273,7 @@ func TestDeleteLostAnswerUnseen(t *testing.T) {
 	wantOne(t, world, wechattest.PathDeleteTemplate, `"outcome":"wechat-timeout"`)
 }
 
-// wantOne checks that a write was sent once, and left one audit line if it is to.
+// wantOne checks that a write was sent once, and wrote one audit line if expected.
 func wantOne(t *testing.T, world *functiontest.World, path, audited string) {
 	t.Helper()
 	if n := world.WeChat.Calls(path); n != 1 {

@@ -20,7 +20,7 @@ const (
 	noteCall = "dynamodb:TransactWriteItems"
 )
 
-// noted are the templates that the history has of draft 4.
+// noted returns the templates that the history has for draft 4.
 func noted(w *functiontest.World) []any {
 	item, _ := w.AWS.Item(functiontest.StateTable, "draft", draft4)
 	ids, _ := item["template_ids"].([]any)
@@ -57,7 +57,7 @@ func TestPromotionsAreNoted(t *testing.T) {
 	}
 }
 
-// An addition whose answer was lost is noted when it shows.
+// An addition whose response was lost is recorded once it shows.
 func TestLostAdditionIsNoted(t *testing.T) {
 	t.Parallel()
 	world, function := start(t)
@@ -68,7 +68,7 @@ func TestLostAdditionIsNoted(t *testing.T) {
 	}
 }
 
-// A promotion that can't be noted is logged: the template is there.
+// A promotion that can't be recorded is logged and still succeeds.
 func TestPromotionsThatCannotBeNoted(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]awstest.Fault{
@@ -83,7 +83,7 @@ func TestPromotionsThatCannotBeNoted(t *testing.T) {
 			world.AWS.Fail(noteCall, fault.Sticky())
 			function := world.Start(func(parts bootstrap.Deps) trigger.Router {
 				timing := quickly
-				timing.noteTimeout = 100 * time.Millisecond
+				timing.historyTimeout = 100 * time.Millisecond
 				return newHandler(parts, timing).router()
 			})
 			made := wantTemplate(t, function.HTTP(t.Context(), "POST", "/drafts/4/template", ""), 201)

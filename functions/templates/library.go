@@ -11,25 +11,25 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// maxPolls is how often the library is read to see what a write did to it. WeChat doesn't say that its list shows a
+// maxPolls limits how often the library is read after a write, because WeChat doesn't promise that its list shows the
 // write at once.
 const maxPolls = 3
 
-// library is the platform's template library, with the draft box that fills it.
+// library is the platform's template library, and the draft box that it is filled from.
 type library struct {
 	client       *wechat.Client
 	tokens       *token.Reader
-	pollInterval time.Duration // before the second poll; it grows with each
+	pollInterval time.Duration // before the second poll; grows linearly
 	log          telemetry.Log
 }
 
-// drafts are what the draft box holds now.
+// drafts lists the draft box.
 func (l library) drafts(ctx context.Context) ([]wechat.Draft, error) {
 	box, err := token.Call(ctx, l.tokens, token.Component, l.client.DraftList)
 	return box.Drafts, err
 }
 
-// templates are all that the library holds now.
+// templates lists the whole library.
 func (l library) templates(ctx context.Context) ([]wechat.Template, error) {
 	list, err := token.Call(ctx, l.tokens, token.Component, l.client.TemplateList)
 	for _, u := range list.Unreadable {
@@ -59,8 +59,8 @@ func (l library) write(ctx context.Context, call func(context.Context, secret.Va
 	return err
 }
 
-// poll reads the library, a few times at most, until it shows what a write was to do. A failure is logged, and counts as
-// not shown.
+// poll reads the library up to maxPolls times until it shows the effect of a write. A failed read is logged and ends
+// the polling.
 func (l library) poll(ctx context.Context, shows func([]wechat.Template) bool) bool {
 	for polls := 1; ; polls++ {
 		templates, err := l.templates(ctx)

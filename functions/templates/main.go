@@ -12,6 +12,6 @@ func main() { bootstrap.Run(wire) }
 
 func wire(parts bootstrap.Deps) trigger.Router {
 	return newHandler(parts, timing{
-		pollInterval: 300 * time.Millisecond, additionTime: 5 * time.Second, noteTimeout: 2 * time.Second,
+		pollInterval: 300 * time.Millisecond, additionTime: 5 * time.Second, historyTimeout: 2 * time.Second,
 	}).router()
 }

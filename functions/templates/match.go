@@ -7,20 +7,20 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// matchConfidence says how sure it is that a template was made of a draft.
+// matchConfidence is how certain it is that a template was made from a draft.
 type matchConfidence int
 
 const (
 	different matchConfidence = iota
-	possible                  // nothing speaks against it, but WeChat sent too little to be sure
+	possible                  // no field differs, but WeChat sent too few to be certain
 	certain
 )
 
-// compare compares a template with a draft by all that WeChat sent of both.
+// compare compares a template with a draft by all fields that WeChat sent of both.
 //
-// WeChat doesn't say whether a template's create_time is that of the upload or that of the adding. Not to be older
-// than the draft is right for both: an earlier upload of the mini program was uploaded before the draft, and could be
-// added only until the draft took its place. The template's type doesn't count: one draft is one copy.
+// A template's create_time may be that of the upload or of the addition; WeChat doesn't say. Either way it isn't before
+// the draft's: a template of an earlier upload has an earlier time, because that upload could only be added until this
+// draft replaced it. The type is ignored: a draft needs only one template.
 func compare(t wechat.Template, d wechat.Draft) matchConfidence {
 	sameDraft := t.DraftID != nil && *t.DraftID == d.DraftID
 	bothNamed := t.SourceMiniprogramAppID != "" && d.SourceMiniprogramAppID != ""
@@ -38,28 +38,28 @@ func compare(t wechat.Template, d wechat.Draft) matchConfidence {
 	return possible
 }
 
-// matching returns the templates that are at least so sure to be made of the draft, the lowest id first.
+// matching returns the templates that match the draft with at least this confidence, the lowest id first.
 func matching(d wechat.Draft, templates []wechat.Template, least matchConfidence) []wechat.Template {
-	var made []wechat.Template
+	var matches []wechat.Template
 	for _, t := range templates {
 		if compare(t, d) >= least {
-			made = append(made, t)
+			matches = append(matches, t)
 		}
 	}
-	slices.SortFunc(made, func(a, b wechat.Template) int { return cmp.Compare(a.TemplateID, b.TemplateID) })
-	return made
+	slices.SortFunc(matches, func(a, b wechat.Template) int { return cmp.Compare(a.TemplateID, b.TemplateID) })
+	return matches
 }
 
-// existing is the template that the library holds of the draft.
+// existing returns the template in the library that was certainly made from the draft.
 func existing(d wechat.Draft, templates []wechat.Template) (wechat.Template, bool) {
-	if made := matching(d, templates, certain); len(made) > 0 {
-		return made[0], true
+	if matches := matching(d, templates, certain); len(matches) > 0 {
+		return matches[0], true
 	}
 	return wechat.Template{}, false
 }
 
-// added is the template that was made of the draft between two readings of the library. Where two instances added one
-// each it is the lower one, for both. Where WeChat sent too little to be sure, the only possible one is it.
+// added returns the template made from the draft between two readings of the library. If two instances added one each,
+// both return the lower id. A single possible match is accepted too.
 func added(d wechat.Draft, before, after []wechat.Template) (wechat.Template, bool) {
 	known := make(map[int64]bool, len(before))
 	for _, t := range before {
@@ -69,8 +69,8 @@ func added(d wechat.Draft, before, after []wechat.Template) (wechat.Template, bo
 	if t, ok := existing(d, newer); ok {
 		return t, true
 	}
-	if made := matching(d, newer, possible); len(made) == 1 {
-		return made[0], true
+	if matches := matching(d, newer, possible); len(matches) == 1 {
+		return matches[0], true
 	}
 	return wechat.Template{}, false
 }

@@ -12,13 +12,13 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// promotions put drafts into the library, one after the other: the second of two at once has to see what the first
-// one made.
+// promotions adds drafts to the library, one at a time: a second request for the same draft has to see the first one's
+// template.
 type promotions struct {
 	lib     library
 	history state.Drafts
 	timing  timing
-	lock    chan struct{} // a mutex whose waiting ends with the context
+	lock    chan struct{} // a mutex that can be awaited with a context
 }
 
 func newPromotions(l library, history state.Drafts, timing timing) *promotions {
@@ -28,22 +28,22 @@ func newPromotions(l library, history state.Drafts, timing timing) *promotions {
 // selector selects a draft from the box. Its error is a [*fault.Error].
 type selector func(box []wechat.Draft) (wechat.Draft, error)
 
-// promote puts the selected draft into the library, unless it is there already, and returns its template. It sends at most
-// one addition that WeChat could act on.
-func (p *promotions) promote(ctx context.Context, selected selector, templateType int64) (t wechat.Template, isNew bool, err error) {
+// promote adds the selected draft to the library, unless it is there, and returns its template. It sends at most one
+// addition that WeChat could act on.
+func (p *promotions) promote(ctx context.Context, selectDraft selector, templateType int64) (t wechat.Template, isNew bool, err error) {
 	select {
 	case p.lock <- struct{}{}:
 		defer func() { <-p.lock }()
 	case <-ctx.Done():
 		return t, false, nothingSent()
 	}
-	// The box is read first. Once it shows the draft, its mini program's earlier uploads are gone from it, so no
-	// template of one can come into the library after the reading below.
+	// Read the box first: once it shows the draft, earlier uploads of its mini program are gone, so none of them can be
+	// added to the library after it is read below.
 	box, err := p.lib.drafts(ctx)
 	if err != nil {
 		return t, false, err
 	}
-	draft, err := selected(box)
+	draft, err := selectDraft(box)
 	if err != nil {
 		return t, false, err
 	}
@@ -67,10 +67,10 @@ func (p *promotions) promote(ctx context.Context, selected selector, templateTyp
 		t, ok = added(draft, before, after)
 		return ok
 	}) {
-		p.note(ctx, draft, t)
+		p.recordPromotion(ctx, draft, t)
 		return t, true, nil
 	}
-	// An accepted addition that doesn't show is reported like a lost one: only the library names the template.
+	// An accepted addition that doesn't show is reported like a lost one: only the library has the template's id.
 	became := "WeChat accepted the draft"
 	if lost {
 		became = "the answer to the addition was lost"
@@ -79,9 +79,9 @@ func (p *promotions) promote(ctx context.Context, selected selector, templateTyp
 		WithAction("List the templates in a minute; if it still isn't there, promote the draft again.")
 }
 
-// note records the promotion in the history. A failure is logged: the template is there whatever the history says.
-func (p *promotions) note(ctx context.Context, draft wechat.Draft, t wechat.Template) {
-	ctx, cancel := context.WithTimeout(ctx, p.timing.noteTimeout)
+// recordPromotion records the promotion in the history. A failure is only logged: the template exists anyway.
+func (p *promotions) recordPromotion(ctx context.Context, draft wechat.Draft, t wechat.Template) {
+	ctx, cancel := context.WithTimeout(ctx, p.timing.historyTimeout)
 	defer cancel()
 	if err := p.history.AddTemplate(ctx, draft, t.TemplateID); err != nil {
 		p.lib.log.WarnContext(ctx, "could not note a promotion in the history", "draft_id", draft.DraftID,
@@ -93,13 +93,13 @@ func nothingSent() error {
 	return fault.New(fault.WeChatTimeout, "too little time is left to add the draft and see what came of it, so nothing was sent to add it")
 }
 
-// refused makes a problem of WeChat's refusal to add a draft. size is the library's before.
+// refused converts WeChat's refusal to add a draft to a problem. size is the library's before.
 func (p *promotions) refused(ctx context.Context, err error, draft wechat.Draft, size int) error {
 	switch {
 	case wechat.IsNotFound(err):
 		return explained(err, noSuchDraft(draft.DraftID))
 	case wechat.IsLibraryFull(err):
-		if now, err := p.lib.templates(ctx); err == nil { // somebody else may have filled it
+		if now, err := p.lib.templates(ctx); err == nil { // another program may have filled it
 			size = len(now)
 		}
 		return &api.Problem{
@@ -111,7 +111,7 @@ func (p *promotions) refused(ctx context.Context, err error, draft wechat.Draft,
 	return err
 }
 
-// explained is WeChat's refusal in the words of the one who asked.
+// explained adds a detail in the API's terms to WeChat's refusal.
 func explained(err error, detail string) error { return fault.Explain(err, time.Now(), detail) }
 
 // byID selects the draft with this id.
@@ -130,7 +130,7 @@ func noSuchDraft(id int64) string {
 	return fmt.Sprintf("there is no draft %d; a newer upload of its mini program may have replaced it", id)
 }
 
-// newest selects the newest draft of a mini program, of one version only where version isn't nil.
+// newest selects the newest draft of a mini program, of any version if version is nil.
 func newest(appID string, version *string) selector {
 	return func(box []wechat.Draft) (wechat.Draft, error) {
 		var found *wechat.Draft

@@ -56,7 +56,7 @@ func only(t *testing.T, w *wechattest.Server, version string) wechattest.Templat
 	return found[0]
 }
 
-// lostAnswers are all the ways in which WeChat's answer to a write tells nothing.
+// lostAnswers lists all the ways in which WeChat's response to a write can be lost.
 func lostAnswers() map[string]wechattest.Fault {
 	return map[string]wechattest.Fault{
 		"dropped": wechattest.Drop(), "reset": wechattest.Reset(), "hanging": wechattest.Hang(),
@@ -461,7 +461,7 @@ func TestPromoteLostLeavesTime(t *testing.T) {
 	wantTemplate(t, function.HTTP(within(t, shortest), "POST", "/drafts/4/template", ""), 201)
 }
 
-// TestPromoteUnseen: WeChat takes the draft, and its list shows the template late or not at all.
+// TestPromoteUnseen: WeChat accepts the draft, and its list shows the template late or never.
 func TestPromoteUnseen(t *testing.T) {
 	t.Parallel()
 	none := wechattest.Raw(`{"errcode":0,"template_list":[]}`)
@@ -502,12 +502,12 @@ func TestPromoteTooLate(t *testing.T) {
 	if n := world.WeChat.Calls(wechattest.PathAddToTemplate); n != 0 {
 		t.Errorf("%d additions", n)
 	}
-	// What stands in the library takes no time.
+	// A template that exists needs no time.
 	world.WeChat.AddTemplate(wechattest.Template{Draft: world.WeChat.Drafts()[1]})
 	wantTemplate(t, function.HTTP(soon, "POST", "/drafts/4/template", ""), 200)
 }
 
-// TestPromoteWaits: whoever waits for another promotion gives up with its own deadline, and sends nothing.
+// TestPromoteWaits: a request waiting for another promotion ends at its own deadline and sends nothing.
 func TestPromoteWaits(t *testing.T) {
 	t.Parallel()
 	world, function := start(t)

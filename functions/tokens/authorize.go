@@ -17,16 +17,15 @@ import (
 
 const (
 	parallelAuthorizations = 5
-	// minAuthorizeDelay and maxAuthorizeDelay bound the growing waits between the attempts of an authorization.
+	// minAuthorizeDelay and maxAuthorizeDelay bound the backoff between attempts of an authorization.
 	minAuthorizeDelay = 30 * time.Second
 	maxAuthorizeDelay = 5 * time.Minute
-	// exchangeTimeout is how long one attempt may take. It takes seconds, unless somebody is silent; then a later one helps.
+	// exchangeTimeout limits one attempt, which normally takes seconds.
 	exchangeTimeout = time.Minute
 )
 
-// authorize exchanges the authorization code of one message of the queue. An attempt that failed for what may pass comes again
-// until the code ends. Then the account's tokens come from WeChat's list of authorizers, or the account has to authorise
-// again.
+// authorize exchanges the authorization code of one queue message. A retryable failure is retried until the code
+// expires. After that the tokens come from WeChat's list of authorizers, or the account has to authorize again.
 func (h *handler) authorize(ctx context.Context, m events.SQSMessage) error {
 	a, err := readAuthorization(m.Body)
 	if err != nil {
@@ -36,7 +35,7 @@ func (h *handler) authorize(ctx context.Context, m events.SQSMessage) error {
 	defer done()
 	work, cancel := context.WithTimeout(work, exchangeTimeout)
 	defer cancel()
-	if err := h.refreshComponentAlone(work, false); err != nil { // a code doesn't live until the next refresh-tokens
+	if err := h.refreshComponentAlone(work, false); err != nil { // the code may expire before the next refresh-tokens
 		h.log().WarnContext(ctx, "the component token could not be renewed", "error", err.Error())
 	}
 	last := !a.HasCode(h.renewer.Now())
@@ -68,8 +67,8 @@ func readAuthorization(body string) (renewal.Authorization, error) {
 	}, nil
 }
 
-// authorizeDelay is how long to leave a message alone: longer each time it comes, and at least a minute for a quota by the
-// minute.
+// authorizeDelay is the visibility timeout of a failed message: exponential, and at least a minute after a per-minute
+// quota.
 func authorizeDelay(m events.SQSMessage, err error) time.Duration {
 	received, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	delay := min(minAuthorizeDelay<<min(max(received-1, 0), 10), maxAuthorizeDelay)
@@ -80,7 +79,7 @@ func authorizeDelay(m events.SQSMessage, err error) time.Duration {
 	return delay
 }
 
-// refreshComponentAlone renews the component token if it is due, for a task that renews no other tokens under the lease.
+// refreshComponentAlone refreshes the component token if it is due, under a lease of its own.
 func (h *handler) refreshComponentAlone(ctx context.Context, force bool) error {
 	lease := h.renewer.Lease(renewal.TokenLeaseTimeout)
 	defer lease.Release(ctx)

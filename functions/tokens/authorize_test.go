@@ -15,10 +15,10 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// newcomer is an account that nothing is known of yet.
+// newcomer is an account without an item.
 const newcomer = "wx00000000newcomer"
 
-// authorize hands messages to the function as a queue would, and returns the ids of those that come again.
+// authorize passes messages to the function as a queue would, and returns the ids of those to be received again.
 func (s *fixture) authorize(bodies ...string) (again []string) {
 	s.t.Helper()
 	raw, err := s.tokens.Invoke(s.t.Context(), batch(bodies...))
@@ -87,7 +87,7 @@ func TestAuthorization(t *testing.T) {
 	})
 }
 
-// A code doesn't live until the next refresh-tokens.
+// The code may expire before the next refresh-tokens.
 func TestAuthorizationFetchesTheComponentToken(t *testing.T) {
 	t.Parallel()
 	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
@@ -206,7 +206,7 @@ func TestAuthorizationThatIsOutdated(t *testing.T) {
 	s.checkEvents()
 }
 
-// The account left while its code was exchanged.
+// The account was unauthorized while its code was exchanged.
 func TestAuthorizationThatIsOverBeforeItIsStored(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, "secretsmanager")
@@ -314,7 +314,7 @@ func TestAuthorizationsWorthARepeat(t *testing.T) {
 	}
 }
 
-// checkToldOnce checks whether the failure of the newcomer's authorization was published, once.
+// checkToldOnce checks whether the failure of the newcomer's authorization was published once.
 func (s *fixture) checkToldOnce(want bool) {
 	s.t.Helper()
 	n := 0

@@ -13,36 +13,37 @@ import (
 )
 
 const (
-	// maxParallel is how many accounts are refreshed at once.
+	// maxParallel limits concurrent refreshes.
 	maxParallel = 20
-	// cautiousParallel is how many are until one succeeds.
+	// cautiousParallel limits them until one succeeds.
 	cautiousParallel = 5
-	// breakerThreshold is how many failures in a row have to concern the platform until that is believed. A single
-	// account may fail so for reasons of its own, and must not keep the others from being refreshed.
+	// breakerThreshold is how many platform failures in a row open the breaker. A single account may fail the same way
+	// for its own reasons, and must not block the others.
 	breakerThreshold = 5
 )
 
-// breaker ends the refresh of authorizers when WeChat refuses them all for the same reason: then more calls only make it
-// worse, and one failure stands for all. Own accounts don't concern it: they have a whitelist and quotas of their own.
+// breaker is a circuit breaker: when WeChat refuses all authorizers for the same reason, it ends their refresh, since
+// more calls make it worse, and reports one failure for all. Own accounts bypass it: they have their own whitelist and
+// quotas.
 type breaker struct {
 	slots chan struct{}
 
-	mu        sync.Mutex
-	inRow     []renewal.Failure // platform failures since the last success
-	waiting   []renewal.Failure // of accounts that wait since a platform failure of an earlier run
-	open      bool
-	succeeded bool
+	mu          sync.Mutex
+	consecutive []renewal.Failure // platform failures since the last success, unreported
+	waiting     []renewal.Failure // of accounts still waiting after a platform failure of an earlier run
+	open        bool
+	succeeded   bool
 }
 
 func newBreaker() *breaker {
 	b := &breaker{slots: make(chan struct{}, maxParallel)}
 	for range maxParallel - cautiousParallel {
-		b.slots <- struct{}{} // taken until one succeeds
+		b.slots <- struct{}{} // occupied until one succeeds
 	}
 	return b
 }
 
-// enter waits for a slot, and reports false where no more authorizers are to be refreshed. leave gives the slot back.
+// enter waits for a slot. It reports false if the breaker is open. leave releases the slot.
 func (b *breaker) enter() bool {
 	b.slots <- struct{}{}
 	if b.isOpen() {
@@ -60,7 +61,7 @@ func (b *breaker) isOpen() bool {
 	return b.open
 }
 
-// trip ends the refresh of authorizers. It reports whether it was not ended before.
+// trip opens the breaker. It reports whether it was closed before.
 func (b *breaker) trip() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,7 +70,7 @@ func (b *breaker) trip() bool {
 	return tripped
 }
 
-// success returns the failures that were held back: they were the accounts' own.
+// success ends the row of platform failures and returns them: they were the accounts' own.
 func (b *breaker) success() []renewal.Failure {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,21 +83,21 @@ func (b *breaker) success() []renewal.Failure {
 	if b.open {
 		return nil
 	}
-	own := b.inRow
-	b.inRow = nil
+	own := b.consecutive
+	b.consecutive = nil
 	return own
 }
 
-// platformFailure holds back a failure that seems to concern the platform.
+// platformFailure adds a failure that seems to concern the platform. It is reported later.
 func (b *breaker) platformFailure(f renewal.Failure) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.inRow = append(b.inRow, f)
-	b.open = b.open || len(b.inRow) >= breakerThreshold
+	b.consecutive = append(b.consecutive, f)
+	b.open = b.open || len(b.consecutive) >= breakerThreshold
 }
 
-// waitingForPlatform holds back the failure of an account that has to wait since a failure that seemed to concern the platform.
-// It says nothing of the platform now.
+// waitingForPlatform adds the failure of an account that waits after an earlier platform failure. It says nothing about
+// the platform now, so it doesn't open the breaker.
 func (b *breaker) waitingForPlatform(f renewal.Failure) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,12 +110,12 @@ func (b *breaker) hasSucceeded() bool {
 	return b.succeeded
 }
 
-// rest returns the failures that are still held back at the end of a run: one with an empty appid for all where they
-// concern the platform, else each account's own.
-func (b *breaker) rest() []renewal.Failure {
+// unreported returns the unreported failures at the end of a run: one with an empty appid if there are enough to blame the
+// platform, otherwise each account's own.
+func (b *breaker) unreported() []renewal.Failure {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	rest := slices.Concat(b.inRow, b.waiting)
+	rest := slices.Concat(b.consecutive, b.waiting)
 	if len(rest) >= breakerThreshold {
 		all := rest[0]
 		all.AppID = token.Component
@@ -123,8 +124,8 @@ func (b *breaker) rest() []renewal.Failure {
 	return rest
 }
 
-// concernsPlatform reports whether every other authorizer would meet the error too. Only those without a working refresh
-// token need WeChat's list.
+// concernsPlatform reports whether every other authorizer would get the error too. A failure to list authorizers isn't
+// one: only accounts without a working refresh token need the list.
 func concernsPlatform(err error) bool {
 	var refusal *wechat.APIError
 	var failure *wechat.TransportError
@@ -148,10 +149,10 @@ func concernsPlatform(err error) bool {
 	return false
 }
 
-// concernedPlatform reports whether the failure that a token waits for seemed to concern the platform.
+// concernedPlatform reports whether the failure that caused the wait seemed to concern the platform.
 func concernedPlatform(wait state.Wait) bool {
 	const noAnswer = 0
 	return !wait.Reauthorize && (wait.Errcode == noAnswer || concernsPlatform(&wechat.APIError{Code: wait.Errcode}))
 }
 
-const codeAppID = 40013 // the account's may be meant
+const codeAppID = 40013 // invalid appid, which may be the account's

@@ -48,7 +48,7 @@ func TestBreaker(t *testing.T) {
 				}
 			}
 			var rest []string
-			for _, failure := range b.rest() {
+			for _, failure := range b.unreported() {
 				rest = append(rest, failure.AppID)
 			}
 			if b.isOpen() != c.open || !slices.Equal(rest, c.rest) || own != c.own {
@@ -60,7 +60,7 @@ func TestBreaker(t *testing.T) {
 		})
 	}
 	b := newBreaker()
-	if !b.trip() || b.trip() || !b.isOpen() || b.rest() != nil {
+	if !b.trip() || b.trip() || !b.isOpen() || b.unreported() != nil {
 		t.Error("it is tripped once, with no failure of its own")
 	}
 }
@@ -101,7 +101,7 @@ func (s *fixture) checkEventsAbout(failures int) {
 	}
 }
 
-// runForced runs refresh-tokens for tokens that would have to wait, too.
+// runForced runs refresh-tokens with force, which ignores waits.
 func (s *fixture) runForced() (result refreshResult) {
 	s.t.Helper()
 	raw, err := s.tokens.Invoke(s.t.Context(), rawJSON(`{"task":"refresh-tokens","force":true}`))
@@ -111,8 +111,8 @@ func (s *fixture) runForced() (result refreshResult) {
 	return result
 }
 
-// What concerns the platform ends the refresh of authorizers, with one failure for all; anything else is each account's own.
-// Own accounts go on.
+// A platform failure ends the refresh of authorizers, with one failure for all; any other failure is the account's own.
+// Own accounts continue.
 func TestRefreshOfManyThatFail(t *testing.T) {
 	t.Parallel()
 	const accounts = 40

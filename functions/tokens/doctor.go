@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// lateTicket is when pushes must be taken to have stopped: they come about every ten minutes.
-	lateTicket = 30 * time.Minute
-	// deadTicket is when WeChat takes a ticket no more.
-	deadTicket = 12 * time.Hour
-	// namedFailures is how many accounts the doctor names.
-	namedFailures = 10
+	// ticketOverdue is the ticket age at which pushes must have stopped: they come about every ten minutes.
+	ticketOverdue = 30 * time.Minute
+	// ticketLifetime is the ticket age from which WeChat refuses it.
+	ticketLifetime = 12 * time.Hour
+	// maxNamedFailures limits the accounts named in a check.
+	maxNamedFailures = 10
 )
 
 // diagnosis is the result of doctor.
@@ -50,7 +50,7 @@ func (d *diagnosis) fail(name, detail, action string) {
 	d.Checks = append(d.Checks, check{name, false, detail, action})
 }
 
-// failed adds a check that failed with an error, which says who does what.
+// failed adds a check that failed with err, whose fault provides the action.
 func (d *diagnosis) failed(name string, err error, now time.Time) {
 	d.fail(name, err.Error(), fault.Of(err, now).Action)
 }
@@ -70,8 +70,7 @@ const (
 	runRefreshFirst = `The bundle's operator: run the task refresh-tokens and look at its result.`
 )
 
-// doctor does the task of that name. It only reads, in AWS and at WeChat; a token that WeChat refuses isn't even
-// reported as rejected.
+// doctor is the task doctor. It only reads, from AWS and WeChat, and doesn't even report a token that WeChat refuses.
 func (h *handler) doctor(ctx context.Context, _ json.RawMessage) (any, error) {
 	d := &diagnosis{Task: "doctor", OK: true}
 	h.examinePlatform(ctx, d)
@@ -85,12 +84,12 @@ func (h *handler) doctor(ctx context.Context, _ json.RawMessage) (any, error) {
 		}
 	}
 	h.examineTables(ctx, d)
-	left, err := h.withoutTokens(ctx)
+	excluded, err := h.excludedAccounts(ctx)
 	if err != nil {
 		d.failed(checkAccounts, err, h.renewer.Now())
 	} else {
-		h.examineAccounts(ctx, d, left)
-		h.examineWrittenOff(ctx, d, left, accepted)
+		h.examineAccounts(ctx, d, excluded)
+		h.examineWrittenOff(ctx, d, excluded, accepted)
 	}
 	h.log().InfoContext(ctx, "diagnosed", "task", d.Task, "ok", d.OK, "checks", d.Checks)
 	return d, nil
@@ -110,7 +109,7 @@ func (h *handler) examinePlatform(ctx context.Context, d *diagnosis) {
 }
 
 func (h *handler) examineTicket(ctx context.Context, d *diagnosis) {
-	const lookAtURL = "The platform's operator: check that the callback URL in the platform's settings is this bundle's, and its log for refused pushes; " +
+	const checkCallbackURL = "The platform's operator: check that the callback URL in the platform's settings is this bundle's, and its log for refused pushes; " +
 		"the task refresh-tokens asks WeChat to push where there is no ticket."
 	newest, err := h.renewer.Tickets.Load(ctx)
 	age := newest.Age(h.renewer.Now()).Round(time.Second)
@@ -118,13 +117,13 @@ func (h *handler) examineTicket(ctx context.Context, d *diagnosis) {
 	case !h.manageTokens:
 		d.pass(checkTicket, "not needed: ManageTokens is false, so somebody else fetches the tokens")
 	case errors.Is(err, ticket.ErrNone):
-		d.fail(checkTicket, err.Error(), lookAtURL)
+		d.fail(checkTicket, err.Error(), checkCallbackURL)
 	case err != nil:
 		d.failed(checkTicket, err, h.renewer.Now())
-	case age > deadTicket:
-		d.fail(checkTicket, fmt.Sprintf("the newest is %s old, and WeChat takes none of more than 12 hours", age), lookAtURL)
-	case age > lateTicket:
-		d.fail(checkTicket, fmt.Sprintf("the newest is %s old; they should come about every ten minutes", age), lookAtURL)
+	case age > ticketLifetime:
+		d.fail(checkTicket, fmt.Sprintf("the newest is %s old, and WeChat takes none of more than 12 hours", age), checkCallbackURL)
+	case age > ticketOverdue:
+		d.fail(checkTicket, fmt.Sprintf("the newest is %s old; they should come about every ten minutes", age), checkCallbackURL)
 	default:
 		d.pass(checkTicket, "the newest is %s old", age)
 	}
@@ -156,8 +155,8 @@ func (h *handler) examineComponent(ctx context.Context, d *diagnosis) (token.Rec
 	return stored, false
 }
 
-// examineWeChat asks for the quota of the draft list, which tells of the token and the whitelist too and uses nothing
-// of that quota. It reports whether WeChat accepts the token.
+// examineWeChat reads the quota of the draft list, which also tests the token and the whitelist and costs nothing of
+// that quota. It reports whether WeChat accepts the token.
 func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.Record) (accepted bool) {
 	quota, err := h.renewer.WeChat.DraftListQuota(ctx, stored.Access)
 	var refusal *wechat.APIError
@@ -197,7 +196,8 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 	return err == nil
 }
 
-// refusedAddresses are the addresses that WeChat refuses. The way out can change between two calls, so it is asked once more.
+// refusedAddresses returns the addresses that WeChat refuses. The egress IP can differ between two calls, so it makes
+// another one.
 func (h *handler) refusedAddresses(ctx context.Context, stored token.Record, refusal *wechat.APIError) string {
 	addresses := []string{refusal.EgressIP()}
 	var again *wechat.APIError
@@ -214,8 +214,8 @@ func (h *handler) refusedAddresses(ctx context.Context, stored token.Record, ref
 	return strings.Join(slices.Compact(addresses), " and ")
 }
 
-// examineAccounts looks at the accounts' tokens, but those of the accounts in left.
-func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, left map[string]string) {
+// examineAccounts checks the accounts' tokens, except those in excluded.
+func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, excluded map[string]string) {
 	total, passed, skipped, named := 0, 0, 0, []string{}
 	action := ""
 	for record, err := range h.renewer.AccountTokens.All(ctx) {
@@ -223,7 +223,7 @@ func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, left map[st
 			d.failed(checkAccounts, err, h.renewer.Now())
 			return
 		}
-		if total++; left[record.Owner] != "" {
+		if total++; excluded[record.Owner] != "" {
 			skipped++
 			continue
 		}
@@ -232,7 +232,7 @@ func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, left map[st
 			passed++
 			continue
 		}
-		if len(named) < namedFailures {
+		if len(named) < maxNamedFailures {
 			named = append(named, record.Owner+": "+fault.Errmsg)
 		}
 		if action == "" {
@@ -248,14 +248,14 @@ func (h *handler) examineAccounts(ctx context.Context, d *diagnosis, left map[st
 	}
 }
 
-// The reasons why an account's token is not kept alive.
+// The reasons why an account's token is not refreshed.
 const (
 	leftPlatform = "left the platform"
 	isIgnored    = "ignored"
 )
 
-// withoutTokens are the accounts whose tokens are not kept alive, with the reason.
-func (h *handler) withoutTokens(ctx context.Context) (map[string]string, error) {
+// excludedAccounts returns the accounts whose tokens are not refreshed, with the reason.
+func (h *handler) excludedAccounts(ctx context.Context) (map[string]string, error) {
 	found := make(map[string]string)
 	for after := ""; ; {
 		page, next, err := h.renewer.Accounts.Page(ctx, after, 0)
@@ -276,9 +276,9 @@ func (h *handler) withoutTokens(ctx context.Context) (map[string]string, error) 
 	}
 }
 
-// examineWrittenOff looks for accounts that the bundle takes for unauthorized although WeChat lists them with a refresh token. It
-// asks only with a component token that WeChat accepted: a refused one would be reported as rejected.
-func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[string]string, accepted bool) {
+// examineWrittenOff looks for accounts recorded as unauthorized that WeChat lists with a refresh token. It needs an
+// accepted component token: a refused one would be reported as rejected.
+func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, excluded map[string]string, accepted bool) {
 	if !h.manageTokens {
 		return
 	}
@@ -288,7 +288,7 @@ func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[
 	}
 	var listed []string
 	err := h.renewer.Directory.Each(ctx, func(one wechat.Authorizer) error {
-		if left[one.AppID] == leftPlatform && !one.Refresh.IsZero() {
+		if excluded[one.AppID] == leftPlatform && !one.Refresh.IsZero() {
 			listed = append(listed, one.AppID)
 		}
 		return nil
@@ -297,7 +297,7 @@ func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[
 	case err != nil:
 		d.fail(checkWrittenOff, "not known: "+err.Error(), fault.Of(err, h.renewer.Now()).Action)
 	case len(listed) > 0:
-		named := strings.Join(listed[:min(len(listed), namedFailures)], ", ")
+		named := strings.Join(listed[:min(len(listed), maxNamedFailures)], ", ")
 		d.fail(checkWrittenOff, fmt.Sprintf("%d accounts are recorded as unauthorized although WeChat lists them: %s", len(listed), named),
 			"The bundle's operator: run the task import-accounts, which tries each of them once.")
 	default:
@@ -305,7 +305,7 @@ func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, left map[
 	}
 }
 
-// examineAccount says what is wrong with an account's record, or nil.
+// examineAccount returns what is wrong with an account's record, or nil.
 func (h *handler) examineAccount(record token.Record, err error) *renewal.Failure {
 	if err != nil {
 		failure := renewal.FailureOf(record.Owner, err, h.renewer.Now())
@@ -326,8 +326,7 @@ func (h *handler) examineAccount(record token.Record, err error) *renewal.Failur
 	return fault
 }
 
-// examineTables asks whether the tables are there. Whether they can be read shows in the accounts' check, and in the state
-// that it reads.
+// examineTables checks that the tables exist. Other checks show whether they can be read.
 func (h *handler) examineTables(ctx context.Context, d *diagnosis) {
 	for _, table := range []struct{ check, name string }{
 		{checkStateTable, h.renewer.State.Name()}, {checkTokenTable, h.renewer.Table.Name()},

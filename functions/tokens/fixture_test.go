@@ -30,7 +30,7 @@ const (
 // stores are the values of ACCOUNT_TOKEN_STORE.
 var stores = []string{"secretsmanager", "dynamodb"}
 
-// fixture is a world with a platform, a ticket, and a function that keeps tokens.
+// fixture is a simulated world with a platform and a ticket, and the function that refreshes its tokens.
 type fixture struct {
 	*functiontest.World
 	t          *testing.T
@@ -78,8 +78,8 @@ func (s *fixture) place(owner string) (name string, secret bool) {
 	return "wechat/draftbox/accounts/" + owner, true
 }
 
-// put stores a record: a JSON object, a bare token, or an object that is cut short, which stands for a malformed record. In
-// the table it has version and updated_at, as if the bundle had written it.
+// put stores a record: a JSON object, a bare token, or a truncated object as a malformed record. In the table it has
+// version and updated_at, as if the bundle had written it.
 func (s *fixture) put(owner, text string) {
 	name, secret := s.place(owner)
 	if secret {
@@ -206,7 +206,7 @@ func (s *fixture) checkNewest(owners ...string) {
 	}
 }
 
-// refresh runs refresh-tokens, which has to be good, and returns its result.
+// refresh runs refresh-tokens, which must succeed, and returns its result.
 func (s *fixture) refresh() refreshResult {
 	s.t.Helper()
 	result, err := s.run(s.t.Context(), s.tokens)
@@ -248,7 +248,7 @@ type publishedEvent struct {
 
 func (e publishedEvent) String() string { return fmt.Sprintf("%s %s %d", e.Kind, e.AppID, e.Errcode) }
 
-// events are those that came since it was called last.
+// events returns the events since the last call.
 func (s *fixture) events() (all []publishedEvent) {
 	s.t.Helper()
 	accepted := s.AWS.Events()

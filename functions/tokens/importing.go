@@ -26,14 +26,14 @@ type importResult struct {
 	Failed   int    `json:"failed"`
 }
 
-// importAccounts does import-accounts: every account in WeChat's list of authorizers gets its refresh token stored, and
-// its item written, where they are missing. It changes nothing that is there, so it can be repeated. The access tokens
-// come with the next run of refresh-tokens.
+// importAccounts is the task import-accounts: it stores the missing refresh tokens and items of all accounts in
+// WeChat's list of authorizers. It is idempotent, as it overwrites nothing. The next run of refresh-tokens fetches the
+// access tokens.
 func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, error) {
 	result := importResult{Task: "import-accounts"}
 	work, done, hasTime := splitDeadline(ctx)
 	defer done()
-	unrenewed := h.refreshComponentAlone(work, false) // it may be the first task ever
+	refreshErr := h.refreshComponentAlone(work, false) // this may be the first task after deployment
 	run := importRun{
 		renewer: h.renewer, ignoreMiniPrograms: h.ignoreMiniPrograms, list: h.renewer.Directory.List(), attempts: h.renewer.Attempts(),
 		learner: h.renewer.Directory.Learner(h.renewer.Accounts, math.MaxInt, h.log()),
@@ -61,7 +61,7 @@ func (h *handler) importAccounts(ctx context.Context, _ json.RawMessage) (any, e
 	h.log().InfoContext(ctx, "accounts imported", "task", result.Task, "accounts", result.Accounts,
 		"added", result.Added, "updated", result.Updated, "failed", result.Failed)
 	if err != nil {
-		return nil, errors.Join(unrenewed, err)
+		return nil, errors.Join(refreshErr, err)
 	}
 	return result, nil
 }
@@ -90,11 +90,11 @@ func (r *importResult) count(outcome importOutcome) {
 	r.Accounts++
 }
 
-// importRun is what a run has for each account.
+// importRun is one run of import-accounts.
 type importRun struct {
 	renewer            *renewal.Renewer
 	learner            *platform.Learner
-	list               *platform.List // read once, for all
+	list               *platform.List // read once per run
 	attempts           *renewal.Attempts
 	ignoreMiniPrograms bool
 }
@@ -131,8 +131,8 @@ func (r importRun) importAccount(ctx context.Context, one wechat.Authorizer) imp
 	return outcome
 }
 
-// reviveAccount tries an account once that was written off, since WeChat lists it with a refresh token: one that is recorded as
-// unauthorized, or that had to authorise again. It reports whether the account works again.
+// reviveAccount tries once to refresh an account that was given up, because WeChat lists it with a refresh token: one
+// recorded as unauthorized, or one that had to authorize again. It reports whether the account works again.
 func (r importRun) reviveAccount(ctx context.Context, account state.Account, one wechat.Authorizer) (revived bool, err error) {
 	if one.Refresh.IsZero() {
 		return false, nil
@@ -145,7 +145,7 @@ func (r importRun) reviveAccount(ctx context.Context, account state.Account, one
 	if err != nil || stored.IsOwnAccount() {
 		return false, err
 	}
-	stored.Refresh = one.Refresh // the stored one may be a former authorization's
+	stored.Refresh = one.Refresh // the stored one may belong to an earlier authorization
 	err = r.attempts.Run(ctx, stored, wait, true, func() error {
 		_, err := r.renewer.RenewAccount(ctx, stored, r.list, secret.Value{})
 		return err
@@ -156,7 +156,7 @@ func (r importRun) reviveAccount(ctx context.Context, account state.Account, one
 	return true, r.renewer.Reauthorize(ctx, account)
 }
 
-// importToken stores an account's refresh token where it is missing.
+// importToken stores the account's refresh token if it is missing.
 func (r importRun) importToken(ctx context.Context, one wechat.Authorizer) (importOutcome, error) {
 	stored, err := r.renewer.Read(ctx, one.AppID)
 	if err != nil {
@@ -180,5 +180,5 @@ func (r importRun) importToken(ctx context.Context, one wechat.Authorizer) (impo
 	return importAdded, err
 }
 
-// lacksRefreshToken: an own account needs none.
+// lacksRefreshToken reports whether an account needs a refresh token and has none; an own account needs none.
 func lacksRefreshToken(t token.Record) bool { return t.Refresh.IsZero() && t.AppSecret.IsZero() }

@@ -98,7 +98,7 @@ func TestIgnoredMiniPrograms(t *testing.T) {
 					t.Errorf("token stored %v, item %v", text != "", s.Account(appID))
 				}
 			}
-			// Tokens that are there are left alone, also where the kind has yet to be learnt.
+			// Existing tokens are unchanged, even if the kind is still unknown.
 			s.issue(known)
 			s.issue(unknown)
 			s.AWS.DeleteItem(functiontest.StateTable, "account", unknown)
@@ -236,7 +236,7 @@ func TestMoveNeedsToKnowWhere(t *testing.T) {
 	}
 }
 
-// The account's token is refreshed at any moment of a move, in the old store or in the new one: the new store ends with the newest token.
+// The token is refreshed at any moment of a move, in either store: the new store ends with the newest token.
 func TestMoveWhileTokensAreRefreshed(t *testing.T) {
 	t.Parallel()
 	for _, from := range stores {

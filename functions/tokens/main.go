@@ -1,4 +1,4 @@
-// Command tokens keeps the tokens of the platform and its accounts alive.
+// Command tokens refreshes the access tokens of the platform and its accounts.
 package main
 
 import (

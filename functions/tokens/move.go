@@ -19,33 +19,33 @@ type moveResult struct {
 	Task    string `json:"task"`
 	To      string `json:"to"`
 	Moved   int    `json:"moved"`
-	Present int    `json:"present"` // stood there already, and no older
+	Present int    `json:"present"` // already there, and at least as recent
 	Failed  int    `json:"failed"`
 }
 
-// moveAccountTokens does move-account-tokens: it copies the accounts' tokens to the store that the event names from
-// the other one, reads each copy back, and deletes nothing. A token there that expires later stays.
+// moveAccountTokens is the task move-account-tokens: it copies the accounts' tokens to the store named in the event and
+// verifies each copy. It deletes nothing, and doesn't replace a token that expires later.
 func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) (any, error) {
-	var asked struct {
+	var params struct {
 		To bootstrap.AccountTokenStore `json:"to"`
 	}
-	if json.Unmarshal(event, &asked) != nil || asked.To != bootstrap.DynamoDB && asked.To != bootstrap.SecretsManager {
+	if json.Unmarshal(event, &params) != nil || params.To != bootstrap.DynamoDB && params.To != bootstrap.SecretsManager {
 		return nil, errors.New(`move-account-tokens needs "to": "dynamodb" or "secretsmanager"`)
 	}
 	m := mover{from: h.renewer.Secrets, to: h.renewer.Table}
-	if asked.To == bootstrap.SecretsManager {
+	if params.To == bootstrap.SecretsManager {
 		m = mover{from: h.renewer.Table, to: h.renewer.Secrets}
 	}
-	result := moveResult{Task: "move-account-tokens", To: string(asked.To)}
+	result := moveResult{Task: "move-account-tokens", To: string(params.To)}
 	work, done, hasTime := splitDeadline(ctx)
 	defer done()
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(maxParallel)
-	var ended error
+	var listErr error
 	for record, err := range m.from.All(work) {
 		if err != nil && record.Owner == "" {
-			ended = err
+			listErr = err
 			break
 		}
 		group.Go(func() error {
@@ -73,8 +73,8 @@ func (h *handler) moveAccountTokens(ctx context.Context, event json.RawMessage) 
 	group.Wait()
 	h.log().InfoContext(ctx, "account tokens copied", "task", result.Task, "to", result.To,
 		"moved", result.Moved, "present", result.Present, "failed", result.Failed)
-	if ended != nil {
-		return nil, ended
+	if listErr != nil {
+		return nil, listErr
 	}
 	return result, nil
 }
@@ -84,8 +84,8 @@ type mover struct{ from, to token.Store }
 
 var errCopyDiffers = errors.New("what was read back is not what was written")
 
-// move copies one account's record, unless the copy is there. It copies again where the record was replaced meanwhile: the
-// refresh token of the copy may not live long then.
+// move copies an account's record unless the copy is there, and again if the record was replaced meanwhile, because a
+// superseded refresh token soon stops working.
 func (m mover) move(ctx context.Context, record token.Record) (moved bool, err error) {
 	for {
 		copied, err := m.copy(ctx, record)
@@ -102,19 +102,19 @@ func (m mover) move(ctx context.Context, record token.Record) (moved bool, err e
 }
 
 func (m mover) copy(ctx context.Context, record token.Record) (copied bool, err error) {
-	there, err := m.to.Get(ctx, record.Owner)
+	existing, err := m.to.Get(ctx, record.Owner)
 	var malformed *awserror.MalformedError
 	switch {
 	case awserror.Is(err, awserror.NotFound):
-		there = token.Record{Owner: record.Owner}
+		existing = token.Record{Owner: record.Owner}
 	case errors.As(err, &malformed):
-		there.ExpiresAt = time.Time{} // it gives way, whenever it expires
+		existing.ExpiresAt = time.Time{} // overwrite it, whatever its expiry
 	case err != nil:
 		return false, err
 	}
-	for !isKept(there, record) {
+	for !keepsExisting(existing, record) {
 		var ok bool
-		if there, ok, err = m.to.Put(ctx, there, there.With(record)); err != nil && !errors.As(err, &malformed) {
+		if existing, ok, err = m.to.Put(ctx, existing, existing.With(record)); err != nil && !errors.As(err, &malformed) {
 			return copied, err
 		}
 		if ok {
@@ -122,14 +122,14 @@ func (m mover) copy(ctx context.Context, record token.Record) (copied bool, err 
 			break
 		}
 	}
-	back, err := m.to.Get(ctx, record.Owner)
-	if err == nil && !isKept(back, record) {
+	readBack, err := m.to.Get(ctx, record.Owner)
+	if err == nil && !keepsExisting(readBack, record) {
 		err = errCopyDiffers
 	}
 	return copied, err
 }
 
-// isKept reports whether the copy that is there stays: it is the same, or expires later.
-func isKept(there, record token.Record) bool {
-	return there.IsStored() && (there.IsSameAs(record) || there.ExpiresAt.After(record.ExpiresAt))
+// keepsExisting reports whether the existing copy must not be replaced: it is the same, or expires later.
+func keepsExisting(existing, record token.Record) bool {
+	return existing.IsStored() && (existing.IsSameAs(record) || existing.ExpiresAt.After(record.ExpiresAt))
 }

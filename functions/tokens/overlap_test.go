@@ -22,7 +22,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// gate is what the requests of a function to AWS and WeChat go through.
+// gate is a proxy for the function's requests to AWS and WeChat.
 type gate struct {
 	mu   sync.Mutex
 	n    int                       // requests since it was last set
@@ -101,8 +101,8 @@ var (
 	}}
 )
 
-// Two writers without the lease, of which one stops before any of its requests, then the other one, and then both go on to
-// their end: the token that was fetched last is stored.
+// Two writers without the lease: one stops before any of its requests, the other runs, then both finish. The token
+// fetched last is stored.
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -151,7 +151,7 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// storesOf are those that an owner's token can stand in.
+// storesOf returns the stores that can hold an owner's token.
 func storesOf(owner string) []string {
 	if owner == component {
 		return stores[:1]
@@ -207,8 +207,8 @@ func (s *fixture) interleave(a, b *instance, eventA, eventB any, k, m int) (held
 	return held, both
 }
 
-// A writer that dies at any request loses nothing: the next run ends with tokens that work, at once or when the former
-// refresh token is dead.
+// A writer that crashes at any request loses nothing: the next run ends with working tokens, at once or once the
+// earlier refresh token stops working.
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -254,8 +254,8 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// A run dies after it fetched a token, while another one stops before any of its requests. The lease has them fetch one
-// after the other, so that nothing is stored that the dead one superseded.
+// A run crashes after fetching a token, while another one is stopped before any of its requests. The lease serializes
+// them, so that no token superseded by the crashed run is stored.
 func TestCrashesAmongOthers(t *testing.T) {
 	t.Parallel()
 	for _, owner := range []string{component, own, closed} {
@@ -367,7 +367,7 @@ func (s *fixture) runUntil(l *instance, event any, step func(n int, serve func()
 	return died
 }
 
-// Two runs at once, over and over, with latencies that vary.
+// Two concurrent runs, repeatedly, with varying latencies.
 func TestOverlappingRuns(t *testing.T) {
 	t.Parallel()
 	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {

@@ -14,7 +14,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// overviewPage is how many accounts one call of the task tokens tells of.
+// overviewPage is the page size of the task tokens.
 const overviewPage = 1000
 
 // overview is the result of the task tokens.
@@ -24,14 +24,14 @@ type overview struct {
 	Next   string          `json:"next,omitempty"`
 }
 
-// overviewEntry is the life of one token. null stands for what isn't known.
+// overviewEntry describes one token; null means unknown.
 type overviewEntry struct {
 	AppID     string              `json:"appid"` // empty: the component's
 	Kind      *wechat.AccountKind `json:"kind"`
 	Name      *string             `json:"name"`
 	ExpiresAt *time.Time          `json:"expires_at"`
 	FetchedAt *time.Time          `json:"fetched_at"`
-	WaitUntil *time.Time          `json:"wait_until"` // no fetch before, since the last one failed
+	WaitUntil *time.Time          `json:"wait_until"` // no fetch before this time, after a failed one
 	Errcode   *int                `json:"errcode"`    // of the last fetch, if it failed
 }
 
@@ -50,18 +50,18 @@ func timeOrNull(at time.Time) *time.Time {
 	return new(at.UTC().Truncate(time.Second))
 }
 
-// tokens does the task of that name: it reads the lives of all tokens, the component's first, then the accounts' in the
-// order of their appids.
+// tokens is the task tokens: it lists when each token was fetched and expires, the component's first, then the
+// accounts' by appid.
 func (h *handler) tokens(ctx context.Context, event json.RawMessage) (any, error) {
-	var asked struct {
+	var params struct {
 		Next string `json:"next"`
 	}
-	if json.Unmarshal(event, &asked) != nil || asked.Next != "" && !wechat.IsAppID(asked.Next) {
+	if json.Unmarshal(event, &params) != nil || params.Next != "" && !wechat.IsAppID(params.Next) {
 		return nil, errors.New(`tokens: "next" has to be the next of the former result`)
 	}
 	result := overview{Task: "tokens", Tokens: []overviewEntry{}}
 	limit := overviewPage
-	if asked.Next == "" {
+	if params.Next == "" {
 		limit--
 		wait, err := h.renewer.Waits.Get(ctx, token.Component)
 		if err != nil {
@@ -73,7 +73,7 @@ func (h *handler) tokens(ctx context.Context, event json.RawMessage) (any, error
 		}
 		result.Tokens = append(result.Tokens, *component)
 	}
-	page, next, err := h.renewer.Accounts.Page(ctx, asked.Next, limit)
+	page, next, err := h.renewer.Accounts.Page(ctx, params.Next, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (h *handler) tokens(ctx context.Context, event json.RawMessage) (any, error
 	return result, nil
 }
 
-// describeTokens describes the accounts' tokens, in their order; one without a token is nil.
+// describeTokens describes the accounts' tokens in the same order; the entry of an account without a token is nil.
 func (h *handler) describeTokens(ctx context.Context, page []state.Account) ([]*overviewEntry, error) {
 	var appIDs []string
 	for _, a := range page {

@@ -82,7 +82,7 @@ func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 		if s.fetches(closed) != 1 || s.fetches(nobodys) != 1 || s.WeChat.Calls(wechattest.PathAuthorizerList) != 1 {
 			t.Errorf("in 12 runs %d and %d fetches, %d lists", s.fetches(closed), s.fetches(nobodys), s.WeChat.Calls(wechattest.PathAuthorizerList))
 		}
-		// Once a day it is tried again, and published no more.
+		// It is retried once a day, and not published again.
 		s.Clock.Forward(20 * time.Hour)
 		s.ticket()
 		s.refresh()
@@ -96,7 +96,7 @@ func TestAccountsThatHaveToAuthoriseAgain(t *testing.T) {
 		if s.fetches(closed) != 2 || s.fetches(nobodys) != 2 {
 			t.Errorf("a day later %d and %d fetches", s.fetches(closed), s.fetches(nobodys))
 		}
-		// Its next authorization mends it.
+		// Its next authorization resolves it.
 		s.WeChat.Heal("")
 		s.authorize(authorization(closed, s.WeChat.NewCode(closed), s.now()))
 		s.checkNewest(closed)
@@ -154,7 +154,7 @@ func TestAuthorisationThatEnded(t *testing.T) {
 	})
 }
 
-// The account authorised again while the refusal was on its way.
+// The account authorized again while the refusal was being handled.
 func TestAuthorisationThatCameAfterTheRefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, "secretsmanager")
@@ -173,7 +173,7 @@ func TestAuthorisationThatCameAfterTheRefusal(t *testing.T) {
 	s.checkNewest(closed)
 }
 
-// One refusal that isn't confirmed writes no account off.
+// A single unconfirmed refusal doesn't mark an account as unauthorized.
 func TestSingleRefusalEndsNoAuthorization(t *testing.T) {
 	t.Parallel()
 	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
@@ -265,7 +265,7 @@ func TestTokenRejectedWhileYoung(t *testing.T) {
 	})
 }
 
-// A token that ended by itself was superseded by nobody, however young the version is.
+// An expired token needs no competing refresher to explain it, however recent its version.
 func TestTokenRejectedAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, "secretsmanager")

@@ -21,7 +21,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// refreshResult is the result of refresh-tokens. The component counts as one, with an empty appid.
+// refreshResult is the result of refresh-tokens. The component's token is counted too, with an empty appid.
 type refreshResult struct {
 	Task      string            `json:"task"`
 	Refreshed int               `json:"refreshed"`
@@ -42,24 +42,24 @@ type refreshRun struct {
 	list     *platform.List
 	learner  *platform.Learner
 	breaker  *breaker
-	hasTime  func() bool // to begin with another account
-	force    bool        // tokens that would have to wait are fetched too
+	hasTime  func() bool // to start another account
+	force    bool        // ignore the waits after failures
 
-	withoutAccounts bool // what is known of the accounts can't be read
+	accountsUnreadable bool // the accounts' items can't be read
 
 	mu          sync.Mutex
 	result      refreshResult
-	reauthorize int            // failures that only the account's administrator can mend
-	later       []token.Record // due accounts whose last fetch failed
+	reauthorize int            // failures that only the account's administrator can resolve
+	deferred    []token.Record // due accounts whose last fetch failed
 }
 
-// refreshAll does refresh-tokens: the component's token first, since the authorizers' are fetched with it, and then
-// every account's that is due, for as long as there is time. What is left is due in the next run too.
+// refreshAll is the task refresh-tokens: it refreshes the component's token first, because the authorizers' are fetched
+// with it, and then the accounts' tokens that are due, while there is time. The next run continues with the rest.
 func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, error) {
-	var asked struct {
+	var params struct {
 		Force bool `json:"force"`
 	}
-	if err := json.Unmarshal(event, &asked); err != nil {
+	if err := json.Unmarshal(event, &params); err != nil {
 		return nil, errors.New(`refresh-tokens: "force" has to be true or false`)
 	}
 	work, done, hasTime := splitDeadline(ctx)
@@ -69,18 +69,18 @@ func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, e
 		lease: h.renewer.Lease(renewal.RunLeaseTimeout), attempts: h.renewer.Attempts(),
 		list:    h.renewer.Directory.List(),
 		learner: h.renewer.Directory.Learner(h.renewer.Accounts, platform.PerRun, h.log()),
-		breaker: newBreaker(), hasTime: hasTime, force: asked.Force,
+		breaker: newBreaker(), hasTime: hasTime, force: params.Force,
 		result: refreshResult{Task: "refresh-tokens", Failures: []renewal.Failure{}},
 	}
 	r.lease.Acquire(work)
 	defer r.lease.Release(ctx)
 	r.refreshComponent(work)
 	err := r.refreshAccounts(work)
-	r.fail(r.breaker.rest()...)
+	r.fail(r.breaker.unreported()...)
 	slices.SortStableFunc(r.result.Failures, func(a, b renewal.Failure) int { return strings.Compare(a.AppID, b.AppID) })
 	r.attempts.PublishFailures(ctx, r.result.Failures...)
-	r.noteRecovery(ctx)
-	r.measure(ctx)
+	r.recordRecovery(ctx)
+	r.putMetrics(ctx)
 	h.log().InfoContext(ctx, "tokens refreshed", "task", r.result.Task, "refreshed", r.result.Refreshed,
 		"fresh", r.result.Fresh, "failed", r.result.Failed, "failures", r.result.Failures)
 	if err != nil {
@@ -89,16 +89,16 @@ func (h *handler) refreshAll(ctx context.Context, event json.RawMessage) (any, e
 	return r.result, nil
 }
 
-// noteRecovery notes that authorizers are refreshed again, so that the platform's next failure is published.
-func (r *refreshRun) noteRecovery(ctx context.Context) {
-	isPlatforms := func(f renewal.Failure) bool { return f.AppID == token.Component }
-	if r.breaker.hasSucceeded() && !slices.ContainsFunc(r.result.Failures, isPlatforms) {
+// recordRecovery records that authorizers are refreshed again, so that the platform's next failure is published.
+func (r *refreshRun) recordRecovery(ctx context.Context) {
+	isComponent := func(f renewal.Failure) bool { return f.AppID == token.Component }
+	if r.breaker.hasSucceeded() && !slices.ContainsFunc(r.result.Failures, isComponent) {
 		r.attempts.End(ctx, token.Component)
 	}
 }
 
-// measure records the state of the tokens, in every run, so that alarms can take silence for a fault.
-func (r *refreshRun) measure(ctx context.Context) {
+// putMetrics publishes the metrics in every run, so that alarms can treat missing data as a fault.
+func (r *refreshRun) putMetrics(ctx context.Context) {
 	now := r.renewer.Now()
 	r.metrics.Put(telemetry.Refreshed, float64(r.result.Refreshed))
 	r.metrics.Put(telemetry.RefreshFailures, float64(r.result.Failed-r.reauthorize))
@@ -158,15 +158,15 @@ func (r *refreshRun) refreshAccounts(ctx context.Context) error {
 	}
 	r.refreshPage(ctx, &group, page)
 	group.Wait()
-	r.refreshLater(ctx, &group)
+	r.refreshDeferred(ctx, &group)
 	return nil
 }
 
-// refreshLater refreshes the accounts whose last fetch failed. They come last, so that they starve nobody.
-func (r *refreshRun) refreshLater(ctx context.Context, group *errgroup.Group) {
-	later := r.later
-	for start := 0; start < len(later); start += pageSize {
-		page := later[start:min(start+pageSize, len(later))]
+// refreshDeferred refreshes the accounts whose last fetch failed. They come last, so that they can't starve the others.
+func (r *refreshRun) refreshDeferred(ctx context.Context, group *errgroup.Group) {
+	deferred := r.deferred
+	for start := 0; start < len(deferred); start += pageSize {
+		page := deferred[start:min(start+pageSize, len(deferred))]
 		waits := r.readWaits(ctx, page)
 		for _, record := range page {
 			group.Go(func() error { r.refreshAccount(ctx, record, waits[record.Owner]); return nil })
@@ -184,7 +184,7 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 	for _, record := range page {
 		account, known := accounts[record.Owner]
 		if known && wechat.IsAppID(record.Owner) && (!account.IsStored() || account.Kind == "") {
-			account = r.complete(ctx, account, record)
+			account = r.completeItem(ctx, account, record)
 		}
 		switch {
 		case account.Status == state.Unauthorized && !record.IsOwnAccount(), r.ignoreMiniPrograms && account.IsMiniProgram():
@@ -198,7 +198,7 @@ func (r *refreshRun) refreshPage(ctx context.Context, group *errgroup.Group, pag
 	for _, record := range due {
 		wait := waits[record.Owner]
 		if wait.Failures > 0 {
-			r.later = append(r.later, record)
+			r.deferred = append(r.deferred, record)
 			continue
 		}
 		group.Go(func() error { r.refreshAccount(ctx, record, wait); return nil })
@@ -214,29 +214,29 @@ func (r *refreshRun) readWaits(ctx context.Context, due []token.Record) map[stri
 	return r.attempts.Waits(ctx, owners)
 }
 
-// accountsTimeout is how long a page of accounts' items is waited for. DynamoDB answers within milliseconds.
+// accountsTimeout limits reading the accounts' items. DynamoDB answers within milliseconds.
 const accountsTimeout = 3 * time.Second
 
-// readAccounts reads what is known of the accounts. Tokens matter more than that: where it can't be read the accounts
-// count as authorized, and the rest of the run doesn't try again.
+// readAccounts reads the accounts' items. Tokens are refreshed without them too: after a failure the accounts count as
+// authorized, and the run doesn't try again.
 func (r *refreshRun) readAccounts(ctx context.Context, owners []string) map[string]state.Account {
-	if r.withoutAccounts || len(owners) == 0 {
+	if r.accountsUnreadable || len(owners) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, accountsTimeout)
 	defer cancel()
 	accounts, err := r.renewer.Accounts.GetAll(ctx, owners)
 	if err != nil {
-		r.withoutAccounts = true
+		r.accountsUnreadable = true
 		r.attempts.Disable()
 		r.log.WarnContext(ctx, "refreshing tokens without what is known of their accounts", "error", err.Error())
 	}
 	return accounts
 }
 
-// complete writes the item that is missing, and learns the account's kind. An own account never authorised the platform,
-// so WeChat needn't be asked: it is an Official Account. Nor did a bare token of the operator's, as far as is known.
-func (r *refreshRun) complete(ctx context.Context, account state.Account, record token.Record) state.Account {
+// completeItem writes the account's missing item or kind. WeChat is only asked for the kind of authorizers: an own account
+// is an Official Account, and the operator's bare token may belong to no authorizer.
+func (r *refreshRun) completeItem(ctx context.Context, account state.Account, record token.Record) state.Account {
 	if !record.IsOwnAccount() && !record.Refresh.IsZero() && !r.breaker.isOpen() {
 		account = r.learner.Learn(ctx, account)
 	}
@@ -252,7 +252,7 @@ func (r *refreshRun) complete(ctx context.Context, account state.Account, record
 	return after
 }
 
-// refreshAccount refreshes the token of one account that is due.
+// refreshAccount refreshes the token of an account that is due.
 func (r *refreshRun) refreshAccount(ctx context.Context, record token.Record, wait state.Wait) {
 	own := record.IsOwnAccount()
 	if !own {
@@ -321,8 +321,8 @@ func (r *refreshRun) fail(failures ...renewal.Failure) {
 	r.result.Failures = append(r.result.Failures, failures...)
 }
 
-// splitDeadline divides the time of a task. hasTime says whether there is time to begin with another account; what was begun
-// has to end when work ends; what is left then is for publishing the outcome.
+// splitDeadline divides the time of a task. hasTime reports whether another account may be started; work under way is
+// cancelled with the context work; the rest is for publishing the outcome.
 func splitDeadline(ctx context.Context) (work context.Context, done context.CancelFunc, hasTime func() bool) {
 	deadline, ok := ctx.Deadline()
 	if !ok {

@@ -183,12 +183,12 @@ func TestComponentFailures(t *testing.T) {
 	}
 }
 
-// removeTicket is a world without a ticket: the platform is new.
+// removeTicket removes the ticket, as on a new platform.
 func (s *fixture) removeTicket() {
 	s.AWS.Fail("ssm:GetParameter", awstest.Refuse("ParameterNotFound", 400).On(ticketAt).Sticky())
 }
 
-// platform changes a key of the platform's secret; an empty value takes it away.
+// platform changes a key of the platform's secret; an empty value removes it.
 func (s *fixture) platform(key, value string) {
 	keys := make(map[string]string)
 	text, _, _ := s.AWS.Secret("wechat/draftbox/platform")
@@ -213,7 +213,7 @@ func TestAuthorizersAreRefreshedWhileTheOldComponentTokenLives(t *testing.T) {
 	s.checkEvents("Token Refresh Failed  45009")
 }
 
-// A failure that every authorizer would meet is reported once and ends their refresh. Own accounts go on.
+// A failure that every authorizer would get is reported once and ends their refresh. Own accounts continue.
 func TestPlatformFailuresAreReportedOnce(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -294,7 +294,8 @@ func TestOneFailingAccountKeepsNoOtherFromBeingRefreshed(t *testing.T) {
 	}
 }
 
-// A failure that seems to concern the platform may be one account's own. Then it is reported for that one, and the others go on.
+// A failure that seems to concern the platform may be one account's own. Then only that one is reported, and the others
+// continue.
 func TestOneAccountDoesNotStandForThePlatform(t *testing.T) {
 	t.Parallel()
 	for _, errcode := range []int{40001, 61004, 61011, 40125} {
@@ -422,7 +423,7 @@ func TestUnauthorizedAccountsAreLeftAlone(t *testing.T) {
 	})
 }
 
-// A run stops before its deadline, tells what became of it, and the next one goes on.
+// A run stops before its deadline and reports its result; the next one continues.
 func TestRefreshStopsInTime(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
@@ -481,7 +482,7 @@ func TestListingThatFailsFailsTheRun(t *testing.T) {
 	}
 }
 
-// AWS throttles and fails. A token that was fetched is stored all the same.
+// AWS throttles and fails. A fetched token is still stored.
 func TestFailedWritesAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
@@ -503,7 +504,7 @@ func TestFailedWritesAreRepeated(t *testing.T) {
 	}
 }
 
-// Without the state table the lease and what is known of accounts are missing. Tokens are refreshed all the same.
+// Without the state table there are no lease and no account items. Tokens are still refreshed.
 func TestRefreshWithoutTheStateTable(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {

@@ -12,16 +12,16 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// rejectedToken is the detail of Token Rejected. VersionID is empty where it comes from a system that may not read a
-// record's version; what was fetched lately was then fetched since.
+// rejectedToken is the detail of Token Rejected. VersionID is empty if the sender can't read record versions; then a
+// recent token counts as fetched after the rejection.
 type rejectedToken struct {
 	AppID     string `json:"appid"`
 	Errcode   int    `json:"errcode"`
 	VersionID string `json:"version_id"`
 }
 
-// rejected handles Token Rejected: the token is renewed, unless that has happened since, or it was fetched so lately
-// that fetching another one would only feed a fight with whoever superseded it.
+// rejected handles Token Rejected: it renews the token, unless it was replaced since, or fetched so recently that
+// somebody else must be fetching it too, and another fetch would only supersede theirs.
 func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	var d rejectedToken
 	if json.Unmarshal(detail, &d) != nil {
@@ -59,7 +59,7 @@ func (h *handler) rejected(ctx context.Context, detail json.RawMessage) error {
 	return nil
 }
 
-// shouldRefresh reads the record of a rejected token, and reports whether it should be renewed.
+// shouldRefresh reads the record of a rejected token and reports whether to renew it.
 func (h *handler) shouldRefresh(ctx context.Context, d rejectedToken) (stored token.Record, renew bool, err error) {
 	stored, err = h.renewer.Read(ctx, d.AppID)
 	var malformed *awserror.MalformedError
@@ -87,7 +87,7 @@ func (h *handler) shouldRefresh(ctx context.Context, d rejectedToken) (stored to
 	return stored, err != nil || account.Status != state.Unauthorized, nil
 }
 
-// isFresh reports whether a token was fetched in the last ten minutes, and lives.
+// isFresh reports whether a token was fetched in the last ten minutes and hasn't expired.
 func (h *handler) isFresh(r token.Record) bool {
 	return !r.Access.IsZero() && h.renewer.IsRecent(r) && !r.IsExpired(h.renewer.Now())
 }

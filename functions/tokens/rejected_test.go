@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A system that may not read a record's version leaves version_id empty. Its word is taken, unless the token was fetched
-// lately, which may have been after the refusal.
+// A system that can't read a record's version leaves version_id empty. Its report is accepted, unless the token was
+// fetched recently, possibly after the rejection.
 func TestTokenRejectedWithoutVersion(t *testing.T) {
 	t.Parallel()
 	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {

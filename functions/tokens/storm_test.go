@@ -16,7 +16,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// A small fault stays small: what is counted here are the calls that reach WeChat, and the events that reach people.
+// A small fault must not escalate: count the calls that reach WeChat, and the events that reach people.
 
 // failures are the published failures that came since the events were looked at last, as "appid errcode".
 func (s *fixture) failures() (all []string) {
@@ -36,7 +36,7 @@ func (s *fixture) checkFailures(want ...string) {
 	}
 }
 
-// After failures in a row a token waits 1, 2, 5, 9 and again 9 minutes, whoever asks.
+// After consecutive failures a token waits 1, 2, 5, 9 and again 9 minutes, for every caller.
 func TestWaitsGrow(t *testing.T) {
 	t.Parallel()
 	const margin = 10 * time.Second // the clock moves by itself too
@@ -74,7 +74,7 @@ func TestWaitsGrow(t *testing.T) {
 	}
 }
 
-// A failed fetch of the component token holds back the queue too.
+// A failed fetch of the component token delays the queue too.
 func TestQueueHeedsTheComponentsWait(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, "secretsmanager")
@@ -89,7 +89,7 @@ func TestQueueHeedsTheComponentsWait(t *testing.T) {
 	}
 }
 
-// What WeChat says of its quotas, it means: until midnight in Beijing, or a minute.
+// Exceeded quotas wait until midnight in Beijing, or for a minute.
 func TestWaitsForQuotas(t *testing.T) {
 	t.Parallel()
 	for errcode, untilTried := range map[int]func(now time.Time) time.Duration{
@@ -122,7 +122,7 @@ func TestWaitsForQuotas(t *testing.T) {
 	}
 }
 
-// Where its cause is gone a wait ends early.
+// A wait ends early once its cause is gone.
 func TestWaitsEndEarly(t *testing.T) {
 	t.Parallel()
 	secret := func(s *fixture) { s.platform("note", "another version of the secret") }
@@ -180,7 +180,7 @@ func laterTicket(s *fixture) {
 	s.ticket()
 }
 
-// force overrides waits, and fetches nothing that isn't due.
+// force overrides waits, but fetches nothing that isn't due.
 func TestForce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, "dynamodb")
@@ -203,7 +203,7 @@ func TestForce(t *testing.T) {
 	}
 }
 
-// Rejected while broken: WeChat refuses the component token, and is too busy to give another one.
+// A rejection during an outage: WeChat refuses the component token, and is too busy to issue another one.
 func TestRejectionsWhileWeChatIsBroken(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, "secretsmanager")
@@ -357,7 +357,7 @@ func (q source) next() (waited time.Duration, done bool) {
 	return waited, true
 }
 
-// An authorization during a fault that is mended after 20 minutes: then the account works, without anybody's doing.
+// An authorization during a fault that lasts 20 minutes: then the account works without anybody acting.
 func TestAuthorizationDuringAFault(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
@@ -391,7 +391,7 @@ func TestAuthorizationDuringAFault(t *testing.T) {
 	}
 }
 
-// Once its code has ended an authorization is tried once more, with WeChat's list of authorizers.
+// After its code expired, an authorization is tried once more, with WeChat's list of authorizers.
 func TestAuthorizationWhoseCodeEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -453,7 +453,7 @@ func TestAuthorizationWithoutACode(t *testing.T) {
 	})
 }
 
-// Of a mini program that is to be ignored the code is exchanged and no token stored.
+// For an ignored mini program the code is exchanged and no token stored.
 func TestAuthorizationOfAnIgnoredMiniProgram(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
@@ -472,7 +472,7 @@ func TestAuthorizationOfAnIgnoredMiniProgram(t *testing.T) {
 	}
 }
 
-// import-accounts tries an account once that was written off, and one that had to authorise again.
+// import-accounts tries once an account recorded as unauthorized, and one that had to authorize again.
 func TestImportTriesAccountsThatWereWrittenOff(t *testing.T) {
 	t.Parallel()
 	forEachStore(t, func(t *testing.T, newFixture func(*testing.T) *fixture) {
@@ -511,7 +511,8 @@ func TestImportTriesAccountsThatWereWrittenOff(t *testing.T) {
 	})
 }
 
-// A frozen app secret, a handle in the old form, and an own account's whitelist: whoever can mend it is told.
+// A frozen app secret, a support id in the old form, and an own account's whitelist: the failure names who has to
+// act.
 func TestFailuresSayWhoMendsThem(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -544,7 +545,7 @@ func TestFailuresSayWhoMendsThem(t *testing.T) {
 	}
 }
 
-// An account's record without anything in it is told by its name.
+// The failure of an account's empty record names the record.
 func TestRecordWithoutAnything(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{}`, `{"access_token":""}`} {
@@ -569,7 +570,7 @@ func (s *fixture) overviewOf(next string) overview {
 	return got
 }
 
-// The task tokens tells the life of all tokens, 1,000 a call, and only reads.
+// The task tokens lists the times of all tokens, 1,000 a call, and only reads.
 func TestOverview(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, "dynamodb")
