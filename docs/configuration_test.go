@@ -51,7 +51,7 @@ func TestEachVariableIsDescribed(t *testing.T) {
 	t.Parallel()
 	settings := readPage(t, "../pkg/bootstrap/settings.go")
 	read, described := map[string]bool{}, map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?:value|duration)\("([A-Z_]+)"`).FindAllStringSubmatch(settings, -1) {
+	for _, m := range regexp.MustCompile(`(?:text|oneOf|duration)\("([A-Z_]+)"`).FindAllStringSubmatch(settings, -1) {
 		read[m[1]] = true
 	}
 	for _, m := range regexp.MustCompile("(?m)^\\| [^|]+ \\| `([A-Z]+_[A-Z_]+)` \\|").FindAllStringSubmatch(readPage(t, configuration), -1) {

@@ -104,7 +104,7 @@ func (l *local) lines() []line {
 	add(l.notifies(), "one message to each robot of the chat, then the chat",
 		`curl -s -d '{"task": "notify-test"}' %[1]s/_local/invoke/notify; curl -s %[1]s/_local/chat`, l.url)
 	add(l.managesTokens(), "let all tokens run out: the first answer is a refusal, then the bundle has new ones",
-		`curl -s -X POST %[1]s/_local/tokens/expire; curl -s '%[1]s/drafts?fresh=true'; sleep 1; curl -s '%[1]s/drafts?fresh=true'`, l.url)
+		`curl -s -X POST %[1]s/_local/tokens/expire; sleep 3; curl -s '%[1]s/drafts?fresh=true'; sleep 1; curl -s '%[1]s/drafts?fresh=true'`, l.url)
 	add(simulated, "WeChat refuses this machine's address; an empty refused_ip ends that", `curl -s -d '{"refused_ip": "198.51.100.154"}' %s/_sim/whitelist`, l.world.wechatURL)
 	add(simulated, "what the simulated WeChat holds", "curl -s %s/_sim/state", l.world.wechatURL)
 	return all

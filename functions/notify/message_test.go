@@ -91,7 +91,7 @@ func compareGolden(t *testing.T, file string, got []byte) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got); go test ./pkg/notice -update writes it anew:\n%s", file, diff)
+		t.Errorf("%s (-want +got); go test ./functions/notify -update writes it anew:\n%s", file, diff)
 	}
 }
 

@@ -111,8 +111,8 @@ func articleResponse(r *api.Request, key articlePageKey, page articlePage, cachi
 		drafts = append(drafts, newArticleDraftEntry(d))
 	}
 	next := ""
-	if read := key.offset + len(page.Drafts) + len(page.Unreadable); len(page.Drafts) > 0 && read < page.Total {
-		next = api.WriteCursor(strconv.Itoa(key.offset + key.limit))
+	if following := key.offset + key.limit; len(page.Drafts) > 0 && following < page.Total {
+		next = api.WriteCursor(strconv.Itoa(following))
 	}
 	body, err := api.Encode(struct {
 		Drafts     []articleDraftEntry `json:"drafts"`
@@ -148,6 +148,9 @@ func (a *articleDrafts) cached(key articlePageKey) (*cache.Value[articlePage], *
 	defer a.mu.Unlock()
 	gate := a.gates[key.appID]
 	if gate == nil {
+		if len(a.gates) >= maxArticlePages { // appids are the callers' to choose
+			clear(a.gates)
+		}
 		gate = new(wechat.QuotaGate)
 		a.gates[key.appID] = gate
 	}

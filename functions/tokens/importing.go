@@ -116,17 +116,15 @@ func (r importRun) importAccount(ctx context.Context, one wechat.Authorizer) imp
 	if err != nil {
 		return fail(err)
 	}
-	switch tried, err := r.reviveAccount(ctx, account, one); {
-	case err != nil:
+	revived, err := r.reviveAccount(ctx, account, one)
+	if err != nil {
 		return fail(err)
-	case tried:
-		return importUpdated
 	}
 	if _, _, err = r.renewer.Accounts.Write(ctx, account, func(*state.Account) {}); err != nil {
 		return fail(err)
 	}
-	if !hadItem && outcome == importPresent {
-		outcome = importUpdated
+	if revived || !hadItem && outcome == importPresent {
+		return importUpdated
 	}
 	return outcome
 }

@@ -506,8 +506,12 @@ func TestImportTriesAccountsThatWereWrittenOff(t *testing.T) {
 		s.WeChat.Fail(wechattest.PathAuthorizerToken, wechattest.Refuse(42002))
 		s.refresh()
 		s.checkFailures(closed + " 42002")
+		s.AWS.DeleteItem(functiontest.StateTable, "account", closed)
 		s.checkImport(1, 0, 1, 0)
 		s.checkNewest(closed)
+		if s.Account(closed)["status"] != "authorized" {
+			t.Errorf("the missing item is %v", s.Account(closed))
+		}
 	})
 }
 
