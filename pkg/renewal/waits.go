@@ -128,7 +128,9 @@ func (a *Attempts) update(ctx context.Context, wait state.Wait, change func(*sta
 }
 
 // End clears an owner's wait, after its token was stored by other means.
-func (a *Attempts) End(ctx context.Context, owner string) { a.update(ctx, a.Wait(ctx, owner), clearWait) }
+func (a *Attempts) End(ctx context.Context, owner string) {
+	a.update(ctx, a.Wait(ctx, owner), clearWait)
+}
 
 func clearWait(w *state.Wait) {
 	w.Failures, w.Until, w.Errcode, w.Action, w.Reauthorize = 0, time.Time{}, 0, "", false

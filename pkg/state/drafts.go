@@ -68,7 +68,7 @@ type Box struct {
 
 // BoxEntry is a draft in the box.
 type BoxEntry struct {
-	SourceAppID string // the development mini program; empty where WeChat didn't name it
+	SourceAppID string // the development mini program; empty if WeChat didn't name it
 	Unannounced bool   // a promotion saw it before any watch, so its event is still to be published
 }
 
