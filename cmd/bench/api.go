@@ -15,7 +15,7 @@ import (
 	"syscall"
 )
 
-// localAPI is the program of `make run`, in front of stand-ins that can be asked what it cost them.
+// localAPI is the program of `make run`, with stand-ins that count its calls.
 type localAPI struct {
 	world  *world
 	url    string
@@ -26,7 +26,7 @@ type localAPI struct {
 
 var servesOn = regexp.MustCompile(`serves its API on (http://\S+)`)
 
-// startAPI starts the local API without its schedules, which would ask for the drafts too. Settings are variables of
+// startAPI starts the local API without its schedules, which would request the drafts too. Settings are variables of
 // the functions, NAME=value.
 func (l *load) startAPI(ctx context.Context, settings ...string) (*localAPI, error) {
 	binary, err := l.binaries.build(ctx, module+"/cmd/local")
@@ -67,12 +67,12 @@ func (l *load) startAPI(ctx context.Context, settings ...string) (*localAPI, err
 
 func (a *localAPI) stop() {
 	a.client.CloseIdleConnections()
-	a.command.Process.Signal(syscall.SIGTERM) // by which it ends its functions
+	a.command.Process.Signal(syscall.SIGTERM) // on which it stops its functions
 	a.command.Wait()
 	a.world.close()
 }
 
-// get asks for a target, and takes nothing but 200.
+// get requests a target and fails unless the status is 200.
 func (a *localAPI) get(target string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+target, nil)
@@ -92,12 +92,12 @@ func (a *localAPI) get(target string) func(context.Context) error {
 	}
 }
 
-// memoryOf is what the process of a function holds.
+// memoryOf measures the memory of a function's process.
 func (a *localAPI) memoryOf(function string) func() float64 {
 	return func() float64 {
 		processes, _ := filepath.Glob("/proc/[0-9]*/stat")
 		for _, name := range processes {
-			stat, _ := os.ReadFile(name) // PID (NAME) STATE PARENT …; one that has ended since is none
+			stat, _ := os.ReadFile(name) // PID (NAME) STATE PARENT …; empty for a process that has ended
 			fields := strings.Fields(string(stat))
 			if len(fields) > 3 && fields[1] == "("+function+")" && fields[3] == strconv.Itoa(a.command.Process.Pid) {
 				pid, _ := strconv.Atoi(fields[0])

@@ -44,7 +44,7 @@ func TestTasksOverAccountsAndDrafts(t *testing.T) {
 	}
 }
 
-// BenchmarkHotPaths invokes warm processes. ns/op is with the stand-ins; cpu-ns/op is the process's own.
+// BenchmarkHotPaths invokes warm processes. ns/op includes the stand-ins; cpu-ns/op is the process alone.
 func BenchmarkHotPaths(b *testing.B) {
 	binaries := binaries{b.TempDir()}
 	for _, path := range hotPaths {
@@ -79,7 +79,7 @@ func TestHotPaths(t *testing.T) {
 	}
 }
 
-// A minimal Lambda with fewer clients than drafts would start faster than it may.
+// The minimal Lambda must link the same clients as drafts, or it would start too fast.
 func TestTheMinimalLambdaLinksTheClientsOfDrafts(t *testing.T) {
 	t.Parallel()
 	more, err := moreClients(t.Context())
@@ -137,7 +137,7 @@ func TestProgramsAreMeasuredByTheirAnswers(t *testing.T) {
 	}
 }
 
-// What the floor answers and writes is what drafts does from its cache.
+// The floor's response and log line are those of drafts with a full cache.
 func TestTheFloorSaysTheSame(t *testing.T) {
 	t.Parallel()
 	b := &bench{binaries: binaries{t.TempDir()}}
@@ -221,7 +221,7 @@ func TestRunsOfATaskAreMerged(t *testing.T) {
 	}
 }
 
-// A target that is missed makes the check fail, and nothing else does.
+// The check fails if, and only if, a target is missed.
 func TestTheCheckFailsByAMissedTarget(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -283,7 +283,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Calls that fail are counted, and make the load fail.
+// Failed calls are counted and fail the load test.
 func TestLoadTellsOfErrors(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64

@@ -28,7 +28,7 @@ func (b binaries) build(ctx context.Context, pkg string, tags ...string) (string
 	return path, err
 }
 
-// contenders are the programs that are measured beside each other.
+// contenders are the programs compared with each other.
 type contenders struct {
 	drafts  string
 	minimal string // the minimal Lambda with the same SDK clients as drafts
@@ -53,8 +53,8 @@ func (b binaries) contenders(ctx context.Context) (c contenders, err error) {
 	return c, nil
 }
 
-// moreClients are the SDK clients that drafts links and the minimal Lambda doesn't. The latter has a build tag of that
-// name for each.
+// moreClients are the SDK clients that drafts links and the minimal Lambda doesn't; the latter has a build tag for
+// each.
 func moreClients(ctx context.Context) ([]string, error) {
 	wanted, err := clients(ctx, draftsFunction)
 	if err != nil {
@@ -75,7 +75,7 @@ func moreClients(ctx context.Context) ([]string, error) {
 	return more, nil
 }
 
-// clients are the SDK's service clients that a package links, in order of their names.
+// clients are the SDK's service clients that a package links, sorted.
 func clients(ctx context.Context, pkg string, tags ...string) (names []string, err error) {
 	packages, err := goTool(ctx, "list", "-deps", "-tags="+tagList(tags), pkg)
 	if err != nil {

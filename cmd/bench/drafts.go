@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	noCache   = "DRAFT_CACHE_TTL=0s" // drafts fetches its list each time, as the minimal Lambda does
-	longCache = "DRAFT_CACHE_TTL=1h" // no measurement outlasts it
+	noCache   = "DRAFT_CACHE_TTL=0s" // fetch the list each time, as the minimal Lambda does
+	longCache = "DRAFT_CACHE_TTL=1h" // longer than any measurement
 )
 
 // event is GET /drafts, as an HTTP API sends it.
@@ -30,8 +30,7 @@ const event = `{"version": "2.0", "routeKey": "GET /drafts", "rawPath": "/drafts
     "requestId": "JKJaXmPLvHcESHA=", "routeKey": "GET /drafts", "stage": "$default", "time": "02/Jan/2026:03:04:05 +0000", "timeEpoch": 1767323045000},
   "isBase64Encoded": false}`
 
-// list invokes an instance, sees to it that the answer holds so many drafts, and returns how long it took in
-// milliseconds.
+// list invokes an instance, checks the number of drafts in the response, and returns the latency in milliseconds.
 func list(ctx context.Context, instance *runtimeapi.Instance, drafts int) (float64, error) {
 	result, err := instance.Invoke(ctx, []byte(event))
 	if err != nil {
@@ -45,22 +44,22 @@ func list(ctx context.Context, instance *runtimeapi.Instance, drafts int) (float
 	if err := json.Unmarshal(result.Payload, &answer); err != nil {
 		return 0, fmt.Errorf("read the answer: %w", err)
 	}
-	json.Unmarshal([]byte(answer.Body), &body) // where it can't be read, the count is wrong
+	json.Unmarshal([]byte(answer.Body), &body) // after an error the count is wrong
 	if result.Error || answer.StatusCode != 200 || body.Count != drafts {
 		return 0, fmt.Errorf("an answer without the %d drafts: %.200s", drafts, result.Payload)
 	}
 	return float64(result.Duration) / float64(time.Millisecond), nil
 }
 
-// start makes an instance; its process starts with the first invocation. Logs and metrics are written, and dropped.
+// start creates an instance; its process starts with the first invocation. Logs and metrics are discarded.
 func start(ctx context.Context, binary string, env ...string) (*runtimeapi.Instance, error) {
 	return runtimeapi.Start(ctx, runtimeapi.Function{
 		Name: "bench", Binary: binary, Env: env, Timeout: 15 * time.Minute, Stderr: os.Stderr,
 	})
 }
 
-// interleave does the steps in turns, so many rounds of each, and returns what each of them measured. Each round begins
-// with another step, so that none always comes after the same one.
+// interleave runs the steps in alternation for so many rounds and returns the values of each. Each round starts with a
+// different step, so that none always follows the same one.
 func interleave(rounds int, steps ...func() (float64, error)) ([][]float64, error) {
 	measured := make([][]float64, len(steps))
 	for round := range rounds {
@@ -76,7 +75,7 @@ func interleave(rounds int, steps ...func() (float64, error)) ([][]float64, erro
 	return measured, nil
 }
 
-// coldStarts measures from exec to the first answer.
+// coldStarts measures the time from exec to the first response.
 func coldStarts(ctx context.Context, b *bench, size int) ([]row, error) {
 	w, err := newDraftWorld(0, size)
 	if err != nil {
@@ -106,7 +105,7 @@ func coldStarts(ctx context.Context, b *bench, size int) ([]row, error) {
 	}, nil
 }
 
-// warmInstances are running processes of the contenders. The first two are drafts and differ by their cache.
+// warmInstances are running processes of the contenders. uncached and cached are both drafts.
 type warmInstances struct{ uncached, cached, minimal, alone, floor *runtimeapi.Instance }
 
 func (i warmInstances) all() []*runtimeapi.Instance {
@@ -141,7 +140,7 @@ func startWarm(ctx context.Context, b *bench, w *world, floorEnv []string) (i wa
 	return i, nil
 }
 
-// warm measures invocations of running processes, and the most memory that these held.
+// warm measures invocations of running processes, and their peak memory.
 func warm(ctx context.Context, b *bench, size int) ([]row, error) {
 	w, err := newDraftWorld(0, size)
 	if err != nil {
@@ -152,7 +151,7 @@ func warm(ctx context.Context, b *bench, size int) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	const first = 5 // aren't warm yet
+	const first = 5 // warm-up
 	var times, memory [5]runs
 	for range b.runs {
 		instances, err := startWarm(ctx, b, w, floorEnv)
@@ -189,8 +188,8 @@ func warm(ctx context.Context, b *bench, size int) ([]row, error) {
 	}, nil
 }
 
-// warmWithLatency measures the same behind an upstream like the real one. It hides what the programs cost, and is held
-// against nothing.
+// warmWithLatency does the same with a realistic upstream latency. It hides the programs' own cost, so it has no
+// target.
 func warmWithLatency(ctx context.Context, b *bench, size int) ([]row, error) {
 	w, err := newDraftWorld(b.latency, size)
 	if err != nil {
@@ -213,7 +212,7 @@ func warmWithLatency(ctx context.Context, b *bench, size int) ([]row, error) {
 		runs{took[0][1:]}, runs{took[1][1:]}, runs{took[2][1:]})}, nil
 }
 
-// floorEnv leads the floor to the answer and the metrics line of drafts from its cache.
+// floorEnv gives the floor the response and metrics line that drafts produces from its cache.
 func (w *world) floorEnv(ctx context.Context, b *bench, size int) ([]string, error) {
 	var lines bytes.Buffer
 	instance, err := runtimeapi.Start(ctx, runtimeapi.Function{
@@ -230,7 +229,7 @@ func (w *world) floorEnv(ctx context.Context, b *bench, size int) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	instance.Close() // all that it wrote is read now
+	instance.Close() // waits until its output was read
 	written := bytes.SplitAfter(lines.Bytes(), []byte("\n"))
 	if len(written) < 2 || !bytes.Contains(written[len(written)-2], []byte("CacheHits")) {
 		return nil, fmt.Errorf("drafts wrote no metrics of an answer from its cache: %.500s", lines.Bytes())
@@ -243,10 +242,10 @@ func (w *world) floorEnv(ctx context.Context, b *bench, size int) ([]string, err
 	return []string{"ANSWER=" + answer, "LINE=" + line}, nil
 }
 
-// peakMemory is the most memory that a process has held, in MB.
+// peakMemory is a process's peak memory, in MB.
 func peakMemory(pid int) (float64, error) { return memory(pid, "VmHWM:") }
 
-// memoryNow is what a process holds, in MB; 0 where that can't be told.
+// memoryNow is a process's memory in MB, or 0 if unknown.
 func memoryNow(pid int) float64 {
 	held, _ := memory(pid, "VmRSS:")
 	return held
@@ -265,7 +264,7 @@ func memory(pid int, key string) (float64, error) {
 	return kB / 1024, nil
 }
 
-// secretReads counts the reads of the token in 1,000 invocations of one instance, from a WeChat without latency: the
+// secretReads counts the reads of the token in 1,000 invocations of one instance. WeChat has no latency here; the
 // count doesn't depend on it.
 func secretReads(ctx context.Context, b *bench) ([]row, error) {
 	w, err := newWorld(0, 1)
@@ -286,7 +285,7 @@ func secretReads(ctx context.Context, b *bench) ([]row, error) {
 	return []row{atMost("calls of Secrets Manager in 1,000 invocations", w.aws.Calls("secretsmanager:*"), 1)}, nil
 }
 
-// sizes are those of the binaries.
+// sizes measures the binaries' sizes.
 func sizes(_ context.Context, b *bench) ([]row, error) {
 	var megabytes [3]float64
 	for i, path := range []string{b.contenders.drafts, b.contenders.minimal, b.contenders.alone} {

@@ -14,12 +14,12 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// hotPath is an event that comes often, to the function that handles it.
+// hotPath is a frequent event and the function that handles it.
 type hotPath struct {
 	what     string
 	function string
 	event    func(w *world, n int) string // the n-th
-	answer   string                       // a part of each answer
+	answer   string                       // part of each response
 }
 
 var hotPaths = []hotPath{
@@ -45,7 +45,7 @@ func ticketPush(w *world, n int) string {
   "headers": {"content-type": "text/xml"}, "body": %q, "requestContext": {"http": {"method": "POST", "path": "/wechat/callback"}}}`, query.Encode(), body)
 }
 
-// hotRun is a warm instance that gets the events of a hot path.
+// hotRun is a warm instance that handles a hot path's events.
 type hotRun struct {
 	path     hotPath
 	world    *world
@@ -68,7 +68,7 @@ func startHot(ctx context.Context, b binaries, path hotPath) (*hotRun, error) {
 		w.close()
 		return nil, err
 	}
-	for range 5 { // aren't warm yet
+	for range 5 { // warm-up
 		if err := h.invoke(ctx); err != nil {
 			h.close()
 			return nil, err
@@ -91,7 +91,7 @@ func (h *hotRun) invoke(ctx context.Context) error {
 	return err
 }
 
-// hot measures the hot paths, for information: the CPU of their processes, and their calls.
+// hot measures the CPU time and the calls of the hot paths, for information.
 func hot(ctx context.Context, b *bench, invocations int) (rows []row, err error) {
 	for _, path := range hotPaths {
 		h, err := startHot(ctx, b.binaries, path)
@@ -117,11 +117,11 @@ func hot(ctx context.Context, b *bench, invocations int) (rows []row, err error)
 	return rows, nil
 }
 
-// cpuTime is the CPU time that a process has taken so far; 0 where that can't be told.
+// cpuTime is the CPU time used by a process so far, or 0 if unknown.
 func cpuTime(pid int) (sum time.Duration) {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	for _, name := range threads {
-		stat, _ := os.ReadFile(name) // ns on a CPU, ns in wait, slices
+		stat, _ := os.ReadFile(name) // ns on a CPU, ns waiting, timeslices
 		onCPU, _, _ := strings.Cut(string(stat), " ")
 		ns, _ := strconv.ParseInt(onCPU, 10, 64)
 		sum += time.Duration(ns)

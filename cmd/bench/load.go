@@ -18,12 +18,12 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// load drives the local API by HTTP and the built functions by the Lambda Runtime API, each with a number of requests
-// that is set before, and tells how they bore it.
+// load sends a fixed number of requests to the local API over HTTP and to the built functions over the Lambda Runtime
+// API, and reports latency, errors and memory.
 type load struct {
 	latency  time.Duration // of WeChat
-	requests int           // to what answers by itself; a tenth of it to what has to ask WeChat or AWS
-	crowd    int           // how many ask the local API at once that has read and fetched nothing yet
+	requests int           // to endpoints that need no upstream call; a tenth to those that call WeChat or AWS
+	crowd    int           // concurrent requests to a cold local API
 	root     string        // of the repository
 
 	binaries binaries
@@ -33,15 +33,15 @@ const (
 	loadHeader = `| | requests | at once | errors | a second | p50 | p99 | memory, from first to last |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |
 `
-	// callers is how many ask the local API at once.
+	// callers is the number of concurrent clients of the local API.
 	callers = 50
-	// instances is how many of a function run side by side, each with one invocation at a time, as in Lambda.
+	// instances is how many instances of a function run in parallel, each with one invocation at a time, as in Lambda.
 	instances = 4
-	// samples is how often memory is looked at.
+	// samples is how often memory is measured.
 	samples = 5
 )
 
-// run prints the table, and reports an error where a request failed or nothing was shared.
+// run prints the table. The error reports failed requests or upstream calls that were not shared.
 func (l *load) run(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "load-")
 	if err != nil {
@@ -52,15 +52,15 @@ func (l *load) run(ctx context.Context, out io.Writer) error {
 
 	fmt.Fprintf(out, "Measured on %s, with %s. WeChat takes %v for an answer. Times are in ms, memory in MB a process.\n\n", machine(), runtime.Version(), l.latency)
 	fmt.Fprint(out, loadHeader)
-	var told strings.Builder
-	err = errors.Join(l.share(ctx, out, &told, ""), l.share(ctx, out, &told, noCache), l.api(ctx, out), l.functions(ctx, out))
-	fmt.Fprint(out, "\n"+told.String())
+	var summary strings.Builder
+	err = errors.Join(l.share(ctx, out, &summary, ""), l.share(ctx, out, &summary, noCache), l.api(ctx, out), l.functions(ctx, out))
+	fmt.Fprint(out, "\n"+summary.String())
 	return err
 }
 
-// share lets a crowd ask at once for the drafts, and tells what it cost at WeChat and AWS. Without the cache of drafts
-// the requests can share what is under way at the same time in the function's process, and nothing else.
-func (l *load) share(ctx context.Context, out, told io.Writer, setting string) error {
+// share requests the drafts concurrently and reports the calls to WeChat and AWS. Without the draft cache, requests
+// can only share calls in flight in the function's process.
+func (l *load) share(ctx context.Context, out, summary io.Writer, setting string) error {
 	api, err := l.startAPI(ctx, setting)
 	if err != nil {
 		return err
@@ -71,14 +71,14 @@ func (l *load) share(ctx context.Context, out, told io.Writer, setting string) e
 		return err
 	}
 	reads, fetches := api.world.aws.Calls("secretsmanager:GetSecretValue"), api.world.wechat.Calls(wechattest.PathDraftList)
-	fmt.Fprintf(told, "%d requests at once (%s): reads of the token: %d, fetches of the list: %d\n", l.crowd, what, reads, fetches)
+	fmt.Fprintf(summary, "%d requests at once (%s): reads of the token: %d, fetches of the list: %d\n", l.crowd, what, reads, fetches)
 	if reads != 1 || setting == "" && fetches != 1 || fetches > l.crowd/10 {
 		return fmt.Errorf("%s: %d requests read the token %d times and fetched the list %d times", what, l.crowd, reads, fetches)
 	}
 	return nil
 }
 
-// api drives the reads of the local API.
+// api loads the read endpoints of the local API.
 func (l *load) api(ctx context.Context, out io.Writer) error {
 	api, err := l.startAPI(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func (l *load) api(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// functions drives the binaries with events of the folder events/.
+// functions loads the binaries with the events of the folder events/.
 func (l *load) functions(ctx context.Context, out io.Writer) (err error) {
 	for _, f := range []struct {
 		function, event string
@@ -170,7 +170,8 @@ func (l *load) world() (*world, error) {
 	return w, nil
 }
 
-// drive makes so many calls, atOnce of them at a time, and prints a row. The error is the first call's that failed.
+// drive makes the given number of calls, atOnce at a time, and prints a row. It returns the error of the first call
+// that failed.
 func (l *load) drive(ctx context.Context, out io.Writer, what string, requests, atOnce int, call func(context.Context) error, memory func() float64) error {
 	var (
 		next, done atomic.Int64
@@ -180,7 +181,7 @@ func (l *load) drive(ctx context.Context, out io.Writer, what string, requests, 
 		held       []float64
 	)
 	times := make([]float64, requests)
-	look := func() { // what a process holds when a part of the calls is done
+	sample := func() { // samples a process's memory after a part of the calls
 		mu.Lock()
 		defer mu.Unlock()
 		held = append(held, memory())
@@ -198,7 +199,7 @@ func (l *load) drive(ctx context.Context, out io.Writer, what string, requests, 
 					mu.Unlock()
 				}
 				if n := done.Add(1); n == 1 || n%int64(max(requests/(samples-1), 1)) == 0 {
-					look()
+					sample()
 				}
 			}
 		})

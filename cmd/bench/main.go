@@ -2,7 +2,7 @@
 // prints a table in Markdown.
 //
 // It starts the binaries themselves and plays the Lambda Runtime API to them, with a simulated WeChat and a stand-in for
-// AWS on loopback. What is compared is measured in turns, so that whatever else the machine does meets all alike: the
+// AWS on loopback. Programs are measured in alternation, so that other load on the machine affects all alike: the
 // ratios say more than the times.
 //
 //	go run ./cmd/bench load [flags]
@@ -28,8 +28,8 @@ import (
 // measurement gives some rows of the table.
 type measurement func(context.Context, *bench) ([]row, error)
 
-// measurements are what the bench is made of. The check does the same with fewer accounts at the same rates, and leaves
-// out what has no target.
+// measurements are the parts of the bench. The check uses fewer accounts at the same rates and leaves out what has no
+// target.
 func measurements(check bool) []measurement {
 	over := func(measure func(context.Context, *bench, int) ([]row, error), size int) measurement {
 		return func(ctx context.Context, b *bench) ([]row, error) { return measure(ctx, b, size) }
@@ -50,7 +50,7 @@ func measurements(check bool) []measurement {
 		over(warmWithLatency, 50), over(warmWithLatency, 1000), over(hot, 1000), sizes)
 }
 
-// repeated does a measurement in each run. Short tasks need that: one throttled call more is a tenth of their time.
+// repeated takes a measurement in each run. Short tasks need that: one more throttled call is a tenth of their time.
 func repeated(measure measurement) measurement {
 	return func(ctx context.Context, b *bench) (rows []row, err error) {
 		for range b.runs {
@@ -66,10 +66,10 @@ func repeated(measure measurement) measurement {
 
 // bench is what all measurements share.
 type bench struct {
-	latency time.Duration // of WeChat, where the work waits for it by nature
-	runs    int           // how often what is compared with other programs is measured
-	starts  int           // how many cold starts of each program in a run
-	rounds  int           // how many warm invocations of each program in a run
+	latency time.Duration // of WeChat, for work that depends on it
+	runs    int           // how often comparisons are repeated
+	starts  int           // cold starts of each program in a run
+	rounds  int           // warm invocations of each program in a run
 
 	binaries   binaries
 	contenders contenders
@@ -100,7 +100,7 @@ func main() {
 	os.Exit(b.main(ctx, *check, *page))
 }
 
-// main measures, and returns the status to exit with.
+// main measures and returns the exit status.
 func (b *bench) main(ctx context.Context, check bool, page string) int {
 	var table bytes.Buffer
 	targets, missed, err := b.run(ctx, io.MultiWriter(os.Stdout, &table), measurements(check))
@@ -122,7 +122,7 @@ func exitStatus(check bool, missed int) int {
 	return 0
 }
 
-// run prints the table, and reports how many targets there were and how many were missed.
+// run prints the table and returns the number of targets, and of those missed.
 func (b *bench) run(ctx context.Context, out io.Writer, measurements []measurement) (targets, missed int, err error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -158,7 +158,7 @@ func (b *bench) report(ctx context.Context, out io.Writer, measurements []measur
 	return targets, missed, nil
 }
 
-// The table stands between these lines of a page.
+// The table of a page is between these lines.
 const (
 	tableBegins = "<!-- make bench writes from here -->\n"
 	tableEnds   = "<!-- to here -->\n"

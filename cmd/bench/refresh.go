@@ -11,10 +11,10 @@ import (
 
 const tokensFunction = module + "/functions/tokens"
 
-// tokenStore is where the accounts' tokens are.
+// tokenStore is where the accounts' tokens are stored.
 type tokenStore struct {
 	name, setting string
-	writes        int // a second that AWS allows
+	writes        int // AWS's limit per second
 	put           func(aws *awstest.Server, appID string, record map[string]string)
 }
 
@@ -30,7 +30,7 @@ var dynamoDB = tokenStore{"DynamoDB", "dynamodb", 4000, func(aws *awstest.Server
 	aws.SetItem(tokenTable, item)
 }}
 
-// refresh measures refresh-tokens in one invocation, over accounts whose tokens are all due.
+// refresh measures one invocation of refresh-tokens over accounts whose tokens are all due.
 func refresh(ctx context.Context, b *bench, accounts int, store tokenStore) ([]row, error) {
 	w, err := newWorld(b.latency, 0, awstest.WithThrottling())
 	if err != nil {
@@ -51,14 +51,14 @@ func refresh(ctx context.Context, b *bench, accounts int, store tokenStore) ([]r
 	return r.rows(what, limit, 1.1), nil
 }
 
-// run is what one invocation of a task took.
+// run is the cost of one invocation of a task.
 type run struct {
 	payload []byte
 	took    time.Duration
 	memory  float64 // peak, in MB
 }
 
-// task runs a task in a new instance of a function, and reads its result.
+// task runs a task in a new instance of a function and decodes its result.
 func (w *world) task(ctx context.Context, b *bench, function, task string, store tokenStore, result any) (run, error) {
 	binary, err := b.binaries.build(ctx, function)
 	if err != nil {
@@ -80,7 +80,7 @@ func (w *world) task(ctx context.Context, b *bench, function, task string, store
 	return run{invoked.Payload, invoked.Duration, memory}, err
 }
 
-// rows are the run's time, at most so many times the limit, and its memory, at most a small Lambda's.
+// rows compares the run's time with a limit and its memory with that of a small Lambda.
 func (r run) rows(what string, limit time.Duration, most float64) []row {
 	return []row{
 		within(what+", from exec to result", "%.1f s", r.took.Seconds(), limit.Seconds(), most),

@@ -12,10 +12,10 @@ import (
 
 const (
 	switchFunction = module + "/functions/switch"
-	inFlight       = 20 // how many calls share the upstream's latency
+	inFlight       = 20 // concurrent calls to the upstream
 )
 
-// survey measures check-switches in one invocation, over accounts that are all known to be closed, and are.
+// survey measures one invocation of check-switches over accounts whose switches are known to be closed and still are.
 func survey(ctx context.Context, b *bench, accounts int) ([]row, error) {
 	w, err := newWorld(b.latency, 0, awstest.WithThrottling())
 	if err != nil {
@@ -23,12 +23,12 @@ func survey(ctx context.Context, b *bench, accounts int) ([]row, error) {
 	}
 	defer w.close()
 	w.addAccounts(accounts, dynamoDB, 2*time.Hour)
-	var told struct{ Checked int }
-	r, err := w.task(ctx, b, switchFunction, "check-switches", dynamoDB, &told)
+	var result struct{ Checked int }
+	r, err := w.task(ctx, b, switchFunction, "check-switches", dynamoDB, &result)
 	if err != nil {
 		return nil, err
 	}
-	if told.Checked != accounts {
+	if result.Checked != accounts {
 		return nil, fmt.Errorf("survey: not all accounts were checked: %.500s", r.payload)
 	}
 	what := fmt.Sprintf("`check-switches` over %d accounts, nothing changed, tokens in DynamoDB", accounts)
@@ -36,7 +36,7 @@ func survey(ctx context.Context, b *bench, accounts int) ([]row, error) {
 		atMost(what+", writes", w.writes(), 0)), nil
 }
 
-// accountPage counts the calls of DynamoDB for the longest page of GET /accounts.
+// accountPage counts the DynamoDB calls of the largest page of GET /accounts.
 func accountPage(ctx context.Context, b *bench, accounts int) ([]row, error) {
 	w, err := newWorld(0, 0, awstest.WithThrottling())
 	if err != nil {
@@ -53,15 +53,15 @@ func accountPage(ctx context.Context, b *bench, accounts int) ([]row, error) {
 		return nil, err
 	}
 	defer instance.Close()
-	result, err := instance.Invoke(ctx, []byte(`{"version": "2.0", "routeKey": "GET /accounts", "rawPath": "/accounts", "rawQueryString": "limit=1000",
+	response, err := instance.Invoke(ctx, []byte(`{"version": "2.0", "routeKey": "GET /accounts", "rawPath": "/accounts", "rawQueryString": "limit=1000",
   "queryStringParameters": {"limit": "1000"}, "headers": {}, "requestContext": {"http": {"method": "GET", "path": "/accounts"}}}`))
 	if err != nil {
 		return nil, fmt.Errorf("list the accounts: %w", err)
 	}
 	var answer struct{ Body string }
 	var page struct{ Accounts []struct{} }
-	if json.Unmarshal(result.Payload, &answer) != nil || json.Unmarshal([]byte(answer.Body), &page) != nil || len(page.Accounts) != min(accounts, 1000) {
-		return nil, fmt.Errorf("list the accounts: %.500s", result.Payload)
+	if json.Unmarshal(response.Payload, &answer) != nil || json.Unmarshal([]byte(answer.Body), &page) != nil || len(page.Accounts) != min(accounts, 1000) {
+		return nil, fmt.Errorf("list the accounts: %.500s", response.Payload)
 	}
 	what := fmt.Sprintf("`GET /accounts?limit=1000` among %d", accounts)
 	return []row{
@@ -70,7 +70,7 @@ func accountPage(ctx context.Context, b *bench, accounts int) ([]row, error) {
 	}, nil
 }
 
-// addAccounts adds authorised Official Accounts with a closed switch, which were checked a day ago, and stores their
+// addAccounts adds authorised Official Accounts with a closed switch that was checked a day ago, and stores their
 // tokens.
 func (w *world) addAccounts(n int, store tokenStore, life time.Duration) {
 	checked := time.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339)

@@ -10,19 +10,19 @@ const header = `| | this bundle | minimal Lambda | with Secrets Manager alone | 
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 `
 
-// leeway is how far a ratio of times or memory may be above its target on a machine that does other things too.
+// leeway is how far a ratio of times or memory may exceed its target, since the machine does other work too.
 const leeway = 1.1
 
-// row is one quantity of the bundle, and what it is held against.
+// row is one quantity of the bundle and its reference.
 type row struct {
 	what                  string
-	format                string // of all its values
+	format                string // of all values
 	value                 float64
-	minimal, alone, floor float64   // the same quantity of the other programs; 0: there is none
-	limit                 float64   // what it is held against where that is no program; 0: nothing
-	ratios                []float64 // one of each run; without a limit and ratios the row is for information
-	atMost                float64   // the highest ratio; 0: any
-	exact                 bool      // a count: the value itself is held against atMost, without leeway
+	minimal, alone, floor float64   // the same quantity of the other programs; 0: none
+	limit                 float64   // a fixed reference in place of a program; 0: none
+	ratios                []float64 // one per run; without a limit and ratios the row is for information
+	atMost                float64   // the target ratio; 0: none
+	exact                 bool      // a count: the value itself is compared with atMost, without leeway
 }
 
 // runs are the values that were measured in each run.
@@ -30,8 +30,8 @@ type runs [][]float64
 
 func (r runs) all() []float64 { return slices.Concat(r...) }
 
-// compare is the row of a quantity beside the minimal Lambdas'. Its ratios are medians of the ratios of those values that
-// were measured in the same round. alone may be nil.
+// compare is a row with the minimal Lambdas as reference. Its ratios are medians of the ratios within each round.
+// alone may be nil.
 func compare(what, format string, atMost float64, ours, minimal, alone runs) row {
 	r := row{what: what, format: format, value: quantile(ours.all(), 0.5), minimal: quantile(minimal.all(), 0.5), atMost: atMost}
 	if alone != nil {
@@ -47,22 +47,22 @@ func compare(what, format string, atMost float64, ours, minimal, alone runs) row
 	return r
 }
 
-// tail is the row of the slowest of a hundred, for information.
+// tail is a row of the 99th percentile, for information.
 func tail(what string, ours, minimal, alone runs) row {
 	return row{what: what, format: "%.2f ms", value: quantile(ours.all(), 0.99), minimal: quantile(minimal.all(), 0.99), alone: quantile(alone.all(), 0.99)}
 }
 
-// within is the row of a quantity with a limit of its own.
+// within is a row with a fixed limit.
 func within(what, format string, value, limit, most float64) row {
 	return row{what: what, format: format, value: value, limit: limit, ratios: []float64{value / limit}, atMost: most}
 }
 
-// atMost is the row of a count.
+// atMost is a row of a count.
 func atMost(what string, count, most int) row {
 	return row{what: what, format: "%.0f", value: float64(count), atMost: float64(most), exact: true}
 }
 
-// merge adds the rows of another run: the ratios are those of both, and of counts the higher one stays.
+// merge adds another run's rows: it joins their ratios and takes the higher count.
 func merge(rows, again []row) []row {
 	if rows == nil {
 		return again
@@ -104,7 +104,7 @@ func (r row) String() string {
 	return "| " + strings.Join(append(cells, r.ratioCell(), r.targetCell()), " | ") + " |"
 }
 
-// ratioCell holds the ratio, with the lowest and the highest of the runs.
+// ratioCell shows the ratio, with the lowest and the highest of the runs.
 func (r row) ratioCell() string {
 	switch len(r.ratios) {
 	case 0:

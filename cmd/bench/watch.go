@@ -18,15 +18,15 @@ func watch(ctx context.Context, b *bench, drafts int) ([]row, error) {
 	var asked, calls, writes int
 	for _, baseline := range []bool{true, false} {
 		asked, calls, writes = w.wechat.Calls(wechattest.PathDraftList), w.aws.Calls("dynamodb:*"), w.writes()
-		var told struct {
+		var result struct {
 			Drafts, Uploaded, Removed int
 			Baseline                  bool
 		}
-		r, err := w.task(ctx, b, draftsFunction, "watch-drafts", secretsManager, &told)
+		r, err := w.task(ctx, b, draftsFunction, "watch-drafts", secretsManager, &result)
 		if err != nil {
 			return nil, err
 		}
-		if told.Drafts != drafts || told.Uploaded+told.Removed > 0 || told.Baseline != baseline {
+		if result.Drafts != drafts || result.Uploaded+result.Removed > 0 || result.Baseline != baseline {
 			return nil, fmt.Errorf("watch: %.500s", r.payload)
 		}
 	}

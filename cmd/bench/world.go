@@ -15,12 +15,12 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// world is what the programs run against.
+// world is what the measured programs run against.
 type world struct {
 	wechat                  *wechattest.Server
 	aws                     *awstest.Server
 	wechatServer, awsServer *http.Server
-	env                     []string // leads a program there
+	env                     []string // points a program to it
 }
 
 const (
@@ -29,14 +29,14 @@ const (
 	tokenTable     = "wechat-draftbox-tokens"
 )
 
-// newWorld starts a WeChat whose draft box holds so many drafts, and the stand-in for AWS with the platform's secrets.
+// newWorld starts a WeChat with so many drafts, and the stand-in for AWS with the platform's secrets.
 func newWorld(latency time.Duration, drafts int, options ...awstest.Option) (*world, error) {
 	wechat := wechattest.New(wechattest.WithLatency(latency))
 	return newWorldBehind(wechat, wechat, drafts, options...)
 }
 
-// newDraftWorld is a world whose WeChat answers every call with the draft list, from memory, so that the time of an
-// invocation is the program's own. It sends Content-Length, and connections stay open.
+// newDraftWorld has a WeChat that answers every call with the draft list from memory, so that an invocation's time is
+// the program's own. It sends Content-Length and keeps connections open.
 func newDraftWorld(latency time.Duration, drafts int) (*world, error) {
 	wechat := wechattest.New()
 	list := sync.OnceValue(func() []byte {
@@ -53,7 +53,7 @@ func newDraftWorld(latency time.Duration, drafts int) (*world, error) {
 	}), drafts)
 }
 
-// newWorldBehind is a world whose WeChat is reached through front.
+// newWorldBehind has a WeChat that is reached through front.
 func newWorldBehind(wechat *wechattest.Server, front http.Handler, drafts int, options ...awstest.Option) (*world, error) {
 	w := &world{wechat: wechat, aws: awstest.New(options...)}
 	w.aws.CreateTable(stateTable, "pk", "sk")
@@ -96,7 +96,7 @@ func (w *world) close() {
 	w.awsServer.Close()
 }
 
-// writes is how often the tables were written.
+// writes counts the writes to the tables.
 func (w *world) writes() (n int) {
 	for _, operation := range []string{"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"} {
 		n += w.aws.Calls("dynamodb:" + operation)
@@ -104,7 +104,7 @@ func (w *world) writes() (n int) {
 	return n
 }
 
-// stored is a token as it stands in a secret.
+// stored is a token as it is stored in a secret.
 func stored(token string, life time.Duration) map[string]string {
 	return map[string]string{"access_token": token, "expires_at": time.Now().Add(life).UTC().Format(time.RFC3339)}
 }

@@ -37,7 +37,7 @@ type browser struct {
 	eval func(expression string) string
 }
 
-// startBrowser opens a Chromium, if one is here.
+// startBrowser starts Chromium, if it is installed.
 func startBrowser(t *testing.T) browser {
 	t.Helper()
 	if os.Getenv("PROOF") == "" {
@@ -65,7 +65,7 @@ func startBrowser(t *testing.T) browser {
 			if err != nil {
 				return
 			}
-			// What the API refuses, the browser logs as a network error.
+			// The browser logs refusals by the API as network errors.
 			if message.Source != "network" && (message.IsException() || message.Type == "error") {
 				t.Errorf("the page's console: %s", message)
 			}
@@ -89,7 +89,7 @@ func startBrowser(t *testing.T) browser {
 	return b
 }
 
-// see waits until the element's text holds the words.
+// see waits until the element's text contains the words.
 func (b browser) see(selector string, words ...string) {
 	b.t.Helper()
 	text := ""
@@ -106,7 +106,7 @@ func (b browser) see(selector string, words ...string) {
 	b.t.Fatalf("%s does not show %q but %q", selector, words, text)
 }
 
-// miss waits until there is no such element to be seen.
+// miss waits until no such element is visible.
 func (b browser) miss(selector string) {
 	b.t.Helper()
 	eventually(b.t, selector+" goes away", func() bool {
@@ -140,7 +140,7 @@ func (b browser) dark(dark bool) {
 	})
 }
 
-// picture writes what is seen, if pictures are wanted.
+// picture saves a screenshot, if screenshots are wanted.
 func (b browser) picture(name string) {
 	b.t.Helper()
 	if *screenshots == "" {
@@ -160,7 +160,7 @@ func (b browser) picture(name string) {
 	})
 }
 
-// withPalette makes a PNG about half as large: the page has few colours beside the shades at the edges of its letters.
+// withPalette halves a PNG's size: the page has few colours besides antialiasing.
 func withPalette(file []byte) ([]byte, error) {
 	from, err := png.Decode(bytes.NewReader(file))
 	if err != nil {
@@ -189,7 +189,7 @@ func withPalette(file []byte) ([]byte, error) {
 	return small.Bytes(), err
 }
 
-// accessible lets axe look for what keeps people out, if axe is here.
+// accessible runs axe's accessibility checks, if axe is installed.
 func (b browser) accessible(where string) {
 	b.t.Helper()
 	if *axe == "" {
@@ -233,7 +233,7 @@ func TestConsole(t *testing.T) {
 	tryAPI(b, l)
 }
 
-// seeFreshRun looks at all sections before anything happened.
+// seeFreshRun checks all sections of a fresh run.
 func seeFreshRun(b browser, l *local) {
 	t := b.t
 	t.Helper()
@@ -255,7 +255,7 @@ func seeFreshRun(b browser, l *local) {
 	b.picture("console-empty.png")
 }
 
-// uploadAndPromote looks at what becomes of two uploads: event, chat, history, template.
+// uploadAndPromote checks the effects of two uploads: events, chat, history, template.
 func uploadAndPromote(b browser) {
 	t := b.t
 	t.Helper()
@@ -288,7 +288,7 @@ func uploadAndPromote(b browser) {
 	b.see("#history", "Tea House")
 }
 
-// checkAccounts asks for switches and article drafts, and filters the list by the picture.
+// checkAccounts checks switches and article drafts, and filters the list through the chart.
 func checkAccounts(b browser, l *local) {
 	t := b.t
 	t.Helper()
@@ -349,7 +349,7 @@ func openSwitch(b browser, l *local) {
 	}
 }
 
-// breakAndHeal breaks things in WeChat, and heals them.
+// breakAndHeal injects faults into WeChat and removes them.
 func breakAndHeal(b browser) {
 	b.press("#faults", "Address not whitelisted")
 	b.see("#drafts-failure", "61004", "egress_ip: 198.51.100.154", "whitelist")
@@ -379,7 +379,7 @@ func breakAndHeal(b browser) {
 	b.miss("#drafts-failure")
 }
 
-// deleteTemplate asks before it deletes.
+// deleteTemplate checks the confirmation, then deletes.
 func deleteTemplate(b browser) {
 	b.press("#template-1", "Delete")
 	b.press("#deleting", "Cancel")
@@ -389,7 +389,7 @@ func deleteTemplate(b browser) {
 	b.miss("#template-1")
 }
 
-// useInChinese does the same in Chinese, in the dark.
+// useInChinese repeats it in Chinese and in dark mode.
 func useInChinese(b browser) {
 	t := b.t
 	t.Helper()
@@ -419,7 +419,7 @@ func useInChinese(b browser) {
 	b.picture("console-zh.png")
 }
 
-// fitAnyWidth looks at narrow and wide windows, and at the names of controls.
+// fitAnyWidth checks narrow and wide windows, and the controls' accessible names.
 func fitAnyWidth(b browser) {
 	t := b.t
 	t.Helper()
@@ -439,7 +439,7 @@ func fitAnyWidth(b browser) {
 	}
 }
 
-// keepSecrets looks for secrets in all that was shown.
+// keepSecrets checks that no secret was shown.
 func keepSecrets(b browser, l *local) {
 	t := b.t
 	t.Helper()
@@ -521,7 +521,7 @@ func TestConsoleBusy(t *testing.T) {
 	b.picture("console-phone.png")
 }
 
-// Where nothing is simulated, nothing of the simulator's is shown.
+// Without simulators, the console hides their controls.
 func TestConsoleWithoutStandins(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)
@@ -537,7 +537,7 @@ func TestConsoleWithoutStandins(t *testing.T) {
 	b.see("#jumps", "Accounts", "Tokens")
 }
 
-// manyAccounts fills the tables with accounts in all states, and the lives of their tokens.
+// manyAccounts fills the tables with accounts in all states and tokens of all ages.
 func manyAccounts(l *local, accounts int) {
 	names := namesOf(l.bundle, l.options.getenv)
 	now := time.Now().UTC().Truncate(time.Second)
@@ -566,7 +566,7 @@ func manyAccounts(l *local, accounts int) {
 	}
 }
 
-// With 10,000 accounts one picture still tells their states, and the list still answers.
+// With 10,000 accounts one chart still shows their states, and the list still responds.
 func TestConsoleManyAccounts(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

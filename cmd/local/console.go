@@ -15,7 +15,7 @@ import (
 	"wechat-draftbox/cmd/internal/console"
 )
 
-// serveConsole adds the console at / (unless the API has that path), and what it has in the local run alone.
+// serveConsole adds the console at /, unless the API has that path, and what only the local run offers.
 func (l *local) serveConsole(mux *http.ServeMux) {
 	console.Handle(mux, l)
 	mux.HandleFunc("POST /_local/tokens/expire", l.serveEndTokens)
@@ -24,17 +24,17 @@ func (l *local) serveConsole(mux *http.ServeMux) {
 	}
 }
 
-// isLocal tells the paths that only this command has.
+// isLocal reports whether only this command serves the path.
 func isLocal(path string) bool {
 	return path == "/" || strings.HasPrefix(path, "/_local/") || strings.HasPrefix(path, "/_sim/")
 }
 
-// guard keeps other sites' pages away. WeChat's pushes are signed, and may come through a tunnel.
+// guard rejects requests from other sites' pages. WeChat's pushes are signed and may come through a tunnel.
 func guard(next http.Handler, callback string) http.Handler {
 	return console.Guard(next, func(r *http.Request) bool { return r.URL.Path == callback })
 }
 
-// Task hands an event to a function, once there is a token.
+// Task implements [console.Backend]. It waits for the first token.
 func (l *local) Task(ctx context.Context, function string, event []byte) (console.Result, error) {
 	if l.fleet[function] == nil {
 		return console.Result{}, console.ErrNoFunction
@@ -44,8 +44,7 @@ func (l *local) Task(ctx context.Context, function string, event []byte) (consol
 	return console.Result{Payload: result.Payload, Failed: result.Error}, err
 }
 
-// serveEndTokens lets all tokens run out, as if nobody had looked after them for two hours: WeChat refuses them, and what
-// is stored says so.
+// serveEndTokens expires all tokens, at WeChat and in what is stored, as if none had been refreshed for two hours.
 func (l *local) serveEndTokens(w http.ResponseWriter, r *http.Request) {
 	if l.world.wechat == nil || l.world.aws == nil {
 		http.Error(w, "only the stand-ins' tokens can be ended", http.StatusNotFound)
@@ -66,7 +65,7 @@ func (l *local) serveEndTokens(w http.ResponseWriter, r *http.Request) {
 // shownEvents is how many events the console shows.
 const shownEvents = 50
 
-// State is what the console shows of this run.
+// State implements [console.Backend].
 func (l *local) State(ctx context.Context) console.State {
 	w := l.world
 	s := console.NewState()
@@ -95,7 +94,7 @@ func (l *local) State(ctx context.Context) console.State {
 	return s
 }
 
-// simulated adds what the simulated WeChat tells of itself.
+// simulated adds the simulated WeChat's state.
 func (w *world) simulated(ctx context.Context, s *console.State) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.wechatURL+"/_sim/state", nil)
 	if err != nil {
@@ -103,10 +102,10 @@ func (w *world) simulated(ctx context.Context, s *console.State) {
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return // it is on its way down
+		return // it is shutting down
 	}
 	defer answer.Body.Close()
-	var told struct {
+	var state struct {
 		Drafts []struct {
 			ID int64 `json:"draft_id"`
 		} `json:"drafts"`
@@ -117,19 +116,19 @@ func (w *world) simulated(ctx context.Context, s *console.State) {
 		Faults    []console.Fault `json:"faults"`
 		RefusedIP string          `json:"refused_ip"`
 	}
-	if json.NewDecoder(answer.Body).Decode(&told) != nil {
+	if json.NewDecoder(answer.Body).Decode(&state) != nil {
 		return
 	}
-	for _, d := range told.Drafts {
+	for _, d := range state.Drafts {
 		s.Drafts = append(s.Drafts, d.ID)
 	}
-	for _, a := range told.Accounts {
+	for _, a := range state.Accounts {
 		s.Names[a.AppID] = a.Name
 	}
-	s.Faults, s.RefusedIP = told.Faults, told.RefusedIP
+	s.Faults, s.RefusedIP = state.Faults, state.RefusedIP
 }
 
-// stored adds what stands in the stand-in for AWS.
+// stored adds what is stored in the stand-in for AWS.
 func (w *world) stored(n names, s *console.State) {
 	for _, appID := range append([]string{""}, slices.Sorted(maps.Keys(s.Names))...) {
 		record, at := n.token(w.aws, appID)
@@ -160,7 +159,7 @@ func (w *world) stored(n names, s *console.State) {
 	}
 }
 
-// accountsVersion is a checksum of what the state table says of the accounts.
+// accountsVersion is a checksum of the accounts in the state table.
 func (w *world) accountsVersion(n names) uint32 {
 	sum := fnv.New32()
 	if n.states != "" {

@@ -58,7 +58,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// The guard stands before all that is served, and before the stand-ins.
+// The guard protects everything that is served, the stand-ins too.
 func TestGuarded(t *testing.T) {
 	t.Parallel()
 	l, _ := startLocal(t, echoTemplate, nil)
@@ -177,7 +177,7 @@ func TestStream(t *testing.T) {
 	})
 }
 
-// Where the accounts' tokens are in DynamoDB, they are shown, ended and renewed there.
+// Account tokens in DynamoDB are shown, expired and renewed there.
 func TestTokensInATable(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -212,7 +212,7 @@ func TestTokensInATable(t *testing.T) {
 	readStream(t, l.url, lives)
 }
 
-// With the real WeChat and AWS in place, the state says so and holds nothing of theirs.
+// With the real WeChat and AWS, the state says so and contains none of their data.
 func TestStreamWithoutStandins(t *testing.T) {
 	t.Parallel()
 	l, _ := startLocal(t, echoTemplate, func(o *options) {

@@ -16,7 +16,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// Each example of the OpenAPI document is the answer that a fresh run gives, in this order, but for times and ids.
+// A fresh run's responses match the examples of the OpenAPI document, in this order, except for times and ids.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -105,7 +105,7 @@ func TestExamples(t *testing.T) {
 
 var rid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}`)
 
-// settled replaces in an answer what no two runs have in common.
+// settled replaces the parts of a response that differ between runs.
 func settled(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -14,8 +14,8 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// A newcomer follows docs/first-platform.md, from an AWS account with nothing but the stack to the first template. What the
-// commands print is what the page shows, in both languages. UPDATE_PAGES=1 writes it into the pages.
+// A new operator follows docs/first-platform.md from an AWS account with only the stack to the first template. The
+// commands print what the page shows, in both languages. UPDATE_PAGES=1 updates the pages.
 func TestFirstPlatform(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -61,7 +61,7 @@ func TestFirstPlatform(t *testing.T) {
 	}
 }
 
-// newcomer is who follows the page.
+// newcomer follows the page.
 type newcomer struct {
 	t        *testing.T
 	local    *local
@@ -86,7 +86,7 @@ func startNewcomer(t *testing.T) newcomer {
 	return newcomer{t, l, simulated, operator}
 }
 
-// secret is what make secrets stores.
+// secret runs what make secrets runs.
 func (n newcomer) secret() string {
 	p := n.wechat.Platform()
 	return fmt.Sprintf(`{"component_appid":%q,"component_appsecret":%q,"message_token":%q,"encoding_aes_key":%q}`,
@@ -100,7 +100,7 @@ func (n newcomer) push(p wechattest.Push, err error) {
 	}
 }
 
-// doctor is what make doctor prints, a fault or not.
+// doctor returns the output of make doctor, whether or not a check failed.
 func (n newcomer) doctor() string {
 	n.t.Helper()
 	out, err := exec.CommandContext(n.t.Context(), n.operator, "doctor", "-local", n.local.url).Output()
@@ -125,7 +125,7 @@ var (
 	spaces        = regexp.MustCompile(` +`)
 )
 
-// checkPage compares the console blocks of a page with what was shown, but for times and the like.
+// checkPage compares a page's console blocks with the real output, ignoring times and the like.
 func checkPage(t *testing.T, name string, shown []string) {
 	t.Helper()
 	page, err := os.ReadFile(name)

@@ -17,11 +17,10 @@ import (
 	"wechat-draftbox/pkg/standin/runtimeapi"
 )
 
-// concurrency is how many invocations share the one process of a function.
-// Lambda would start further ones.
+// concurrency is how many invocations share a function's one process. Lambda would start more instances instead.
 const concurrency = 32
 
-// A fleet is the functions of the bundle, each in a process of its own.
+// A fleet is the bundle's functions, each in its own process.
 type fleet map[string]*runtimeapi.Instance
 
 // build compiles the functions for this machine into the folder to.
@@ -35,7 +34,7 @@ func build(ctx context.Context, functions []function, to string) error {
 		packages[at] = absolute
 	}
 	command := exec.CommandContext(ctx, "go", append([]string{
-		"build", "-ldflags=-w", // nobody debugs these, and linking takes a quarter less
+		"build", "-ldflags=-w", // no debug information: linking takes a quarter less time
 		"-o", to + string(filepath.Separator),
 	}, packages...)...)
 	command.Dir = filepath.Dir(packages[0])
@@ -46,7 +45,7 @@ func build(ctx context.Context, functions []function, to string) error {
 	return nil
 }
 
-// startFleet makes an instance of each function whose binary stands in folder.
+// startFleet creates an instance of each function whose binary is in folder.
 func startFleet(ctx context.Context, functions []function, folder string, environment func(function) []string, log func(name string) io.Writer) (fleet, error) {
 	started := fleet{}
 	for _, f := range functions {
@@ -77,7 +76,7 @@ func (f fleet) invoke(ctx context.Context, name string, event []byte) (runtimeap
 	return instance.Invoke(ctx, event)
 }
 
-// answer is what a function answers an event with, or its error.
+// answer returns a function's response, or its error.
 func (f fleet) answer(ctx context.Context, name string, event []byte) ([]byte, error) {
 	result, err := f.invoke(ctx, name, event)
 	if err == nil && result.Error {
@@ -92,9 +91,8 @@ func (f fleet) close() {
 	}
 }
 
-// environment gives a function the variables that the template declares, with
-// the values of the shell where it has them, and those of the world, which come
-// last.
+// environment returns a function's variables: those that the template declares, overridden by the shell, then those of
+// the world.
 func environment(f function, getenv func(string) string, world map[string]string) []string {
 	all := maps.Clone(f.Environment)
 	for name := range all {
@@ -110,9 +108,8 @@ func environment(f function, getenv func(string) string, world map[string]string
 	return pairs
 }
 
-// A prefixed writer puts a name before each line, and leaves out metrics unless
-// they are wanted: they are for CloudWatch, and many. The writers of several names
-// share the lock of what they write to.
+// A prefixed writer puts a name before each line, and drops metrics unless they are wanted. Writers to the same output
+// share its lock.
 type prefixed struct {
 	name    string
 	metrics bool
@@ -140,7 +137,7 @@ func (p *prefixed) Write(b []byte) (int, error) {
 	}
 }
 
-// isMetrics tells a line in the embedded metric format.
+// isMetrics reports whether a line is in the embedded metric format.
 func isMetrics(line []byte) bool {
 	var metrics struct {
 		AWS json.RawMessage `json:"_aws"`

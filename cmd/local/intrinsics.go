@@ -21,17 +21,15 @@ const (
 	stackName = "AWS::StackName"
 )
 
-// An evaluator resolves the intrinsic functions of a CloudFormation template
-// ("!Ref", "Fn::Sub" and their kin). What can only be known in AWS is left out,
-// which makes an empty string in the environment of a function, as with
-// "sam local".
+// An evaluator resolves CloudFormation's intrinsic functions ("!Ref", "Fn::Sub" and the like). Values known only in
+// AWS are left out and become empty variables, as with "sam local".
 type evaluator struct {
 	file       string
 	parameters map[string]*yaml.Node // values
 	conditions map[string]yaml.Node  // formulas
 	mappings   map[string]map[string]map[string]yaml.Node
 	resources  map[string]resource
-	visiting   map[string]bool // conditions being judged
+	visiting   map[string]bool // conditions being evaluated
 	queueURL   func(name string) string
 	stack      string // its name
 }
@@ -46,8 +44,7 @@ func (e *evaluator) fail(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("%s:%d: %s", e.file, n.Line, fmt.Sprintf(format, args...))
 }
 
-// resolve returns the node with its functions replaced by their values, nil
-// where there is none.
+// resolve returns the node with intrinsic functions replaced by their values, or nil if there is no value.
 func (e *evaluator) resolve(n *yaml.Node) (*yaml.Node, error) {
 	if n.Kind == yaml.AliasNode {
 		return e.resolve(n.Alias)
@@ -80,8 +77,7 @@ func (e *evaluator) resolve(n *yaml.Node) (*yaml.Node, error) {
 	return &resolved, nil
 }
 
-// decode resolves n and reads it into v; a node that is not there changes
-// nothing.
+// decode resolves n and decodes it into v. A missing node leaves v unchanged.
 func (e *evaluator) decode(n *yaml.Node, v any) error {
 	if n.IsZero() {
 		return nil
@@ -96,7 +92,7 @@ func (e *evaluator) decode(n *yaml.Node, v any) error {
 	return nil
 }
 
-// intrinsic tells a function in either notation, and its name without "Fn::".
+// intrinsic recognises a function in either notation and returns its name without "Fn::".
 func intrinsic(n *yaml.Node) (name string, arg *yaml.Node, ok bool) {
 	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
 		plain := *n
@@ -171,7 +167,7 @@ func (e *evaluator) call(name string, arg *yaml.Node) (*yaml.Node, error) {
 	return nil, nil // known in AWS only
 }
 
-// generated is what SAM puts after a function's id to name what it makes for it.
+// generated holds the suffixes that SAM adds to a function's id to name generated resources.
 var generated = regexp.MustCompile(`^(Role|Version|Alias\w+)$`)
 
 func (e *evaluator) ref(at *yaml.Node, name string) (*yaml.Node, error) {
@@ -202,7 +198,7 @@ func (e *evaluator) ref(at *yaml.Node, name string) (*yaml.Node, error) {
 		return nil, e.fail(at, "there is no pseudo parameter %s", name)
 	}
 	if id, attribute, found := strings.Cut(name, "."); found && e.resources[id].Type != "" {
-		return e.getAtt(scalar(at, id+"."+attribute)) // what SAM makes of it, as "Function.Alias"
+		return e.getAtt(scalar(at, id+"."+attribute)) // a resource that SAM generates, "Function.Alias"
 	}
 	for id, r := range e.resources { // "FunctionRole" and the like are SAM's too
 		if rest, ok := strings.CutPrefix(name, id); ok && r.Type == "AWS::Serverless::Function" && generated.MatchString(rest) {
@@ -230,8 +226,7 @@ func (e *evaluator) getAtt(arg *yaml.Node) (*yaml.Node, error) {
 	return scalar(arg, value), nil
 }
 
-// attribute is what a resource of the template answers to !Ref (no attribute)
-// and !GetAtt; empty where only AWS knows.
+// attribute resolves !Ref (an empty attribute) or !GetAtt of a resource. The value is empty if only AWS knows it.
 func (e *evaluator) attribute(id, attribute string) (value string, ok bool) {
 	r, ok := e.resources[id]
 	if !ok {
@@ -281,8 +276,7 @@ func (e *evaluator) attribute(id, attribute string) (value string, ok bool) {
 	return "", true
 }
 
-// physicalName is the name that a property gives a resource, else one like
-// CloudFormation makes.
+// physicalName is the name set by a property, else one in CloudFormation's style.
 func (e *evaluator) physicalName(id string, r resource, property string) string {
 	var name string
 	for at := 0; at+1 < len(r.Properties.Content); at += 2 {
@@ -304,8 +298,7 @@ func arn(service, name string) string {
 
 var variable = regexp.MustCompile(`\$\{[^}]+\}`)
 
-// sub fills in "${Name}", "${Name.Attribute}" and, in the long form, names of
-// its own; "${!Name}" stands for itself.
+// sub expands "${Name}", "${Name.Attribute}" and, in the long form, its own variables. "${!Name}" is literal.
 func (e *evaluator) sub(arg *yaml.Node) (*yaml.Node, error) {
 	text, own := arg.Value, map[string]yaml.Node{}
 	if arg.Kind == yaml.SequenceNode {
@@ -342,7 +335,7 @@ func (e *evaluator) sub(arg *yaml.Node) (*yaml.Node, error) {
 	return scalar(arg, filled), failed
 }
 
-// condition judges a condition by its name.
+// condition evaluates a condition by its name.
 func (e *evaluator) condition(at *yaml.Node, name string) (bool, error) {
 	formula, ok := e.conditions[name]
 	if !ok {
@@ -361,7 +354,7 @@ func (e *evaluator) condition(at *yaml.Node, name string) (bool, error) {
 }
 
 func (e *evaluator) judge(name string, arg *yaml.Node) (*yaml.Node, error) {
-	values := make([]string, len(arg.Content)) // one that has no value is ""
+	values := make([]string, len(arg.Content)) // a missing value is ""
 	for at, operand := range arg.Content {
 		n, err := e.resolve(operand)
 		if err != nil {
@@ -384,8 +377,7 @@ func (e *evaluator) judge(name string, arg *yaml.Node) (*yaml.Node, error) {
 	return nil, e.fail(arg, "!%s does not take %d values", name, len(values))
 }
 
-// scalar makes a plain value at the place of n, which decodes into a string as
-// well as into a number or a boolean.
+// scalar makes a plain value at n's position that decodes into a string, a number or a boolean.
 func scalar(n *yaml.Node, value string) *yaml.Node {
 	made := &yaml.Node{Kind: yaml.ScalarNode, Value: value, Line: n.Line, Column: n.Column}
 	if value == "" {

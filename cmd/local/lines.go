@@ -9,8 +9,8 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// introduce prints what runs here.
-func (l *local) introduce() {
+// printServices prints what is running.
+func (l *local) printServices() {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	out := l.options.out
@@ -44,8 +44,8 @@ func (l *local) introduce() {
 	write("")
 }
 
-// invite prints lines to paste into another terminal.
-func (l *local) invite(ready bool) {
+// printExamples prints example commands to paste into another terminal.
+func (l *local) printExamples(ready bool) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	write := func(format string, args ...any) { fmt.Fprintf(l.options.out, format+"\n", args...) }

@@ -22,7 +22,7 @@ import (
 	"wechat-draftbox/pkg/standin/gateway"
 )
 
-// A local is the whole bundle at work.
+// A local is the running bundle.
 type local struct {
 	options options
 	bundle  *bundle
@@ -32,14 +32,13 @@ type local struct {
 	url     string
 
 	ready      chan struct{}  // closed once the lines to paste are printed
-	background sync.WaitGroup // what work started
+	background sync.WaitGroup // what runBackground started
 	stop       []func()
 	lock       sync.Mutex // of the output
 	log        io.Writer  // of requests and functions
 }
 
-// start gets everything ready and serves the API. What needs no request, work
-// does.
+// start prepares everything and serves the API; runBackground does what no request triggers.
 func start(ctx context.Context, o options) (*local, error) {
 	l := &local{options: o, world: &world{}, ready: make(chan struct{}), log: o.out}
 	if err := l.start(ctx); err != nil {
@@ -83,7 +82,7 @@ func (l *local) start(ctx context.Context) error {
 		return err
 	}
 	l.url = address(api, "") + o.basePath
-	if err := l.furnish(ctx); err != nil {
+	if err := l.provision(ctx); err != nil {
 		return err
 	}
 	server := &http.Server{Handler: l.handler(), ReadHeaderTimeout: time.Minute}
@@ -92,7 +91,7 @@ func (l *local) start(ctx context.Context) error {
 	return nil
 }
 
-// openLog finds out where requests and the functions' logs go.
+// openLog chooses where the logs of requests and functions go.
 func (l *local) openLog() error {
 	if l.options.quiet {
 		l.log = io.Discard
@@ -109,8 +108,7 @@ func (l *local) openLog() error {
 	return nil
 }
 
-// folder is where the binaries go: into one that is kept, or that goes away at
-// the end.
+// folder is where the binaries go: the one that the options name, or a temporary one.
 func (l *local) folder() (string, error) {
 	if l.options.binaries != "" {
 		return filepath.Abs(l.options.binaries) // build works in another folder
@@ -120,7 +118,7 @@ func (l *local) folder() (string, error) {
 	return temporary, err
 }
 
-// listen takes the ports: the API's, and the two after it for the stand-ins.
+// listen opens the ports: the API's, and the next two for the stand-ins.
 func (l *local) listen() (net.Listener, error) {
 	port, err := strconv.Atoi(l.options.port)
 	if err != nil || port < 0 || port > 65533 {
@@ -128,7 +126,7 @@ func (l *local) listen() (net.Listener, error) {
 	}
 	next := func(n int) string {
 		if port == 0 {
-			return "127.0.0.1:0" // any that is free, in tests
+			return "127.0.0.1:0" // any free port, for tests
 		}
 		return fmt.Sprintf("127.0.0.1:%d", port+n)
 	}
@@ -164,8 +162,7 @@ func listen(address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// leaveOutMissing takes functions without a folder out of the bundle, and what
-// starts them.
+// leaveOutMissing removes functions without a folder from the bundle, with their triggers.
 func (l *local) leaveOutMissing() {
 	b := l.bundle
 	b.Functions = slices.DeleteFunc(b.Functions, func(f function) bool {
@@ -182,16 +179,16 @@ func (l *local) leaveOutMissing() {
 	b.Rules = slices.DeleteFunc(b.Rules, func(r rule) bool { return r.Function != "" && gone(r.Function) })
 }
 
-// variables are those that all functions get beside the template's.
+// variables are set for all functions, in addition to the template's.
 func (l *local) variables() map[string]string {
 	all := map[string]string{}
 	for _, pair := range l.options.environ {
-		if name, value, _ := strings.Cut(pair, "="); l.leadsOutside(strings.ToUpper(name)) {
+		if name, value, _ := strings.Cut(pair, "="); l.isUpstreamSetting(strings.ToUpper(name)) {
 			all[name] = value
 		}
 	}
 	if l.options.emulator() {
-		maps.Copy(all, emulated(l.options.getenv))
+		maps.Copy(all, emulatorVariables(l.options.getenv))
 	}
 	maps.Copy(all, l.world.variables())
 	if l.world.wechat != nil && l.options.getenv("OPENABLE_ACCOUNTS") == "" && l.opensNone() {
@@ -200,14 +197,14 @@ func (l *local) variables() map[string]string {
 	return all
 }
 
-// opensNone tells whether the template lets no switch be opened.
+// opensNone reports whether the template allows no switch to be opened.
 func (l *local) opensNone() bool {
 	return !slices.ContainsFunc(l.bundle.Functions, func(f function) bool { return f.Environment["OPENABLE_ACCOUNTS"] != "" })
 }
 
-// leadsOutside tells the variables by which the HTTP client, where WeChat or AWS is real, and the SDK, where AWS is, find
-// their way there.
-func (l *local) leadsOutside(name string) bool {
+// isUpstreamSetting reports whether the real WeChat or AWS is reached by this variable: a proxy or certificate setting of
+// the HTTP client, or a setting of the SDK.
+func (l *local) isUpstreamSetting(name string) bool {
 	switch name {
 	case "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR":
 		return l.world.wechat == nil || l.world.aws == nil
@@ -217,8 +214,8 @@ func (l *local) leadsOutside(name string) bool {
 	return l.options.realAWS && strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "AWS_LAMBDA_")
 }
 
-// emulated leads to an emulator on this machine. A profile is left out, whose services may be elsewhere.
-func emulated(getenv func(string) string) map[string]string {
+// emulatorVariables returns the variables for an emulator on this machine. It drops a profile, whose services may be elsewhere.
+func emulatorVariables(getenv func(string) string) map[string]string {
 	all := map[string]string{
 		"AWS_REGION":            cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION"), region),
 		"AWS_ACCESS_KEY_ID":     cmp.Or(getenv("AWS_ACCESS_KEY_ID"), "local"),
@@ -229,8 +226,8 @@ func emulated(getenv func(string) string) map[string]string {
 	return all
 }
 
-// furnish makes what the stack and its operator would have made.
-func (l *local) furnish(ctx context.Context) error {
+// provision creates what the stack and its operator would have created.
+func (l *local) provision(ctx context.Context) error {
 	if l.world.aws == nil {
 		return nil
 	}
@@ -253,24 +250,23 @@ func (l *local) furnish(ctx context.Context) error {
 	return nil
 }
 
-// managesTokens tells whether the bundle fetches its own tokens, from the
-// simulated WeChat.
+// managesTokens reports whether the bundle fetches its own tokens from the simulated WeChat.
 func (l *local) managesTokens() bool {
 	return l.world.wechat != nil && l.world.aws != nil && l.fleet["tokens"] != nil && l.serves(callbackRoute)
 }
 
-// serves tells whether there is a route, by its key.
+// serves reports whether there is a route with this key.
 func (l *local) serves(key string) bool {
 	return slices.ContainsFunc(l.bundle.Routes, func(r gateway.Route) bool { return r.Key() == key })
 }
 
-// caller is who signs the requests for the routes that want it.
+// caller signs the requests to routes with an authorizer.
 var caller = gateway.Caller{
 	AccountID: account, AccessKey: "AKIALOCAL", UserARN: "arn:aws:iam::" + account + ":user/local", UserID: "AIDALOCAL",
 }
 
-// handler serves the API, and what only this command has: the console at /, and what stands under /_local/ and /_sim/.
-// With a base path all of it is below that; what only this command has, without it too.
+// handler serves the API, the console at /, and the paths of this command below /_local/ and /_sim/. With a base path
+// all of these are below it; this command's paths are served without it too.
 func (l *local) handler() http.Handler {
 	mux := http.NewServeMux()
 	l.serveConsole(mux)
@@ -292,20 +288,20 @@ func (l *local) handler() http.Handler {
 	return guard(http.HandlerFunc(serve), l.options.basePath+callbackPath)
 }
 
-// serveAPI serves a request for the API, and logs it.
+// serveAPI serves and logs a request for the API.
 func (l *local) serveAPI(w http.ResponseWriter, r *http.Request, api *gateway.Gateway) {
 	began := time.Now()
-	if r.URL.Path != l.options.basePath+callbackPath { // the pushes are what it gets ready by
+	if r.URL.Path != l.options.basePath+callbackPath { // warmUp itself needs the pushes
 		l.awaitReady(r.Context())
 	}
-	seen := &watched{ResponseWriter: w}
+	seen := &statusRecorder{ResponseWriter: w}
 	api.ServeHTTP(seen, r)
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	fmt.Fprintf(l.log, "%-9s | %s %q %d %v\n", "api", r.Method, r.URL.Path, seen.status, time.Since(began).Round(time.Millisecond))
 }
 
-// awaitReady holds up those who ask before there is a token, rather than telling them of a fault that is none.
+// awaitReady delays requests until there is a token, which would otherwise fail.
 func (l *local) awaitReady(ctx context.Context) {
 	select {
 	case <-l.ready:
@@ -313,25 +309,24 @@ func (l *local) awaitReady(ctx context.Context) {
 	}
 }
 
-// watched remembers the status of an answer.
-type watched struct {
+// statusRecorder records the status of a response.
+type statusRecorder struct {
 	http.ResponseWriter
 	status int
 }
 
-func (w *watched) WriteHeader(status int) {
+func (w *statusRecorder) WriteHeader(status int) {
 	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *watched) Write(b []byte) (int, error) {
+func (w *statusRecorder) Write(b []byte) (int, error) {
 	w.status = cmp.Or(w.status, http.StatusOK)
 	return w.ResponseWriter.Write(b)
 }
 
-// work starts what runs beside the requests: rules, queues and schedules. It
-// ends with ctx.
-func (l *local) work(ctx context.Context) {
+// runBackground starts rules, queues and schedules, which run until ctx ends.
+func (l *local) runBackground(ctx context.Context) {
 	if l.world.aws != nil {
 		l.world.aws.OnEvent(func(e awstest.Event) { l.deliver(ctx, e) })
 		for _, s := range l.bundle.Sources {
@@ -339,14 +334,14 @@ func (l *local) work(ctx context.Context) {
 		}
 	}
 	l.background.Go(func() {
-		err := l.getReady(ctx)
+		err := l.warmUp(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			l.say("local", "not ready: %v", err)
 		}
-		l.invite(err == nil)
+		l.printExamples(err == nil)
 		close(l.ready)
 		l.runSchedules(ctx, l.options.speed)
 	})
@@ -359,7 +354,7 @@ func (l *local) say(name, format string, args ...any) {
 	fmt.Fprintf(l.options.out, "%-9s | %s\n", name, fmt.Sprintf(format, args...))
 }
 
-// close ends everything; ctx has ended, or nothing was started with it.
+// close stops everything. Before it, ctx has ended or nothing was started with it.
 func (l *local) close() {
 	l.fleet.close()
 	l.background.Wait()

@@ -62,10 +62,10 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// built holds a function for each template that builds its functions, once in all.
+// built caches one build for each template.
 var built sync.Map
 
-// binaries is the folder of a template's functions, which are built there, so that starting them takes no linking.
+// binaries builds a template's functions and returns their folder, so that starting them needs no linking.
 func binaries(t *testing.T, template string) string {
 	t.Helper()
 	once, _ := built.LoadOrStore(template, sync.OnceValues(func() (string, error) {
@@ -98,7 +98,8 @@ func binaries(t *testing.T, template string) string {
 	return relative
 }
 
-// startLocal runs a template on free ports until the test ends, and returns once it is ready, or has given up.
+// startLocal runs a template on free ports until the test ends. It returns once the run is ready or has failed to
+// become so.
 func startLocal(t *testing.T, template string, change func(*options)) (*local, *terminal) {
 	t.Helper()
 	l, screen := startUnready(t, template, change)
@@ -106,11 +107,11 @@ func startLocal(t *testing.T, template string, change func(*options)) (*local, *
 	return l, screen
 }
 
-// startUnready is startLocal that waits for nothing.
+// startUnready is startLocal without the wait.
 func startUnready(t *testing.T, template string, change func(*options)) (*local, *terminal) {
 	t.Helper()
 	screen := &terminal{}
-	o := options{template: template, port: "0", speed: 1, patience: time.Minute, out: screen, environ: []string{"HOME=/nowhere"}, binaries: binaries(t, template)}
+	o := options{template: template, port: "0", speed: 1, readyTimeout: time.Minute, out: screen, environ: []string{"HOME=/nowhere"}, binaries: binaries(t, template)}
 	if change != nil {
 		change(&o)
 	}
@@ -127,8 +128,8 @@ func startUnready(t *testing.T, template string, change func(*options)) (*local,
 			t.Logf("the terminal:\n%s", screen)
 		}
 	})
-	l.introduce()
-	l.work(ctx)
+	l.printServices()
+	l.runBackground(ctx)
 	return l, screen
 }
 
@@ -365,12 +366,12 @@ func TestStopsCleanly(t *testing.T) {
 	screen := &terminal{}
 	ctx, cancel := context.WithCancel(t.Context())
 	l, err := start(ctx, options{
-		template: echoTemplate, port: "0", speed: 1, patience: time.Minute, out: screen, quiet: true, binaries: binaries(t, echoTemplate),
+		template: echoTemplate, port: "0", speed: 1, readyTimeout: time.Minute, out: screen, quiet: true, binaries: binaries(t, echoTemplate),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.work(ctx)
+	l.runBackground(ctx)
 	call(t, "POST", l.url+"/echo", "")
 	pid := l.fleet["echo"].PID()
 	if pid == 0 {
@@ -392,7 +393,7 @@ func TestStopsCleanly(t *testing.T) {
 	}
 }
 
-// What keeps it from starting is said in one line, before anything is served.
+// An error at startup is one line, printed before anything is served.
 func TestCannotStart(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -471,8 +472,8 @@ func TestStandinsAlone(t *testing.T) {
 	}
 }
 
-// With tokens and callback there, nobody issues tokens: tickets are pushed to the
-// callback, and the tasks that use them run.
+// With tokens and callback in the bundle, nobody else issues tokens: tickets are pushed to the callback, and the tasks
+// that use them run.
 func TestTokensManageThemselves(t *testing.T) {
 	t.Parallel()
 	l, screen := startLocal(t, "testdata/tokens/template.yaml", func(o *options) { o.speed = 600 })
@@ -498,7 +499,7 @@ func TestTokensManageThemselves(t *testing.T) {
 	}
 }
 
-// Every line that is printed to be pasted works as it stands.
+// Every printed command works when pasted.
 func TestPrintedLines(t *testing.T) {
 	t.Parallel()
 	shell, err := exec.LookPath("sh")
@@ -549,7 +550,7 @@ func TestPrintedLines(t *testing.T) {
 	}
 }
 
-// A schedule that fails at its first turn is told.
+// A schedule's first failure is reported.
 func TestNotReadyWithoutTokens(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -563,7 +564,7 @@ func TestNotReadyWithoutTokens(t *testing.T) {
 	}
 }
 
-// The first requests wait until it is ready, and are answered with all that there is.
+// The first requests wait until the run is ready, and then get complete responses.
 func TestReady(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -597,10 +598,10 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// A run that gets no token says so, and goes on.
+// A run that gets no token reports that and continues.
 func TestNotReady(t *testing.T) {
 	t.Parallel()
-	l, screen := startLocal(t, "testdata/tokens/template.yaml", func(o *options) { o.patience = 0 })
+	l, screen := startLocal(t, "testdata/tokens/template.yaml", func(o *options) { o.readyTimeout = 0 })
 	if text := screen.String(); !strings.Contains(text, "not ready: within 0s no ticket came") || !strings.Contains(text, "Not ready, but you may look.") {
 		t.Error("nothing is said of what it waits for")
 	}
@@ -624,8 +625,8 @@ func TestMetricsAreShownIfWanted(t *testing.T) {
 	}
 }
 
-// The first of the printed lines, against the bundle's own functions: list
-// the drafts, look at a closed switch, be refused, open it, open it again.
+// The printed commands against the bundle's own functions: list the drafts, check a closed switch, be refused, open
+// it, open it again.
 func TestTheBundle(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

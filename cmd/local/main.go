@@ -10,8 +10,8 @@
 // the shell that the template declares overrides the template's value.
 //
 // A stand-in makes way for something else: WECHAT_API_BASE_URL names a WeChat, AWS_ENDPOINT_URL an emulator of AWS on this
-// machine. The real AWS takes the flag -aws and WECHAT_API_BASE_URL, and then schedules are off unless -schedules asks for
-// them. Profiles and credentials of the shell change nothing without -aws. Nothing is stored there but by the functions.
+// machine. The real AWS takes the flag -aws and WECHAT_API_BASE_URL; schedules are then off unless -schedules turns them on.
+// Profiles and credentials of the shell have no effect without -aws. Only the functions store anything in the real AWS.
 //
 //	go run ./cmd/local standins [flags]
 //
@@ -59,31 +59,30 @@ func run(ctx context.Context, args, environ []string, out io.Writer) error {
 		return err
 	}
 	defer l.close()
-	l.introduce()
-	l.work(ctx)
+	l.printServices()
+	l.runBackground(ctx)
 	<-ctx.Done()
 	return nil
 }
 
-// options are what the command line and the shell say.
+// options come from the command line and the shell.
 type options struct {
-	template   string
-	parameters map[string]string // of the template
-	port       string
-	speed      float64
-	realAWS    bool
-	schedules  bool          // with the real AWS too
-	basePath   string        // of the API, "/box"
-	patience   time.Duration // with getting ready
-	quiet      bool
-	metrics    bool
-	log        string // a file's name
-	binaries   string // a folder's name
-	environ    []string
-	out        io.Writer
+	template     string
+	parameters   map[string]string // of the template
+	port         string
+	speed        float64
+	realAWS      bool
+	schedules    bool          // with the real AWS too
+	basePath     string        // the API's base path, "/box"
+	readyTimeout time.Duration // of warmUp
+	quiet        bool
+	metrics      bool
+	log          string // a file's name
+	binaries     string // a folder's name
+	environ      []string
+	out          io.Writer
 }
 
-// getenv is the shell's variable.
 func (o options) getenv(name string) string {
 	for _, pair := range o.environ {
 		if value, ok := strings.CutPrefix(pair, name+"="); ok {
@@ -94,7 +93,7 @@ func (o options) getenv(name string) string {
 }
 
 func readFlags(args, environ []string, out io.Writer) (options, error) {
-	o := options{parameters: map[string]string{}, environ: environ, out: out, patience: time.Minute}
+	o := options{parameters: map[string]string{}, environ: environ, out: out, readyTimeout: time.Minute}
 	flags := newFlags("local")
 	o.templateFlags(flags)
 	flags.Float64Var(&o.speed, "speed", 1, "run schedules and ticket pushes this many `times` as fast")
@@ -121,7 +120,7 @@ func readFlags(args, environ []string, out io.Writer) (options, error) {
 	return o, o.check()
 }
 
-// check refuses options that don't go together.
+// check rejects options that can't be combined.
 func (o options) check() error {
 	if o.basePath != "" && (!strings.HasPrefix(o.basePath, "/") || path.Clean(o.basePath) != o.basePath || o.basePath == "/" || isLocal(o.basePath+"/")) {
 		return fmt.Errorf("-base-path is %q, it must be a path like /box", o.basePath)
@@ -138,10 +137,10 @@ func (o options) check() error {
 	return nil
 }
 
-// emulator tells whether an emulator of AWS is used, on this machine.
+// emulator reports whether an AWS emulator on this machine is used.
 func (o options) emulator() bool { return !o.realAWS && o.getenv("AWS_ENDPOINT_URL") != "" }
 
-// simulatesAWS tells whether the stand-in for AWS is used.
+// simulatesAWS reports whether the stand-in for AWS is used.
 func (o options) simulatesAWS() bool { return !o.realAWS && !o.emulator() }
 
 func newFlags(name string) *flag.FlagSet {
@@ -150,7 +149,7 @@ func newFlags(name string) *flag.FlagSet {
 	return flags
 }
 
-// parse reads the arguments; -h prints what there is.
+// parse reads the arguments; -h prints the usage.
 func parse(flags *flag.FlagSet, args []string, out io.Writer) error {
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {

@@ -19,7 +19,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// A platform is a stack with its simulated WeChat, in an AWS account that it shares.
+// A platform is a stack with its simulated WeChat, in a shared AWS account.
 type platform struct {
 	*local
 	name   string
@@ -30,7 +30,7 @@ type platform struct {
 	sent bytes.Buffer // the bodies that its functions sent to AWS
 }
 
-// ServeHTTP notes what the stack's functions send to AWS.
+// ServeHTTP records what the stack's functions send to AWS.
 func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	p.mu.Lock()
@@ -40,7 +40,7 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.world.aws.ServeHTTP(w, r)
 }
 
-// startPlatform runs a stack of that name beside others.
+// startPlatform runs a stack beside others.
 func startPlatform(t *testing.T, aws *awstest.Server, name, store string, simulated *wechattest.Server) *platform {
 	t.Helper()
 	p := &platform{name: name}
@@ -57,7 +57,7 @@ func startPlatform(t *testing.T, aws *awstest.Server, name, store string, simula
 	w.serve(toAWS, p, "")
 	w.wechatURL, w.awsURL, w.awsAt = address(toWeChat, ""), address(toAWS, ""), address(toAWS, "")
 	p.local = &local{world: w, ready: make(chan struct{}), log: &p.screen, options: options{
-		template: "../../template.yaml", binaries: binaries(t, "../../template.yaml"), port: "0", speed: 1, patience: time.Minute, out: &p.screen,
+		template: "../../template.yaml", binaries: binaries(t, "../../template.yaml"), port: "0", speed: 1, readyTimeout: time.Minute, out: &p.screen,
 		parameters: map[string]string{"AWS::StackName": name, "SecretPrefix": "wechat/" + name, "ParameterPrefix": "/wechat/" + name, "AccountTokenStore": store},
 		environ:    []string{"HOME=/nowhere", "WECHAT_API_BASE_URL=" + w.wechatURL}, realAWS: true, // those of w are there already
 	}}
@@ -72,12 +72,13 @@ func startPlatform(t *testing.T, aws *awstest.Server, name, store string, simula
 	if err := p.start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	p.work(ctx)
+	p.runBackground(ctx)
 	p.names = namesOf(p.bundle, p.options.getenv)
 	return p
 }
 
-// newWeChat is a simulated WeChat of a platform whose accounts authorised several: it knows them by refresh tokens of its own.
+// newWeChat is a platform's simulated WeChat. Its accounts authorised several platforms; each has its own refresh
+// tokens.
 func newWeChat(name string) *wechattest.Server {
 	settings := wechattest.ExamplePlatform()
 	settings.AppID, settings.AppSecret = "wxplatform000"+name, "secret-of-the-platform-"+name
@@ -90,7 +91,7 @@ func newWeChat(name string) *wechattest.Server {
 	return s
 }
 
-// Two stacks in one AWS account and on one bus, each of a platform of its own, leave each other alone.
+// Two platforms' stacks in one AWS account, on one bus, don't affect each other.
 func TestSeveralPlatforms(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -122,7 +123,7 @@ func TestSeveralPlatforms(t *testing.T) {
 	}
 }
 
-// checkTokensApart: what a stack stored is its own WeChat's, though both have the same accounts.
+// checkTokensApart: each stack stores its own WeChat's tokens, though both have the same accounts.
 func checkTokensApart(t *testing.T, north, south *platform) {
 	t.Helper()
 	for _, appID := range []string{"", wechattest.ExampleClosed, wechattest.ExampleOpen} {
@@ -139,7 +140,7 @@ func checkTokensApart(t *testing.T, north, south *platform) {
 	}
 }
 
-// checkDraftsApart: an upload to one platform is in its box, and told, there alone.
+// checkDraftsApart: an upload to one platform appears only in its box and events.
 func checkDraftsApart(t *testing.T, north, south *platform) {
 	t.Helper()
 	watch := func(p *platform) string {
@@ -162,7 +163,7 @@ func checkDraftsApart(t *testing.T, north, south *platform) {
 	}
 }
 
-// checkAccountsApart: an account comes to one platform and leaves it, and the other knows nothing of that.
+// checkAccountsApart: an account joins and leaves one platform without effect on the other.
 func checkAccountsApart(t *testing.T, north, south *platform) {
 	t.Helper()
 	const newcomer = "wx00000000000000bb"
@@ -196,7 +197,7 @@ func checkAccountsApart(t *testing.T, north, south *platform) {
 	}
 }
 
-// checkRejectionsApart: a token that a system of the operator's reports is renewed by the stack that it names.
+// checkRejectionsApart: a rejected token that an operator's system reports is renewed only by the stack it names.
 func checkRejectionsApart(t *testing.T, north, south *platform) {
 	t.Helper()
 	const appID = wechattest.ExampleClosed
@@ -228,7 +229,7 @@ func checkRejectionsApart(t *testing.T, north, south *platform) {
 	}
 }
 
-// checkEventsApart: each event names its stack, and matches rules of that stack alone.
+// checkEventsApart: each event names its stack and matches only that stack's rules.
 func checkEventsApart(t *testing.T, aws *awstest.Server, north, south *platform) {
 	t.Helper()
 	told := map[string][]string{}

@@ -19,7 +19,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// pushed is Push Received of a push that the simulated WeChat sealed, as rules see it.
+// pushed is the event Push Received, for a push that the simulated WeChat encrypted, as rules see it.
 func pushed(t *testing.T, infoType, more string) (event, detail map[string]any) {
 	t.Helper()
 	p := wechattest.ExamplePlatform()
@@ -43,7 +43,8 @@ func pushed(t *testing.T, infoType, more string) (event, detail map[string]any) 
 	return map[string]any{"source": "wechat.draftbox", "detail-type": "Push Received", "resources": []any{"wechat/draftbox"}, "detail": detail}, detail
 }
 
-// The example of docs/pushes.md is what a push becomes, its patterns match what the page says, and its resources are YAML.
+// The example in docs/pushes.md is a real event, its patterns match as the page says, and its resources are valid
+// YAML.
 func TestPushesPage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/pushes.md")

@@ -13,10 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// poll hands the messages of a queue to a function, batch by batch, as Lambda's
-// event source does: what the function took is deleted, what it names in
-// batchItemFailures comes again once it is visible, all of it if the function
-// failed. After too many times the queue itself moves it to its dead letters.
+// poll is the event source of a queue: it invokes a function batch by batch and deletes what was processed. Messages
+// named in batchItemFailures, or all of them if the function failed, become visible again; after too many attempts the
+// queue moves them to its dead-letter queue.
 func (l *local) poll(ctx context.Context, from source) {
 	client := l.world.sqs()
 	url := aws.String(l.world.queueURL(from.Queue))
@@ -39,15 +38,14 @@ func (l *local) poll(ctx context.Context, from source) {
 }
 
 const (
-	// maxMessages is how many messages SQS hands out, or deletes, in one call.
+	// maxMessages is SQS's limit for one receive or delete call.
 	maxMessages = 10
-	// maxWindow is how long a message waits here for others at most. In AWS a window of 20 seconds saves invocations; here
-	// somebody watches.
+	// maxWindow caps the batching window. In AWS 20 seconds save invocations; here somebody is watching.
 	maxWindow = 2 * time.Second
 )
 
-// gather receives a batch. Where the source has a batching window, the first message waits for others until the batch is
-// full or the window is over, as only then may a batch have more than ten.
+// gather receives a batch. With a batching window, it collects messages until the batch is full or the window ends;
+// only then may a batch have more than ten.
 func gather(ctx context.Context, client *sqs.Client, from source, url *string) ([]types.Message, error) {
 	receive := func(most, seconds int) ([]types.Message, error) {
 		received, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
@@ -73,13 +71,13 @@ func gather(ctx context.Context, client *sqs.Client, from source, url *string) (
 		more, err := receive(from.BatchSize-len(batch), left)
 		batch = append(batch, more...)
 		if err != nil {
-			return batch, err // what is here is not to wait until it becomes visible again
+			return batch, err // return what was received rather than wait for its visibility timeout
 		}
 	}
 	return batch, nil
 }
 
-// handle invokes the function with a batch and returns what it took.
+// handle invokes the function with a batch and returns the messages it processed.
 func (l *local) handle(ctx context.Context, from source, messages []types.Message) (done []types.DeleteMessageBatchRequestEntry) {
 	batch := events.SQSEvent{}
 	for _, m := range messages {
@@ -116,7 +114,7 @@ func (l *local) handle(ctx context.Context, from source, messages []types.Messag
 	return done
 }
 
-// failures are the messages that a function did not take.
+// failures returns the messages that a function failed to process.
 func failures(payload []byte, reported bool) ([]string, error) {
 	if !reported {
 		return nil, nil
@@ -135,7 +133,7 @@ func failures(payload []byte, reported bool) ([]string, error) {
 	return failed, nil
 }
 
-// sleep waits until d has passed or ctx ends, and tells which.
+// sleep reports whether d passed before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

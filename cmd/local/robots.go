@@ -11,13 +11,13 @@ import (
 	"wechat-draftbox/pkg/standin/robottest"
 )
 
-// robotsPath is where the robots of the local run are reached, below the API's address.
+// robotsPath is the robots' path below the API's address.
 const robotsPath = "/_local/robots"
 
-// shownMessages is how many messages of the chat are shown.
+// shownMessages is how many chat messages the console shows.
 const shownMessages = 50
 
-// makeRobots puts one robot of each kind into a group chat, two of which want signatures.
+// makeRobots creates one robot of each kind; two of them require signatures.
 func (l *local) makeRobots() {
 	l.world.robots = []robottest.Robot{
 		{Name: "wecom", Kind: robot.WeCom, Key: "local-wecom-key"},
@@ -30,7 +30,7 @@ func (l *local) makeRobots() {
 	}))
 }
 
-// storeRobots stores the secret that lists the robots, as their operator does: Slack's group reads English.
+// storeRobots stores the secret that lists the robots, as an operator does. Slack's robot writes English.
 func (w *world) storeRobots(n names, base string) {
 	type stored struct {
 		Name     string         `json:"name"`
@@ -47,20 +47,20 @@ func (w *world) storeRobots(n names, base string) {
 		}
 		all = append(all, one)
 	}
-	text, _ := json.Marshal(map[string]any{"robots": all}) // of texts
+	text, _ := json.Marshal(map[string]any{"robots": all}) // strings always encode
 	w.aws.SetSecret(n.secrets+"/"+robot.SecretName, string(text))
 }
 
-// A chatMessage is one that a robot posted in the group chat.
+// A chatMessage was posted by a robot.
 type chatMessage struct {
 	Robot string     `json:"robot"`
 	Kind  robot.Kind `json:"kind"`
 	At    time.Time  `json:"at"`
 	Title string     `json:"title,omitempty"`
-	Text  string     `json:"text"` // in the markup of the kind
+	Text  string     `json:"text"` // in the kind's markup
 }
 
-// messages are the chat's last, newest first.
+// messages returns the latest messages, newest first.
 func (w *world) messages() []chatMessage {
 	shown := []chatMessage{}
 	if w.chat == nil {
@@ -73,7 +73,7 @@ func (w *world) messages() []chatMessage {
 	return shown
 }
 
-// serveRobots serves the robots, and what they posted.
+// serveRobots serves the robots and the messages they posted.
 func (l *local) serveRobots(mux *http.ServeMux) {
 	mux.HandleFunc("GET /_local/chat", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -85,5 +85,5 @@ func (l *local) serveRobots(mux *http.ServeMux) {
 	}
 }
 
-// notifies tells whether the bundle tells robots of events here.
+// notifies reports whether the bundle sends notifications to robots here.
 func (l *local) notifies() bool { return l.world.chat != nil && l.fleet["notify"] != nil }

@@ -16,7 +16,8 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// An upload reaches the chat: watch, event, rule, queue, batch, and the robots, two of which want a signature.
+// An upload reaches the chat through watch, event, rule, queue, batch and the robots, two of which require a
+// signature.
 func TestChat(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -79,7 +80,7 @@ func TestGather(t *testing.T) {
 	}
 }
 
-// Profiles and credentials of the shell change nothing; an emulator on this machine, and -aws, do.
+// Profiles and credentials of the shell have no effect without an emulator on this machine or -aws.
 func TestWhichAWS(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -121,7 +122,7 @@ func TestWhichAWS(t *testing.T) {
 	}
 }
 
-// A name that another site has rebound to this machine reaches neither the API nor a stand-in.
+// A rebound DNS name reaches neither the API nor a stand-in.
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	l, _ := startLocal(t, echoTemplate, nil)
@@ -144,7 +145,7 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// The API is served below a base path alone, and the functions see it in the path only.
+// With a base path, the API is served only below it, and the functions see it only in the path.
 func TestBasePath(t *testing.T) {
 	t.Parallel()
 	l, _ := startLocal(t, echoTemplate, func(o *options) { o.basePath = "/box" })

@@ -14,7 +14,7 @@ import (
 	"wechat-draftbox/pkg/standin/awstest"
 )
 
-// deliver hands an event of the bus to the functions and queues whose rules match it.
+// deliver sends an event from the bus to the functions and queues whose rules match.
 func (l *local) deliver(ctx context.Context, accepted awstest.Event) {
 	l.say("event", "%s %s", accepted.DetailType, accepted.Detail)
 	envelope, err := json.Marshal(events.EventBridgeEvent{
@@ -47,7 +47,7 @@ func (l *local) deliver(ctx context.Context, accepted awstest.Event) {
 	}
 }
 
-// enqueue puts an event's envelope into a queue, as its message.
+// enqueue sends an event's envelope to a queue.
 func (l *local) enqueue(ctx context.Context, queue string, envelope []byte) {
 	_, err := l.world.sqs().SendMessage(ctx, &sqs.SendMessageInput{
 		QueueUrl: aws.String(l.world.queueURL(queue)), MessageBody: aws.String(string(envelope)),
@@ -57,8 +57,7 @@ func (l *local) enqueue(ctx context.Context, queue string, envelope []byte) {
 	}
 }
 
-// matches tells whether an event has, for each key of the pattern, one of the
-// values named there.
+// matches reports whether the event has, for each key of the pattern, one of its values.
 func matches(pattern, event map[string]any) bool {
 	for key, wanted := range pattern {
 		switch wanted := wanted.(type) {
@@ -87,8 +86,8 @@ func matchesValue(wanted, value any) bool {
 	return fmt.Sprint(wanted) == fmt.Sprint(value)
 }
 
-// checkPattern refuses what matches does not understand: a list of values, or
-// of {"prefix": "…"}, for each key.
+// checkPattern rejects patterns that matches doesn't support: for each key it takes a list of values or of {"prefix":
+// "…"}.
 func checkPattern(pattern map[string]any) error {
 	if len(pattern) == 0 {
 		return fmt.Errorf("a rule needs a pattern")

@@ -11,9 +11,8 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// runSchedules runs each schedule at its own rate. The rates, and the pushes of
-// WeChat's tickets, are speed times as fast as in AWS; the clock that tokens live
-// by stays the real one, for the functions read it too.
+// runSchedules runs each schedule at its own rate. Schedules and ticket pushes run speed times as fast as in AWS;
+// token lifetimes follow the real clock, which the functions read too.
 func (l *local) runSchedules(ctx context.Context, speed float64) {
 	for _, s := range l.schedules() {
 		if s.Every > 0 {
@@ -26,7 +25,7 @@ func (l *local) runSchedules(ctx context.Context, speed float64) {
 	}
 }
 
-// schedules are those that run: a real AWS is left alone unless they are asked for.
+// schedules returns those to run. With the real AWS they are off unless the options ask for them.
 func (l *local) schedules() []schedule {
 	if l.options.realAWS && !l.options.schedules {
 		return nil
@@ -41,21 +40,20 @@ const (
 	callbackRoute = "POST " + callbackPath
 )
 
-// faster is a period at a speed; a second at least, lest a schedule laps itself.
+// faster divides a period by speed, with a minimum of one second so that runs of a schedule don't overlap.
 func faster(period time.Duration, speed float64) time.Duration {
 	return max(time.Duration(float64(period)/speed), time.Second)
 }
 
-// getReady does once what AWS does by and by: it has the tokens fetched, then
-// runs each schedule, and waits until the queues are empty. Then all that the
-// API can tell is there.
-func (l *local) getReady(ctx context.Context) error {
+// warmUp does at once what happens gradually in AWS: it fetches the tokens, runs each schedule, and waits until the
+// queues are empty. The API then has all its data.
+func (l *local) warmUp(ctx context.Context) error {
 	if l.world.wechat != nil && l.serves(callbackRoute) {
 		l.world.wechat.PushTo(l.url + callbackPath)
 		l.world.wechat.StartPushing()
 		l.background.Go(func() { l.world.wechat.PushTickets(ctx, faster(ticketPeriod, l.options.speed)) })
 	}
-	waiting, cancel := context.WithTimeout(ctx, l.options.patience)
+	waiting, cancel := context.WithTimeout(ctx, l.options.readyTimeout)
 	defer cancel()
 	if l.managesTokens() {
 		l.say("local", "waiting for WeChat's first ticket and the tokens that it brings")
@@ -75,14 +73,12 @@ func (l *local) getReady(ctx context.Context) error {
 	return errors.Join(failed, l.emptyQueues(waiting))
 }
 
-// firstTokens waits for the simulated WeChat's first ticket, fetches the
-// component's token with it, imports the accounts and fetches their tokens, as a
-// new operator does. Until then the first look at the draft box and the switches,
-// which the schedules take, would find no token.
+// firstTokens waits for the simulated WeChat's first ticket, fetches the component's token, imports the accounts and
+// fetches their tokens, as a new operator does. The schedules need these tokens.
 func (l *local) firstTokens(ctx context.Context) error {
 	for !slices.ContainsFunc(l.world.wechat.Pushes(), wechattest.Push.Accepted) || !l.refresh(ctx) {
 		if !sleep(ctx, 50*time.Millisecond) {
-			return fmt.Errorf("within %v no ticket came, or WeChat gave no token for it: see the lines of callback and tokens", l.options.patience)
+			return fmt.Errorf("within %v no ticket came, or WeChat gave no token for it: see the lines of callback and tokens", l.options.readyTimeout)
 		}
 	}
 	l.task(ctx, "tokens", []byte(`{"task": "import-accounts"}`))
@@ -90,7 +86,7 @@ func (l *local) firstTokens(ctx context.Context) error {
 	return nil
 }
 
-// refresh runs refresh-tokens and tells whether the platform has a token.
+// refresh runs refresh-tokens and reports whether the platform has a token.
 func (l *local) refresh(ctx context.Context) bool {
 	payload, err := l.task(ctx, "tokens", []byte(`{"task": "refresh-tokens"}`))
 	var result struct {
@@ -109,25 +105,25 @@ func (l *local) refresh(ctx context.Context) bool {
 	return true
 }
 
-// emptyQueues waits until the functions have taken what stands in their queues.
+// emptyQueues waits until the functions have processed all queued messages.
 func (l *local) emptyQueues(ctx context.Context) error {
 	if l.world.aws == nil {
 		return nil
 	}
 	for _, s := range l.bundle.Sources {
 		if s.Window > 0 {
-			continue // what waits for company tells of what is there already
+			continue // messages waiting to be batched are about data that is already there
 		}
 		for len(l.world.aws.Messages(l.world.queueURL(s.Queue))) > 0 {
 			if !sleep(ctx, 20*time.Millisecond) {
-				return fmt.Errorf("within %v the queue %s did not get empty: see the lines of %s", l.options.patience, s.Queue, s.Function)
+				return fmt.Errorf("within %v the queue %s did not get empty: see the lines of %s", l.options.readyTimeout, s.Queue, s.Function)
 			}
 		}
 	}
 	return nil
 }
 
-// task invokes a function with what is no HTTP request, and says what came of it.
+// task invokes a function with an event that is not an HTTP request, and logs the result.
 func (l *local) task(ctx context.Context, function string, event []byte) (payload []byte, err error) {
 	payload, err = l.fleet.answer(ctx, function, event)
 	if err != nil {

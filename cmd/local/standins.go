@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// serveStandins serves the simulated WeChat and the stand-in for AWS alone, with
-// tokens, and prints the variables that lead "sam local" to them.
+// serveStandins serves the simulated WeChat and the stand-in for AWS alone, with tokens, and prints the variables that
+// point "sam local" to them.
 func serveStandins(ctx context.Context, args, environ []string, out io.Writer) error {
 	o := options{parameters: map[string]string{}, environ: environ, out: out}
 	flags := newFlags("local standins")
@@ -61,8 +61,8 @@ func serveStandins(ctx context.Context, args, environ []string, out io.Writer) e
 	return nil
 }
 
-// samVariables are those for --env-vars of "sam local", which resolves no
-// queue's URL and no table's name, and overrides only what the template declares.
+// samVariables are for --env-vars of "sam local", which resolves no queue URL or table name and only overrides
+// variables that the template declares.
 func (w *world) samVariables(b *bundle, n names) map[string]string {
 	all := map[string]string{
 		"STATE_TABLE":         n.states,

@@ -19,7 +19,7 @@ import (
 	"wechat-draftbox/pkg/standin/gateway"
 )
 
-// A bundle is what the local run takes from the template.
+// A bundle is the part of the template that the local run uses.
 type bundle struct {
 	Functions []function
 	Routes    []gateway.Route
@@ -30,7 +30,7 @@ type bundle struct {
 	Tables    []table
 }
 
-// A function is named as its folder; in AWS its name has the stack's before it.
+// A function is named after its folder; in AWS the stack's name comes first.
 type function struct {
 	Name        string
 	LambdaName  string
@@ -39,24 +39,24 @@ type function struct {
 	Environment map[string]string
 }
 
-// A schedule hands Input to a function, each time that Every has passed.
+// A schedule invokes Function with Input once every Every.
 type schedule struct {
 	Function   string
-	Expression string        // as the template has it
-	Every      time.Duration // 0: not a rate, so nothing that runs here
+	Expression string        // as in the template
+	Every      time.Duration // 0: not a rate expression; not run here
 	Input      string
 }
 
-// A source is a queue that a function is invoked with.
+// A source is a queue whose messages a function receives.
 type source struct {
 	Function  string
 	Queue     string // its name
 	BatchSize int
-	Window    time.Duration // how long a message waits for others, to make a batch
-	Failures  bool          // the function answers with batchItemFailures
+	Window    time.Duration // batching window
+	Failures  bool          // the function reports batchItemFailures
 }
 
-// A rule is a pattern of events that a function is invoked with, or that go into a queue.
+// A rule sends events that match a pattern to a function or a queue.
 type rule struct {
 	Function string // or
 	Queue    string // its name
@@ -68,7 +68,7 @@ type queue struct {
 	Attributes map[string]string // as CreateQueue takes them
 }
 
-// A table of DynamoDB that the stack makes. Its keys are strings.
+// A table is a DynamoDB table of the stack, with string keys.
 type table struct {
 	Name    string
 	Keys    []string // the partition key, then the sort key if there is one
@@ -97,8 +97,8 @@ type functionProperties struct {
 	} `yaml:"Events"`
 }
 
-// readTemplate reads a SAM template with the values given for its parameters,
-// the default for the others; AWS::StackName is one too. queueURL tells the address of a queue.
+// readTemplate reads a SAM template with these parameter values, AWS::StackName among them, and defaults for the rest.
+// queueURL returns a queue's URL.
 func readTemplate(file string, values map[string]string, queueURL func(name string) string) (*bundle, error) {
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -170,7 +170,7 @@ func (r *reader) read(t templateFile) error {
 	if err := r.environment(&t.Globals.Function, r.globals.variables); err != nil {
 		return err
 	}
-	// Functions stand before what points to them, and the API before its routes.
+	// Functions come before what refers to them, and the API before its routes.
 	order := []struct {
 		kind string
 		read func(id string, n *yaml.Node) error
@@ -207,7 +207,7 @@ func (r *reader) read(t templateFile) error {
 	return nil
 }
 
-// api notes which routes of a definition have an authorizer.
+// api records which routes of a definition have an authorizer.
 func (r *reader) api(_ string, n *yaml.Node) error {
 	var api struct {
 		DefinitionBody struct {
@@ -289,8 +289,7 @@ func (r *reader) table(id string, n *yaml.Node) error {
 	return nil
 }
 
-// environment adds the variables that a function, or the globals, declare. One
-// whose value only AWS knows is empty.
+// environment adds the declared variables. A value that only AWS knows becomes empty.
 func (r *reader) environment(n *yaml.Node, variables map[string]string) error {
 	var declared struct {
 		Environment struct {

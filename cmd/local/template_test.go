@@ -261,7 +261,7 @@ Resources:
 	}
 }
 
-// What is wrong with a template is said in one line with its place.
+// An error in a template is one line with its position.
 func TestBrokenTemplates(t *testing.T) {
 	t.Parallel()
 	const head = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n"

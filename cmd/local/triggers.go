@@ -63,7 +63,7 @@ func (r *reader) schedule(_ string, n *yaml.Node) error {
 	return nil
 }
 
-// rate reads a schedule of a function, in SAM's way or in Scheduler's.
+// rate reads a function's schedule, in the notation of SAM or of EventBridge Scheduler.
 func (r *reader) rate(function string, n *yaml.Node) error {
 	var p struct {
 		Expression string `yaml:"ScheduleExpression"`
@@ -106,7 +106,7 @@ func (r *reader) mapping(_ string, n *yaml.Node) error {
 	return nil
 }
 
-// queueSource reads a queue of a function, in SAM's way or in Lambda's.
+// queueSource reads a function's queue, in the notation of SAM or of Lambda.
 func (r *reader) queueSource(function string, n *yaml.Node) error {
 	p := struct {
 		Queue          string   `yaml:"Queue"`
@@ -153,7 +153,7 @@ func (r *reader) rule(_ string, n *yaml.Node) error {
 	return nil
 }
 
-// pattern reads the pattern of a rule, in SAM's way or in EventBridge's.
+// pattern reads a rule's pattern, in the notation of SAM or of EventBridge.
 func (r *reader) pattern(made rule, n *yaml.Node) error {
 	var p struct {
 		Pattern      map[string]any `yaml:"Pattern"`
@@ -194,11 +194,11 @@ func (r *reader) queue(id string, n *yaml.Node) error {
 		r.bundle.Queues = append(r.bundle.Queues, made)
 		return nil
 	}
-	r.bundle.Queues = slices.Insert(r.bundle.Queues, 0, made) // a target stands before who points to it
+	r.bundle.Queues = slices.Insert(r.bundle.Queues, 0, made) // a dead-letter queue comes before the queues that use it
 	return nil
 }
 
-// target is the function that a name, an ARN or an alias means.
+// target returns the function that a name, an ARN or an alias refers to.
 func (r *reader) target(name string) (string, bool) {
 	if _, after, ok := strings.Cut(name, ":function:"); ok {
 		name, _, _ = strings.Cut(after, ":")
@@ -207,7 +207,7 @@ func (r *reader) target(name string) (string, bool) {
 	return function, ok
 }
 
-// period reads "rate(5 minutes)"; a cron expression has none.
+// period parses "rate(5 minutes)". A cron expression has no period.
 func period(expression string) (time.Duration, error) {
 	if strings.HasPrefix(expression, "cron(") || strings.HasPrefix(expression, "at(") {
 		return 0, nil

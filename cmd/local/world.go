@@ -22,8 +22,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// A world is what the functions talk to: a simulated WeChat and a stand-in for
-// AWS, each nil where the real one is used.
+// A world is what the functions talk to: a simulated WeChat and a stand-in for AWS, each nil if the real one is used.
 type world struct {
 	wechat    *wechattest.Server
 	wechatURL string
@@ -31,12 +30,12 @@ type world struct {
 	awsURL    string
 	awsAt     string // awsURL as seen from here
 	robots    []robottest.Robot
-	chat      *robottest.Server // where the robots post; nil: there is none
+	chat      *robottest.Server // receives the robots' messages; nil: none
 
 	servers []*http.Server
 }
 
-// miniProgram authorised the platform as the example's Official Accounts did. It has no draft switch.
+// miniProgram has authorised the platform, like the example's Official Accounts. It has no draft switch.
 var miniProgram = wechattest.Account{
 	AppID: "wx0000000000000006", Name: "Corner Kiosk", MiniProgram: true, Authorized: true,
 	RefreshToken: "refreshtoken@@@example-of-corner-kiosk-0006",
@@ -50,15 +49,15 @@ func (w *world) serveWeChat(l net.Listener, host string) {
 	w.wechatURL = address(l, host)
 }
 
-// serveAWS starts an AWS account with nothing in it on a listener.
+// serveAWS starts an empty AWS account on a listener.
 func (w *world) serveAWS(l net.Listener, host string) {
 	w.aws = awstest.New()
 	w.serve(l, w.aws, host)
 	w.awsURL, w.awsAt = address(l, host), address(l, "")
 }
 
-// serve keeps pages of other sites away from a stand-in, also those whose name was rebound to this machine. Containers reach
-// it by the name host, and an address is no name that could have been rebound.
+// serve protects a stand-in from other sites' pages, including DNS rebinding. Containers reach it by the name host or
+// by an address, which can't be rebound.
 func (w *world) serve(l net.Listener, handler http.Handler, host string) {
 	guarded := console.Guard(handler, func(r *http.Request) bool {
 		name, _, err := net.SplitHostPort(r.Host)
@@ -73,8 +72,7 @@ func (w *world) serve(l net.Listener, handler http.Handler, host string) {
 	go server.Serve(l)
 }
 
-// address is the URL of a listener; host, if it is not empty, stands for its
-// address.
+// address is the URL of a listener, with host in place of its address unless host is empty.
 func address(l net.Listener, host string) string {
 	a := l.Addr().(*net.TCPAddr)
 	ip := a.IP.String()
@@ -90,8 +88,7 @@ func (w *world) close() {
 	}
 }
 
-// queueURL is the address of a queue of the stand-in. In a real account the
-// stack that the template describes need not be there: it has none.
+// queueURL is the URL of a stand-in's queue. It is empty with a real account, where the stack may not exist.
 func (w *world) queueURL(name string) string {
 	if w.awsURL == "" {
 		return ""
@@ -102,7 +99,7 @@ func (w *world) queueURL(name string) string {
 // sqs is the SDK's client for the stand-in's queues.
 func (w *world) sqs() *sqs.Client { return sqs.NewFromConfig(w.aws.Config(w.awsAt)) }
 
-// makeQueues makes the template's queues in the stand-in.
+// makeQueues creates the template's queues in the stand-in.
 func (w *world) makeQueues(ctx context.Context, queues []queue) error {
 	client := w.sqs()
 	for _, q := range queues {
@@ -114,7 +111,7 @@ func (w *world) makeQueues(ctx context.Context, queues []queue) error {
 	return nil
 }
 
-// makeTables makes the template's tables in the stand-in, and those that it adopts.
+// makeTables creates the template's tables in the stand-in, and those that the template expects to exist.
 func (w *world) makeTables(tables []table, n names) {
 	for _, t := range tables {
 		w.aws.CreateTable(t.Name, t.Keys[0], strings.Join(t.Keys[1:], ""))
@@ -127,7 +124,7 @@ func (w *world) makeTables(tables []table, n names) {
 	}
 }
 
-// variables are what leads the functions to the stand-ins.
+// variables point the functions to the stand-ins.
 func (w *world) variables() map[string]string {
 	all := map[string]string{}
 	if w.wechat != nil {
@@ -174,11 +171,11 @@ func namesOf(b *bundle, getenv func(string) string) names {
 	}
 }
 
-// configure does what an operator does before a deployment: it stores the
-// settings of the platform and the app secret of the operator's own account.
+// configure does an operator's work before a deployment: it stores the platform's settings and the app secret of the
+// operator's own account.
 func (w *world) configure(n names) {
 	p := w.wechat.Platform()
-	text, _ := json.Marshal(record( // of texts
+	text, _ := json.Marshal(record( // strings always encode
 		"component_appid", p.AppID,
 		"component_appsecret", p.AppSecret,
 		"message_token", p.MessageToken,
@@ -188,8 +185,7 @@ func (w *world) configure(n names) {
 	n.storeToken(w.aws, wechattest.ExampleOwn, record("appsecret", wechattest.ExampleOwnSecret))
 }
 
-// issueTokens does what a token server does: it stores a token of the component
-// and of each account.
+// issueTokens acts as a token server: it stores a token of the component and of each account.
 func (w *world) issueTokens(n names) {
 	expires := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
 	n.storeToken(w.aws, "", record("access_token", w.wechat.IssueComponentToken(), "expires_at", expires))
@@ -204,7 +200,7 @@ func (w *world) issueTokens(n names) {
 	}
 }
 
-// storeToken stores what belongs to an account, or to the component, whose appid is empty.
+// storeToken stores the token record of an account, or of the component if appID is empty.
 func (n names) storeToken(to *awstest.Server, appID string, record map[string]any) {
 	if n.isInTable(appID) {
 		item := maps.Clone(record)
@@ -212,11 +208,11 @@ func (n names) storeToken(to *awstest.Server, appID string, record map[string]an
 		to.SetItem(n.tokens, item)
 		return
 	}
-	text, _ := json.Marshal(record) // as it was read, or texts
+	text, _ := json.Marshal(record) // maps of strings always encode
 	to.SetSecret(n.secret(appID), string(text))
 }
 
-// token is what storeToken or the bundle stored, and since when; nil where there is nothing, or something else.
+// token returns a stored token record and when it was stored; nil if there is none that can be read.
 func (n names) token(in *awstest.Server, appID string) (record map[string]any, since time.Time) {
 	if n.isInTable(appID) {
 		record, _ = in.Item(n.tokens, appID, "")
@@ -242,7 +238,7 @@ func (n names) secret(appID string) string {
 
 func (n names) isInTable(appID string) bool { return appID != "" && n.store == "dynamodb" }
 
-// record has the keys and values in turn; empty values are left out.
+// record builds a map from alternating keys and values, leaving out empty values.
 func record(pairs ...string) map[string]any {
 	all := make(map[string]any)
 	for at := 0; at+1 < len(pairs); at += 2 {

@@ -23,7 +23,7 @@ import (
 	"wechat-draftbox/pkg/standin/gateway"
 )
 
-// routes are those of the template that the page may use. WeChat's own is not among them.
+// routes are the template's routes that the page may use: all but WeChat's callback.
 func routes() []gateway.Route {
 	var all []gateway.Route
 	for function, keys := range map[string][]string{
@@ -41,7 +41,7 @@ func routes() []gateway.Route {
 	return all
 }
 
-// tasks are those that the page offers.
+// tasks are the tasks that the page offers.
 func tasks() []console.Task {
 	return []console.Task{
 		{Function: "drafts", Task: "watch-drafts"}, {Function: "switch", Task: "check-switches"},
@@ -50,12 +50,12 @@ func tasks() []console.Task {
 	}
 }
 
-// A stack is a deployed one, as the page looks at it: with the operator's own credentials, by lambda:Invoke alone.
+// A stack is a deployed stack, reached by lambda:Invoke with the operator's own credentials.
 type stack struct {
 	name   string
 	region string
 	lambda *lambda.Client
-	out    io.Writer // what the page can't show is told here
+	out    io.Writer // for errors that the page can't show
 }
 
 // State implements [console.Backend].
@@ -66,7 +66,7 @@ func (s *stack) State(context.Context) console.State {
 	return state
 }
 
-// Task implements [console.Backend]. Only tasks are handed on: requests go by the routes, which name the caller.
+// Task implements [console.Backend]. It only passes tasks on: requests go through the routes, which set the caller.
 func (s *stack) Task(ctx context.Context, function string, event []byte) (console.Result, error) {
 	var named struct {
 		Task string `json:"task"`
@@ -108,7 +108,7 @@ func (s *stack) call(ctx context.Context, function string, event []byte) (*lambd
 	return got, nil
 }
 
-// page serves the console for a stack below a path that nobody else knows, at this host, 127.0.0.1:4000.
+// page serves the console below a secret path. host is this server's address, "127.0.0.1:4000".
 func page(s *stack, caller gateway.Caller, key, host string) http.Handler {
 	mux := http.NewServeMux()
 	console.Handle(mux, s)
@@ -123,19 +123,19 @@ func page(s *stack, caller gateway.Caller, key, host string) http.Handler {
 			return
 		}
 		if !more || subtle.ConstantTimeCompare([]byte(first), []byte(key)) == 0 {
-			http.NotFound(w, r) // other users of this machine get no further
+			http.NotFound(w, r) // other users of this machine don't know the key
 			return
 		}
 		for _, name := range []string{"Referer", "Origin", "Cookie", console.WriteHeader} {
-			r.Header.Del(name) // the first one holds the key, and no function needs the others
+			r.Header.Del(name) // one of them holds the key; no function needs the others
 		}
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		below.ServeHTTP(w, r)
 	})
 }
 
-// refusal says why a request is not one of the page that was served here: another name of this machine (DNS rebinding),
-// another site's page, or a write without the header that only the page sends.
+// refusal says why a request did not come from the page served here: it used another host name (DNS rebinding), came
+// from another site, or is a write without the page's header.
 func refusal(r *http.Request, host string) string {
 	_, port, _ := net.SplitHostPort(host)
 	isRead := r.Method == http.MethodGet || r.Method == http.MethodHead
@@ -150,7 +150,7 @@ func refusal(r *http.Request, host string) string {
 	return ""
 }
 
-// identify asks AWS whose credentials these are.
+// identify returns the owner of the AWS credentials.
 func identify(ctx context.Context, client *sts.Client) (gateway.Caller, error) {
 	who, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -189,7 +189,7 @@ func runConsole(ctx context.Context, args []string, out io.Writer) error {
 // serve serves until ctx ends.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
-	stop := context.AfterFunc(ctx, func() { server.Close() }) // the page's stream has no end of its own
+	stop := context.AfterFunc(ctx, func() { server.Close() }) // the page's event stream never ends by itself
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the console: %w", err)

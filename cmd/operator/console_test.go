@@ -26,7 +26,7 @@ import (
 	"wechat-draftbox/pkg/standin/gateway"
 )
 
-// lambdas is Lambda's API with functions that answer a request with its event, and a task with its name.
+// lambdas is a Lambda API whose functions echo the event of a request and return the name of a task.
 type lambdas struct {
 	mu     sync.Mutex
 	events map[string][]string // by the function's name
@@ -91,7 +91,7 @@ func startPage(t *testing.T) (*lambdas, *httptest.Server, *bytes.Buffer) {
 	return functions, server, &out
 }
 
-// asks is a request to the page's server.
+// asks sends a request to the page's server.
 type asks struct {
 	method, path, body string
 	header             []string // pairs
@@ -176,7 +176,7 @@ func TestConsoleOfAStack(t *testing.T) {
 	}
 }
 
-// Neither another page in the same browser nor another user of the machine gets anything done.
+// Another page in the same browser, or another user of the machine, can't do anything.
 func TestConsoleIsNobodyElses(t *testing.T) {
 	t.Parallel()
 	functions, server, _ := startPage(t)
@@ -212,7 +212,7 @@ func TestConsoleIsNobodyElses(t *testing.T) {
 	}
 }
 
-// The page's routes are the template's, but for WeChat's own.
+// The page's routes are the template's, except for WeChat's callback.
 func TestConsoleHasTheTemplatesRoutes(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("../../template.yaml")
@@ -267,7 +267,7 @@ func TestConsoleHasTheTemplatesRoutes(t *testing.T) {
 	}
 }
 
-// The command prints the address with the key, and stops with its context.
+// The command prints the address with the key, and stops when its context ends.
 func TestConsoleStops(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

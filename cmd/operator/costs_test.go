@@ -12,7 +12,7 @@ import (
 
 var updateCosts = flag.Bool("update", false, "write the table of docs/cost.md")
 
-// What AWS asks in us-east-1, in dollars. docs/cost.md states them.
+// AWS prices in us-east-1, in dollars, as docs/cost.md states them.
 const (
 	aSecret        = 0.40
 	secretCall     = 0.05 / 10_000
@@ -33,7 +33,7 @@ const (
 	addressHour    = 0.005
 )
 
-// What happens in a month.
+// The load of a month.
 const (
 	hours          = 730.0
 	runs           = hours * 6        // of refresh-tokens, and tickets that WeChat pushes
@@ -71,16 +71,17 @@ func (c costs) withDynamoDB() float64 {
 	return c.secretsBeside + c.tokens + c.state + c.key + c.ticket + c.compute + c.watch
 }
 
-// monthly are the costs of n accounts, none of which is known to have an open switch.
+// monthly returns the costs of n accounts with no open switch.
 func monthly(n float64) costs {
 	var c costs
-	// Beside the accounts' tokens: the platform's two secrets, and what reads them.
+	// In addition to the accounts' tokens: the platform's two secrets and their readers.
 	c.secretsBeside = 2*aSecret + (2*runs+3*renewals+2*watches)*secretCall
 	c.secrets = c.secretsBeside + n*aSecret + (runs*n+renewals*n+days*n+days*n/100)*secretCall
 
-	// A refresh scans the tokens and reads each account's item; a survey lists the items, reads each once more for each
-	// token's owner and in its check, and lists and reads the tokens. A renewal reads the token's wait. An account is
-	// written once a week, a token when it is renewed. An item that is read by its key is a unit, whatever its size.
+	// A refresh scans the tokens and reads each account's item. A survey lists the items, reads each item twice more
+	// (for the token's owner and in the check), and lists and reads the tokens. A renewal reads the token's wait. An
+	// account is written once a week, a token when it is renewed. Reading an item by its key costs one unit, whatever
+	// its size.
 	c.tokens = (runs*n*tokenItem+days*n*(1+tokenItem))*readUnit + renewals*n*writeUnit + n*tokenItem*4096/1e9*storedGB
 	c.state = (runs*n+renewals*n+days*n*(accountItem+2)+watches*draftEntries+requests)*readUnit + (weeks*n+2*runs)*writeUnit + n*accountItem*4096/1e9*storedGB
 	c.key = aKey + keyUses*keyUse
@@ -95,7 +96,7 @@ func monthly(n float64) costs {
 	return c
 }
 
-// The contract with operators: all of AWS for 10,000 accounts with their tokens in DynamoDB, without a NAT gateway.
+// The contract with operators: the AWS cost of 10,000 accounts with tokens in DynamoDB, without a NAT gateway.
 const mostForTenThousand = 35
 
 func TestCostsAreThoseOfThePrices(t *testing.T) {
@@ -117,7 +118,7 @@ const (
 	costsHeader = "| | 10 accounts | 1,000 | 10,000 |\n| --- | ---: | ---: | ---: |\n"
 )
 
-// TestThePageHasTheCosts keeps the table of docs/cost.md as the prices are; -update writes it.
+// TestThePageHasTheCosts checks the table of docs/cost.md; -update writes it.
 func TestThePageHasTheCosts(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(costPage)
@@ -172,7 +173,7 @@ func costTable() string {
 	return table.String()
 }
 
-// dollars writes an amount with a comma before the last three digits of the whole ones.
+// dollars formats an amount with thousands separators.
 func dollars(amount float64) string {
 	text := fmt.Sprintf("%.2f", amount)
 	if at := len(text) - len("000.00"); at > 0 {

@@ -19,12 +19,12 @@ const doctorTask = `{"task": "doctor"}`
 // asker runs a task of a function and returns its result.
 type asker func(context.Context) ([]byte, error)
 
-// deployedDoctor asks the function of a stack.
+// deployedDoctor runs the doctor of a deployed stack.
 func deployedDoctor(client *lambda.Client, stack string) asker {
 	return deployedTask(client, stack+"-tokens", doctorTask)
 }
 
-// localDoctor asks the function of the local run.
+// localDoctor runs the doctor of the local run.
 func localDoctor(address string) asker { return localTask(address, "tokens", doctorTask) }
 
 // deployedTask runs a task of the function of that name.
@@ -61,14 +61,14 @@ func localTask(address, function, task string) asker {
 	}
 }
 
-// wide is how long a line of the table's last column gets, so that the whole fits a terminal.
-const wide = 88
+// maxColumn is the width at which the last column wraps, so that the table fits a terminal.
+const maxColumn = 88
 
-// wrapped cuts a text into lines, between words.
-func wrapped(text string) (lines []string) {
+// wrap breaks a text into lines at word boundaries.
+func wrap(text string) (lines []string) {
 	line := ""
 	for word := range strings.FieldsSeq(text) {
-		if line != "" && len(line)+1+len(word) > wide {
+		if line != "" && len(line)+1+len(word) > maxColumn {
 			lines, line = append(lines, line), ""
 		}
 		line = strings.TrimPrefix(line+" "+word, " ")
@@ -78,7 +78,7 @@ func wrapped(text string) (lines []string) {
 
 var errNotWell = errors.New("not all is well")
 
-// doctor prints what the doctor found; the error is [errNotWell] where that isn't all well.
+// doctor prints the doctor's result. The error is [errNotWell] if a check failed.
 func doctor(ctx context.Context, ask asker, out io.Writer) error {
 	result, err := ask(ctx)
 	if err != nil {
@@ -100,9 +100,9 @@ func doctor(ctx context.Context, ask asker, out io.Writer) error {
 		if !c.OK {
 			state = "FAULT"
 		}
-		lines := wrapped(c.Detail)
+		lines := wrap(c.Detail)
 		if c.Action != "" {
-			lines = append(lines, "→ "+strings.Join(wrapped(c.Action), "\n\t\t  "))
+			lines = append(lines, "→ "+strings.Join(wrap(c.Action), "\n\t\t  "))
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", state, c.Name, strings.Join(lines, "\n\t\t"))
 	}

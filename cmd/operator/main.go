@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, in *os.File, out io.Writer) error {
 	return errUsage
 }
 
-// runTask has a function do a task, and prints its result.
+// runTask invokes a task of a function and prints its result.
 func runTask(ctx context.Context, name string, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(out)
@@ -92,7 +92,6 @@ func runTask(ctx context.Context, name string, args []string, out io.Writer) err
 	return notifyTest(ctx, localTask(*local, "notify", notifyTask), out)
 }
 
-// runSecrets stores a secret.
 func runSecrets(ctx context.Context, args []string, in *os.File, out io.Writer) error {
 	flags := flag.NewFlagSet("secrets", flag.ContinueOnError)
 	flags.SetOutput(out)
@@ -111,14 +110,14 @@ func runSecrets(ctx context.Context, args []string, in *os.File, out io.Writer) 
 	if *robots {
 		return storeRobots(ctx, writer, *prefix+"/"+robot.SecretName, *file)
 	}
-	values := asked(prompt(in, out))
+	values := askValues(prompt(in, out))
 	if *file != "" {
-		values = fromFile(*file)
+		values = readValues(*file)
 	}
 	return storePlatform(ctx, writer, *prefix+"/platform", values)
 }
 
-// prompt asks a question; the answer isn't shown where in is a terminal.
+// prompt asks a question. A terminal does not echo the answer.
 func prompt(in *os.File, out io.Writer) func(question string) (string, error) {
 	lines := bufio.NewReader(in)
 	return func(question string) (string, error) {

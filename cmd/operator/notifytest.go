@@ -14,7 +14,7 @@ const notifyTask = `{"task": "notify-test"}`
 
 var errNotTaken = errors.New("not every robot took its message")
 
-// notifyTest prints which robots took a message; the error is [errNotTaken] where not all did.
+// notifyTest prints which robots accepted the message. The error is [errNotTaken] if one did not.
 func notifyTest(ctx context.Context, ask asker, out io.Writer) error {
 	result, err := ask(ctx)
 	if err != nil {
@@ -40,7 +40,7 @@ func notifyTest(ctx context.Context, ask asker, out io.Writer) error {
 		if !r.OK {
 			state, err = "FAULT", errNotTaken
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", state, r.Name, strings.Join(wrapped(r.Detail), "\n\t\t"))
+		fmt.Fprintf(table, "%s\t%s\t%s\n", state, r.Name, strings.Join(wrap(r.Detail), "\n\t\t"))
 	}
 	table.Flush()
 	return err

@@ -80,10 +80,10 @@ func TestSecrets(t *testing.T) {
 	const name = "wechat/draftbox/platform"
 
 	answers := []string{p.AppID + "\n", p.AppSecret + "\n", " " + p.MessageToken + "\n", p.EncodingAESKey + "\n", "\n"}
-	ask := asked(func(string) (answer string, err error) { answer, answers = answers[0], answers[1:]; return answer, nil })
+	ask := askValues(func(string) (answer string, err error) { answer, answers = answers[0], answers[1:]; return answer, nil })
 	var out bytes.Buffer
 	writer := secretWriter{client, "alias/mine", &out}
-	for _, read := range []func() (map[string]string, error){ask, fromFile(file(t, good))} { // makes it, and writes over it
+	for _, read := range []func() (map[string]string, error){ask, readValues(file(t, good))} { // makes it, and writes over it
 		if err := storePlatform(t.Context(), writer, name, read); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestSecrets(t *testing.T) {
 
 	bad := map[string]string{"component_appid": p.AppID, "component_appsecret": p.AppSecret, "message_token": p.MessageToken, "encoding_aes_key": "short-aes-key"}
 	_, before, _ := stand.Secret(name)
-	for _, read := range []func() (map[string]string, error){fromFile(file(t, bad)), fromFile(file(t, nil)), fromFile("nowhere.json"), fromFile(file(t, "x"))} {
+	for _, read := range []func() (map[string]string, error){readValues(file(t, bad)), readValues(file(t, nil)), readValues("nowhere.json"), readValues(file(t, "x"))} {
 		if err := storePlatform(t.Context(), writer, name, read); err == nil || strings.Contains(err.Error(), "short-aes-key") {
 			t.Errorf("got %v", err)
 		}

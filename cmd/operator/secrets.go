@@ -19,7 +19,7 @@ import (
 	"wechat-draftbox/pkg/secret"
 )
 
-// questions are the keys of the platform's secret, and how the platform's settings call them.
+// questions are the keys of the platform's secret, and their names on the platform's settings page.
 var questions = []struct{ key, question string }{
 	{"component_appid", "component appid (AppID)"},
 	{"component_appsecret", "component app secret (AppSecret)"},
@@ -28,8 +28,8 @@ var questions = []struct{ key, question string }{
 	{"previous_encoding_aes_key", "former EncodingAESKey, empty if it never changed"},
 }
 
-// asked has the operator type the values.
-func asked(prompt func(string) (string, error)) func() (map[string]string, error) {
+// askValues prompts the operator for the values.
+func askValues(prompt func(string) (string, error)) func() (map[string]string, error) {
 	return func() (map[string]string, error) {
 		values := make(map[string]string)
 		for _, q := range questions {
@@ -45,22 +45,22 @@ func asked(prompt func(string) (string, error)) func() (map[string]string, error
 	}
 }
 
-// fromFile reads the values from a JSON file.
-func fromFile(name string) func() (map[string]string, error) {
+// readValues reads the values from a JSON file.
+func readValues(name string) func() (map[string]string, error) {
 	return func() (map[string]string, error) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
 		var values map[string]string
-		if json.Unmarshal(text, &values) != nil { // its error quotes the file
+		if json.Unmarshal(text, &values) != nil { // the error would quote secret values
 			return nil, fmt.Errorf("%s is no JSON object of strings", name)
 		}
 		return values, nil
 	}
 }
 
-// storePlatform checks the values as the functions will, and stores them.
+// storePlatform validates the values as the functions do, and stores them.
 func storePlatform(ctx context.Context, w secretWriter, name string, read func() (map[string]string, error)) error {
 	values, err := read()
 	if err != nil {
@@ -85,7 +85,7 @@ func storePlatform(ctx context.Context, w secretWriter, name string, read func()
 	return nil
 }
 
-// storeRobots checks the file as the function notify will, and stores it.
+// storeRobots validates the file as the function notify does, and stores it.
 func storeRobots(ctx context.Context, w secretWriter, name, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -102,14 +102,14 @@ func storeRobots(ctx context.Context, w secretWriter, name, file string) error {
 	return nil
 }
 
-// secretWriter stores secrets. key is the KMS key of those that it makes; empty is AWS's own.
+// secretWriter stores secrets. key is the KMS key for new ones; empty selects the key that AWS manages.
 type secretWriter struct {
 	client *secretsmanager.Client
 	key    string
 	out    io.Writer
 }
 
-// write makes the secret, or writes over it. Its description is for a new one.
+// write creates the secret, or adds a version to it. The description applies only to a new secret.
 func (w secretWriter) write(ctx context.Context, name, description, text string) error {
 	in := &secretsmanager.CreateSecretInput{Name: aws.String(name), SecretString: aws.String(text), Description: aws.String(description)}
 	if w.key != "" {

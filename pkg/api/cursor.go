@@ -9,8 +9,8 @@ import (
 
 var errCursor = errors.New("the next of the former page, as it is")
 
-// WriteCursor is the next of an answer whose following page begins after position; empty stays empty. It is made of letters
-// that need no escaping in a query, and has a checksum, so that a text cut short is refused and not taken for another place.
+// WriteCursor encodes the position after which the next page begins as a cursor; empty stays empty. Cursors need no
+// escaping in a query. A checksum detects truncated ones.
 func WriteCursor(position string) string {
 	if position == "" {
 		return ""
@@ -19,7 +19,7 @@ func WriteCursor(position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, sum), position...))
 }
 
-// ReadCursor is the position in a query's next. valid says whether a position is one of the route's.
+// ReadCursor decodes the position in a query's next. valid reports whether it is a position of this route.
 func ReadCursor(next string, valid func(position string) bool) (position string, err error) {
 	text, err := base64.RawURLEncoding.Strict().DecodeString(next)
 	if err != nil || len(text) <= crc32.Size {

@@ -24,8 +24,7 @@ type ListQuery struct {
 	limit                      int
 }
 
-// ParseListQuery reads a list's query. extra are further parameters that the route has, by name, each with what reads it. An
-// unknown or unusable parameter is an invalid-request problem that names it and the ones there are.
+// ParseListQuery reads a list's query. extra are the route's further parameters, see [ReadQuery].
 func ParseListQuery(values url.Values, extra map[string]func(string) error) (ListQuery, error) {
 	q := ListQuery{limit: math.MaxInt}
 	if len(values) == 0 {
@@ -74,32 +73,32 @@ func ParseTime(v string) (time.Time, error) {
 	return time.Time{}, errors.New("a time in RFC 3339 or Unix seconds")
 }
 
-// Select returns the entries of all that the query asks for, in its order: newest first by create_time and then by id,
-// or the other way round. entry gives an entry's upload and id. all isn't changed.
+// Select returns the entries of all that match the query, in its order: by create_time, then id, newest first by default.
+// entry returns an entry's upload and id. all isn't changed.
 func Select[T any](q ListQuery, all []T, entry func(*T) (*wechat.Upload, int64)) []T {
-	places := make([]place, 0, len(all)) // smaller to move than the entries
+	sorted := make([]sortEntry, 0, len(all)) // smaller to move than the entries
 	for i := range all {
 		if upload, id := entry(&all[i]); q.matches(upload) {
-			places = append(places, place{upload.CreateTime, id, i})
+			sorted = append(sorted, sortEntry{upload.CreateTime, id, i})
 		}
 	}
-	slices.SortFunc(places, func(a, b place) int {
+	slices.SortFunc(sorted, func(a, b sortEntry) int {
 		order := cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.id, b.id))
 		if !q.ascending {
 			order = -order
 		}
 		return cmp.Or(order, cmp.Compare(a.index, b.index))
 	})
-	places = places[:min(len(places), q.limit)]
-	selected := make([]T, len(places))
-	for i, p := range places {
+	sorted = sorted[:min(len(sorted), q.limit)]
+	selected := make([]T, len(sorted))
+	for i, p := range sorted {
 		selected[i] = all[p.index]
 	}
 	return selected
 }
 
-// place is where an entry stands in WeChat's list, with what decides where it comes in the answer.
-type place struct {
+// sortEntry is the index of an entry in WeChat's list, with its sort key.
+type sortEntry struct {
 	created, id int64
 	index       int
 }

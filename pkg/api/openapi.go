@@ -5,6 +5,6 @@ import _ "embed"
 //go:embed openapi.yaml
 var document string
 
-// OpenAPI is the API's description, OpenAPI 3.1 in YAML: what callers generate a client from, and what tests hold answers
-// against. The functions don't ask for it, so it is in none of their binaries.
+// OpenAPI is the API's description, OpenAPI 3.1 in YAML, for client generators and tests. The functions don't call it, so
+// the linker leaves it out of their binaries.
 func OpenAPI() string { return document }

@@ -11,12 +11,12 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// Problem adds to an error what only its HTTP answer shows.
+// Problem adds to an error what only its HTTP response needs.
 type Problem struct {
 	Err     error
 	Header  map[string]string
 	Members map[string]any // further members of the body
-	Quiet   bool           // the handler logs it
+	Quiet   bool           // logged by the handler, not by Serve
 }
 
 func (p *Problem) Error() string { return p.Err.Error() }
@@ -58,7 +58,7 @@ var kinds = map[fault.Kind]kindInfo{
 // Status is the HTTP status of a kind of fault.
 func Status(kind fault.Kind) int { return kinds[kind].status }
 
-// problem is the answer to a request that failed with err.
+// problem is the response to a request that failed with err.
 func problem(r *Request, err error, now time.Time) (*Response, fault.Fault) {
 	f := fault.Of(err, now)
 	info := kinds[f.Kind]
@@ -84,7 +84,7 @@ func problem(r *Request, err error, now time.Time) (*Response, fault.Fault) {
 		maps.Copy(header, more.Header)
 	}
 	if f.RetryAfter > 0 {
-		header["Retry-After"] = strconv.Itoa(int((f.RetryAfter + time.Second - 1) / time.Second)) // rounded up: earlier is too early
+		header["Retry-After"] = strconv.Itoa(int((f.RetryAfter + time.Second - 1) / time.Second)) // rounded up
 	}
 	encoded, _ := Encode(body) // texts and numbers always encode
 	return &Response{Status: info.status, Header: header, Body: newBody(problemType, encoded)}, f

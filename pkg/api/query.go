@@ -14,8 +14,8 @@ import (
 // MaxLimit is the most entries that a list's query can ask for.
 const MaxLimit = 1000
 
-// ReadQuery reads query parameters, each by its reader, whose error says what the value must be. An unknown or unusable
-// one is an invalid-request problem that names it and the ones there are.
+// ReadQuery parses query parameters, each with its parser, whose error says what the value must be. An unknown or
+// unusable one is an invalid request, with an error that lists the known parameters.
 func ReadQuery(values url.Values, parameters map[string]func(string) error) error {
 	there := strings.Join(slices.Sorted(maps.Keys(parameters)), ", ")
 	for _, name := range slices.Sorted(maps.Keys(values)) {

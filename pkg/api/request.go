@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,7 @@ type Request struct {
 	Query  url.Values
 	Header map[string]string // names in lower case
 	Body   []byte
-	ID     string // the answer's X-Request-Id
+	ID     string // sent back as X-Request-Id
 	Caller string // the IAM ARN, else the JWT subject, else empty
 	Source string // the caller's address
 
@@ -64,13 +65,13 @@ type event struct {
 			IAM struct {
 				UserARN string `json:"userArn"`
 			} `json:"iam"`
-			JWT    claimed `json:"jwt"`
-			Claims claims  `json:"claims"` // payload format 1.0
+			JWT    jwt    `json:"jwt"`
+			Claims claims `json:"claims"` // payload format 1.0
 		} `json:"authorizer"`
 	} `json:"requestContext"`
 }
 
-type claimed struct {
+type jwt struct {
 	Claims claims `json:"claims"`
 }
 
@@ -80,8 +81,7 @@ type claims struct {
 
 var errBody = errors.New("the body is not the base64 that it is said to be")
 
-// parse reads an event of payload format 2.0 or 1.0. The request is there, as far as it could be read, with an error
-// too.
+// parse reads an event of payload format 2.0 or 1.0. With an error it still returns what could be read.
 func parse(raw []byte) (*Request, error) {
 	var e event
 	if err := json.Unmarshal(raw, &e); err != nil {
@@ -89,18 +89,18 @@ func parse(raw []byte) (*Request, error) {
 	}
 	c := &e.RequestContext
 	r := &Request{
-		Method: first(c.HTTP.Method, e.HTTPMethod),
-		Path:   first(e.RawPath, c.HTTP.Path, e.Path),
+		Method: cmp.Or(c.HTTP.Method, e.HTTPMethod),
+		Path:   cmp.Or(e.RawPath, c.HTTP.Path, e.Path),
 		Header: make(map[string]string, len(e.Headers)),
 		ID:     c.RequestID,
-		Caller: first(c.Authorizer.IAM.UserARN, c.Identity.UserARN, c.Authorizer.JWT.Claims.Subject, c.Authorizer.Claims.Subject),
-		Source: first(c.HTTP.SourceIP, c.Identity.SourceIP),
+		Caller: cmp.Or(c.Authorizer.IAM.UserARN, c.Identity.UserARN, c.Authorizer.JWT.Claims.Subject, c.Authorizer.Claims.Subject),
+		Source: cmp.Or(c.HTTP.SourceIP, c.Identity.SourceIP),
 		Params: e.Params, matched: e.RouteKey,
 	}
 	if e.HTTPMethod != "" && e.Resource != "" {
 		r.matched = e.HTTPMethod + " " + e.Resource
 	}
-	if e.HTTPMethod == "" { // format 2.0 has a named stage in the path, 1.0 doesn't
+	if e.HTTPMethod == "" { // format 2.0 includes a named stage in the path, 1.0 doesn't
 		if rest, found := strings.CutPrefix(r.Path, "/"+c.Stage+"/"); found && c.Stage != "" {
 			r.Path = "/" + rest
 		}
@@ -143,16 +143,7 @@ func (r *Request) Number(name string) (int64, error) {
 	return int64(n), nil
 }
 
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
-}
-
-// DecodeBody reads the body as a JSON object into v; an empty body leaves v alone. The error is a [*fault.Error].
+// DecodeBody decodes the body, a JSON object, into v; an empty body leaves v unchanged. The error is a [*fault.Error].
 func (r *Request) DecodeBody(v any) error {
 	if len(bytes.TrimSpace(r.Body)) == 0 {
 		return nil

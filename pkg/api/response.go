@@ -26,30 +26,29 @@ const (
 	compressFrom = 16 << 10
 )
 
-// Response is what a route's handler answers.
+// Response is a handler's response.
 type Response struct {
 	Status int               // 0 is 200
-	Header map[string]string // beside those that the fields below make
+	Header map[string]string // beside those derived from the fields below
 	Body   *Body             // nil: none
 	Cache  *Cache            // nil: it may not be cached
 }
 
 // Cache says how an answer may be cached.
 type Cache struct {
-	MaxAge time.Duration // 0: a cache has to ask each time
+	MaxAge time.Duration // 0: a cache has to revalidate each time
 	Age    time.Duration // since WeChat was asked
 	HasAge bool
 }
 
-// Body is an encoded body, with the forms in which it is sent. It is made once and can be sent any number of times, by
-// several goroutines.
+// Body is an encoded body with the forms in which it is sent. It is reusable and safe for concurrent use.
 type Body struct {
 	contentType string
 	plain       []byte
 	etag        string
 
 	quoting    sync.Once
-	quoted     []byte        // as a JSON string; a part of the first answer that it was in
+	quoted     []byte        // as a JSON string; a slice of the first response that contained it
 	compressed func() []byte // gzip, in base64, as a JSON string
 }
 
@@ -73,13 +72,13 @@ func (b *Body) appendQuoted(out []byte) []byte {
 	return append(out, b.quoted...)
 }
 
-// Size is the number of its bytes, before they are compressed.
+// Size is the uncompressed size in bytes.
 func (b *Body) Size() int { return len(b.plain) }
 
 // Text is a body of plain text.
 func Text(text string) *Body { return newBody("text/plain", []byte(text)) }
 
-// JSON is a body of the JSON that v encodes to.
+// JSON encodes v as a JSON body.
 func JSON(v any) (*Body, error) {
 	encoded, err := Encode(v)
 	if err != nil {
@@ -88,8 +87,8 @@ func JSON(v any) (*Body, error) {
 	return newBody(jsonType, encoded), nil
 }
 
-// Tagged is a body of JSON that can be cached. Its ETag is made of content, which is the body without what changes with
-// each fetch, and of the request's query.
+// Tagged is a cacheable JSON body. Its ETag hashes the request's query and content, which is the body without what
+// changes with each fetch.
 func Tagged(r *Request, encoded, content []byte) *Body {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n", r.Query.Encode())
@@ -99,7 +98,7 @@ func Tagged(r *Request, encoded, content []byte) *Body {
 	return b
 }
 
-// Encode is the JSON of v, as it is sent.
+// Encode encodes v as JSON.
 func Encode(v any) ([]byte, error) {
 	encoded, err := wechat.EncodeJSON(v)
 	if err != nil {
@@ -167,7 +166,7 @@ func (c *Cache) addTo(header map[string]string) {
 	}
 }
 
-// gatewayResponse is written by hand, with the body at its end: then the bulk is appended once to the small rest.
+// gatewayResponse encodes by hand, with the body last, so that the large body is copied only once.
 func gatewayResponse(status int, header map[string]string, body *Body, compressed bool) []byte {
 	out := make([]byte, 0, 512)
 	out = append(out, `{"statusCode":`...)
@@ -202,14 +201,14 @@ func appendString(out []byte, text string) []byte {
 func compress(plain []byte) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	w.Write(plain) // a buffer takes everything
+	w.Write(plain) // a bytes.Buffer never fails
 	w.Close()
 	quoted := make([]byte, 0, base64.StdEncoding.EncodedLen(b.Len())+2)
 	quoted = base64.StdEncoding.AppendEncode(append(quoted, '"'), b.Bytes())
 	return append(quoted, '"')
 }
 
-// acceptsGzip reads Accept-Encoding.
+// acceptsGzip parses Accept-Encoding.
 func acceptsGzip(header string) bool {
 	wildcard := false
 	for one := range strings.SplitSeq(header, ",") {

@@ -1,5 +1,5 @@
-// Package api is HTTP over Lambda: it reads API Gateway's events in both payload formats, finds the route, and
-// answers in JSON, with problems (RFC 9457) for errors.
+// Package api serves HTTP over Lambda: it parses API Gateway's events in both payload formats, routes them, and responds
+// with JSON, or with problems (RFC 9457) for errors.
 package api
 
 import (
@@ -19,22 +19,22 @@ import (
 )
 
 const (
-	// requestTimeout is how long a request may take: API Gateway waits 29 or 30 seconds.
+	// requestTimeout is less than the 29 or 30 seconds that API Gateway waits.
 	requestTimeout = 28 * time.Second
-	// maxResponseBytes is the size that an encoded answer may have; Lambda cuts off at 6 MB.
+	// maxResponseBytes bounds an encoded response; Lambda's limit is 6 MB.
 	maxResponseBytes = 5_500_000
 )
 
-// Handler answers one route's requests. Its errors become problems, see [fault.Of].
+// Handler handles one route's requests. Its errors become problems, see [fault.Of].
 type Handler func(context.Context, *Request) (*Response, error)
 
-// Route is a method, a path like /drafts/{draft_id}, and who answers it.
+// Route is a method, a path like /drafts/{draft_id}, and its handler.
 type Route struct {
 	Method, Path string
 	Handle       Handler
 }
 
-// Routes are a function's routes. Where two match, the first one is taken.
+// Routes are a function's routes. If two match, the first one wins.
 type Routes []Route
 
 // Serve answers an API Gateway event, in the form that API Gateway expects.

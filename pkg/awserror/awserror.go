@@ -1,7 +1,6 @@
-// Package awserror puts the errors of AWS into the few kinds that the bundle decides on.
+// Package awserror maps AWS errors to a few kinds.
 //
-// The SDK's own errors are not passed on: some services quote the value that they refuse, and values here are
-// tokens.
+// The SDK's own errors are not wrapped: some services quote the value that they refuse, which here is a token.
 package awserror
 
 import (
@@ -20,20 +19,20 @@ type Kind int
 
 // The kinds.
 const (
-	Unavailable Kind = iota // throttled, failed, not reached, or no answer in time: later it may work
+	Unavailable Kind = iota // throttled, failed, unreachable or timed out: a retry may work
 	NotFound                // no such secret, parameter or queue
-	Denied                  // not allowed, not to be decrypted, not valid: it won't work until somebody acts
-	Exists                  // it can't be made because it is there
-	Conflict                // somebody else changed it meanwhile
+	Denied                  // not allowed, can't be decrypted, invalid: an operator has to act
+	Exists                  // already exists
+	Conflict                // changed concurrently
 )
 
-// Error is a failed call of AWS.
+// Error is a failed AWS call.
 type Error struct {
 	Operation string // as in secretsmanager:GetSecretValue
 	Resource  string // the name of the secret, parameter, bus or queue
 	Kind      Kind
 	Code      string // AWS's error code, or empty
-	Detail    string // who may not do what, where AWS says so
+	Detail    string // AWS's message on a denied access
 }
 
 func (e *Error) Error() string {
@@ -49,7 +48,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Wrap makes an [Error] of what a call of the SDK returned; nil stays nil.
+// Wrap makes an [Error] from an error of the SDK; nil stays nil.
 func Wrap(operation, resource string, err error) error {
 	if err == nil {
 		return nil
@@ -88,10 +87,10 @@ func Is(err error, kind Kind) bool {
 	return errors.As(err, &e) && e.Kind == kind
 }
 
-// MalformedError is a secret or parameter that holds something else than it should.
+// MalformedError is a secret, parameter or item whose content is invalid.
 type MalformedError struct {
 	Resource string
-	Detail   string // never what stands in it
+	Detail   string // never quotes the content
 }
 
 func (m *MalformedError) Error() string {

@@ -13,9 +13,8 @@ const (
 	batchMaxBackoff = 4 * time.Second
 )
 
-// ForBatches is cfg for clients that work on many accounts in one invocation. The SDK gives up on a throttled call after
-// three attempts, which suits somebody who waits for an answer; a run over thousands of accounts is throttled as a matter
-// of course, and an account that was given up is lost until the next run.
+// ForBatches is cfg with more attempts, for clients that process many accounts in one invocation. Such runs are throttled
+// routinely, and after the SDK's default of three attempts an account would be skipped until the next run.
 func ForBatches(cfg aws.Config) aws.Config {
 	cfg = cfg.Copy()
 	cfg.Retryer = func() aws.Retryer {

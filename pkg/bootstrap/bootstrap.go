@@ -1,5 +1,5 @@
-// Package bootstrap starts a function: it reads the environment, makes what every function has, and hands the
-// function's triggers to Lambda.
+// Package bootstrap starts a function: it reads the environment, makes the common dependencies, and runs the function's
+// router in Lambda.
 package bootstrap
 
 import (
@@ -24,7 +24,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// Deps are what every function depends on.
+// Deps are the dependencies that all functions share.
 type Deps struct {
 	Settings Settings
 	AWS      aws.Config
@@ -36,7 +36,7 @@ type Deps struct {
 	Bus      *eventbus.Bus
 }
 
-// New makes them. options are for the client that calls WeChat.
+// New makes the dependencies. options are for the WeChat client.
 func New(s Settings, cfg aws.Config, log telemetry.Log, recorder *telemetry.Recorder, options ...wechat.Option) Deps {
 	return Deps{
 		Settings: s, AWS: cfg, Log: log, Now: time.Now, Metrics: recorder,
@@ -51,8 +51,7 @@ func (d Deps) Tokens(store token.Getter) *token.Reader {
 	return token.NewReader(store, d.Bus, d.Settings.TokenCacheTTL, d.Now)
 }
 
-// Run runs a function until Lambda ends the process. What can't be used in the environment ends it at once, with one
-// line on standard error.
+// Run runs a function until Lambda ends the process. An invalid environment ends it with one line on standard error.
 func Run(function func(Deps) trigger.Router) {
 	s, err := ReadSettings(os.Getenv)
 	if err != nil {
@@ -68,7 +67,7 @@ func Run(function func(Deps) trigger.Router) {
 	lambda.Start(deps.Handler(function(deps)))
 }
 
-// sdkLog writes what the SDK has to say into the function's log. Left alone it prints plain text.
+// sdkLog writes the SDK's messages to the function's log. By default the SDK prints plain text.
 func sdkLog(log *slog.Logger) sdklogging.LoggerFunc {
 	return func(class sdklogging.Classification, format string, v ...any) {
 		level := slog.LevelDebug
@@ -83,13 +82,13 @@ func sdkLog(log *slog.Logger) sdklogging.LoggerFunc {
 // kills the process.
 const deadlineMargin = 500 * time.Millisecond
 
-// handler is what Lambda calls: the router, with the metrics of each invocation written at its end.
+// handler invokes the router and flushes the metrics at the end of each invocation.
 type handler struct {
 	router  trigger.Router
 	metrics *telemetry.Recorder
 }
 
-// Handler is what Lambda calls.
+// Handler makes the handler that Lambda calls.
 func (d Deps) Handler(router trigger.Router) lambda.Handler { return handler{router, d.Metrics} }
 
 // Invoke implements [lambda.Handler].

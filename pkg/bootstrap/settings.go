@@ -35,17 +35,17 @@ type Settings struct {
 	EventBusName          string // or ARN
 	SwitchQueueURL        string
 	AuthorizationQueueURL string
-	NoticeQueueURL        string // empty: what wasn't taken comes again when the queue sees fit
+	NoticeQueueURL        string // empty: retries come after the queue's visibility timeout
 	Openable              Allowlist
 	AccountTokenStore     AccountTokenStore
-	IgnoreMiniPrograms    bool          // their tokens are not kept alive
-	HistoryRetention      time.Duration // of a draft after it was gone; 0: for ever
-	KMSKey                string        // ARN of the key for what is made in the stores; empty: AWS's own
+	IgnoreMiniPrograms    bool          // their tokens are not renewed
+	HistoryRetention      time.Duration // of a draft after it left the box; 0: forever
+	KMSKey                string        // ARN of the key for new secrets and parameters; empty: AWS's own
 	TokenCacheTTL         time.Duration
 	DraftCacheTTL         time.Duration
 	LogLevel              slog.Level
 
-	// The template knows these two, and doctor tells them on.
+	// These two are only reported by doctor.
 	ManageTokens bool   // false: a token server of the operator's own writes the token secrets
 	EgressIP     string // the stack's Elastic IP, or empty
 }
@@ -59,7 +59,7 @@ type Allowlist struct {
 // Allows reports whether the account's switch may be opened.
 func (o Allowlist) Allows(appID string) bool { return o.all || slices.Contains(o.appIDs, appID) }
 
-// set reads a list with commas: appids, or * for every account.
+// set parses a comma-separated list of appids, or * for every account.
 func (o *Allowlist) set(list string) error {
 	for one := range strings.SplitSeq(list, ",") {
 		switch one = strings.TrimSpace(one); {
@@ -82,8 +82,8 @@ var (
 	busName       = regexp.MustCompile(`^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9/_.-]+$`)
 )
 
-// How long the names may be: what AWS takes, less room for what is put behind a prefix. Not in the patterns, where a
-// count of hundreds costs every cold start a millisecond.
+// Length limits: AWS's, less room for what is appended to a prefix. In the patterns such counts would cost every cold
+// start a millisecond.
 const (
 	longestPrefix = 200
 	longestTable  = 255
@@ -93,8 +93,8 @@ const (
 	longestRetention = 36500 // days; more don't fit into a time.Duration for long
 )
 
-// ReadSettings reads the settings through getenv, such as [os.Getenv]. A variable that is empty has its default. The error
-// names every value that can't be used, in one line.
+// ReadSettings reads the settings through getenv, such as [os.Getenv]. An empty variable has its default. The error
+// names every invalid variable, in one line.
 func ReadSettings(getenv func(string) string) (Settings, error) {
 	r := reader{getenv: getenv}
 	table := matches(tableName, longestTable, "it must be the name of a DynamoDB table")
@@ -137,13 +137,13 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	return s, nil
 }
 
-// reader reads variables, and collects what is wrong with them.
+// reader reads variables and collects their errors.
 type reader struct {
 	getenv func(string) string
 	faults []string
 }
 
-// text is a variable's value, which check takes unless it is empty.
+// text is a variable's value or its default, checked by check unless empty.
 func (r *reader) text(name, byDefault string, check func(string) error) string {
 	v := cmp.Or(strings.TrimSpace(r.getenv(name)), byDefault)
 	if v == "" {

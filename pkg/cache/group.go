@@ -8,10 +8,9 @@ import (
 
 // Group lets concurrent callers share one load of a value, by key. The zero Group is ready.
 //
-// golang.org/x/sync/singleflight runs a load for all callers with the context of none. Here the first caller
-// runs the load itself, with its own context and in its own goroutine, and the others wait for it, each as long
-// as its own context lasts. So nothing outlives the invocation that started it, and if the one that loads gives
-// up, the next takes over.
+// Unlike golang.org/x/sync/singleflight it honours contexts: the first caller runs the load in its own goroutine with its
+// own context, and the others wait, each until its own context ends. So no load outlives its invocation, and if the
+// loading caller is canceled, the next one takes over.
 type Group[K comparable, V any] struct {
 	mu    sync.Mutex
 	loads map[K]*load[V]
@@ -21,13 +20,13 @@ type load[V any] struct {
 	done      chan struct{}
 	value     V
 	err       error
-	abandoned bool // its caller's context ended, so the result says nothing to the others
+	abandoned bool // its caller's context ended, so the others load again
 }
 
 var errPanicked = errors.New("the shared load panicked")
 
-// Do returns what fn returns, running it only if no other caller is at it. Callers that wait get the same value
-// and error. A caller whose context ends while it waits gets that context's cause.
+// Do returns what fn returns, and runs it only if no other caller is running it for the key. Waiting callers get the same
+// value and error, or the cause of their own context if that ends first.
 func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V, error)) (V, error) {
 	for {
 		g.mu.Lock()
@@ -56,7 +55,7 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 }
 
 func (g *Group[K, V]) run(ctx context.Context, key K, l *load[V], fn func(context.Context) (V, error)) (V, error) {
-	defer func() { // also when fn panics: the others must not wait for ever
+	defer func() { // also if fn panics, so that the others don't wait forever
 		l.abandoned = l.err != nil && ctx.Err() != nil
 		g.mu.Lock()
 		delete(g.loads, key)

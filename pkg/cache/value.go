@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Value is loaded when it is asked for, and cached. It is safe for concurrent use.
+// Value is a value that is loaded on demand and cached. It is safe for concurrent use.
 type Value[T any] struct {
 	load  func(context.Context) (T, error)
 	ttl   time.Duration
@@ -16,15 +16,15 @@ type Value[T any] struct {
 
 	mu       sync.Mutex
 	last     T
-	loadedAt time.Time // on the wall clock: the monotonic one stands still while Lambda freezes the instance
+	loadedAt time.Time // wall clock: the monotonic clock stops while Lambda freezes the instance
 }
 
-// New makes a value that load loads and that is cached for ttl by the clock now.
+// New makes a value that is loaded by load and cached for ttl.
 func New[T any](ttl time.Duration, now func() time.Time, load func(context.Context) (T, error)) *Value[T] {
 	return &Value[T]{load: load, ttl: ttl, now: now}
 }
 
-// Cached is the value, if it was loaded and may still be used.
+// Cached returns the value if it is cached and not older than ttl.
 func (v *Value[T]) Cached() (T, bool) { return v.within(v.ttl) }
 
 func (v *Value[T]) within(maxAge time.Duration) (T, bool) {
@@ -34,17 +34,17 @@ func (v *Value[T]) within(maxAge time.Duration) (T, bool) {
 	return v.last, age >= 0 && age < maxAge
 }
 
-// Last is the value that was loaded last, however old it is.
+// Last returns the value loaded last, however old it is.
 func (v *Value[T]) Last() (T, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.last, !v.loadedAt.IsZero()
 }
 
-// Get is the value, at most ttl old.
+// Get returns the value, at most ttl old.
 func (v *Value[T]) Get(ctx context.Context) (T, error) { return v.GetWithin(ctx, v.ttl) }
 
-// GetWithin is the value, at most maxAge old.
+// GetWithin returns the value, at most maxAge old.
 func (v *Value[T]) GetWithin(ctx context.Context, maxAge time.Duration) (T, error) {
 	if value, ok := v.within(maxAge); ok {
 		return value, nil

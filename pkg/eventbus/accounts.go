@@ -5,8 +5,8 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// AccountChanges are the events for an account that became after, other than by a push. A switch that wasn't known before
-// has not changed, and one that was open never does.
+// AccountChanges are the events for a change of an account that wasn't caused by a push. A switch is only reported as
+// opened if it was known to be closed.
 func AccountChanges(before, after state.Account) (events []Event) {
 	if before.DraftSwitch == wechat.SwitchClosed && after.DraftSwitch == wechat.SwitchOpen {
 		events = append(events, SwitchOpened(before))
@@ -17,8 +17,8 @@ func AccountChanges(before, after state.Account) (events []Event) {
 	return events
 }
 
-// SwitchOpened is the event that the switch of an account was opened, which was closed before. Its id is made of what was
-// known before, so that it is the same where the same change is published again.
+// SwitchOpened is the event that an account's switch was opened. Its id is derived from the state before, so that
+// publishing the same change again gives the same id.
 func SwitchOpened(before state.Account) Event {
 	from, to := wechat.SwitchClosed, wechat.SwitchOpen
 	return Event{DetailType: DraftSwitchChanged, Detail: struct {
@@ -29,16 +29,16 @@ func SwitchOpened(before state.Account) Event {
 	}{ID(DraftSwitchChanged, before.AppID, from, to, before.CheckedAt.Unix()), before.AppID, from, to}}
 }
 
-// Authorized is the event that an account authorised the platform, by a push of that time in Unix seconds.
+// Authorized is the event that an account authorised the platform, with the push's time in Unix seconds.
 func Authorized(a state.Account, at int64) Event { return statusEvent(AccountAuthorized, a, at) }
 
-// Reauthorized is the event that an account works again that was recorded as unauthorized.
+// Reauthorized is the event that an account recorded as unauthorized works again.
 func Reauthorized(a state.Account) Event {
 	return statusEvent(AccountAuthorized, a, a.StatusAt, "again")
 }
 
-// AuthorizationEnded is the event that an account's authorization ended, by a push of that time in Unix seconds, or of the
-// last push before it became known otherwise.
+// AuthorizationEnded is the event that an account's authorization ended, with the time in Unix seconds of the push that
+// said so, or else of the last push before.
 func AuthorizationEnded(a state.Account, at int64) Event {
 	return statusEvent(AccountUnauthorized, a, at)
 }
@@ -47,7 +47,7 @@ func statusEvent(detailType string, a state.Account, key ...any) Event {
 	return Event{DetailType: detailType, Detail: struct {
 		ID    string              `json:"id"`
 		AppID string              `json:"appid"`
-		Kind  *wechat.AccountKind `json:"kind"` // null, as the name, where it isn't known
+		Kind  *wechat.AccountKind `json:"kind"` // null if not known, as is the name
 		Name  *string             `json:"name"`
 	}{ID(append([]any{detailType, a.AppID}, key...)...), a.AppID, known(a.Kind), known(a.Name)}}
 }

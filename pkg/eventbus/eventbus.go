@@ -20,7 +20,7 @@ import (
 
 const (
 	source = "wechat.draftbox"
-	// EventBridge takes 10 entries a request, and 256 KB for all of them. MaxDetail leaves room for the envelope.
+	// EventBridge accepts 10 entries and 256 KB in a request. MaxDetail leaves room for the envelope.
 	maxEntries = 10
 	maxRequest = 256 << 10
 	envelope   = 1 << 10
@@ -28,8 +28,8 @@ const (
 	MaxDetail = maxRequest - envelope
 
 	tries = 3
-	// longestNotice is how long a caller's answer is held up by telling that its token was rejected.
-	longestNotice = 3 * time.Second
+	// rejectionTimeout bounds how long publishing a rejected token delays the caller's response.
+	rejectionTimeout = 3 * time.Second
 )
 
 // The detail-types that the bundle publishes.
@@ -50,7 +50,7 @@ type Event struct {
 	Detail     any
 }
 
-// ID makes the id of an event from what makes it the same event when it is sent again.
+// ID derives an event's id from the parts that identify it, so that a repeated event has the same id.
 func ID(parts ...any) string {
 	sum := sha256.New()
 	for _, part := range parts {
@@ -67,14 +67,14 @@ type Bus struct {
 	log    *slog.Logger
 }
 
-// New makes a bus of the event bus with this name or ARN. stack is the SECRET_PREFIX; it is the resource of each event, by
-// which the rules of several stacks on one bus tell them apart.
+// New makes a bus of the event bus with this name or ARN. stack is the SECRET_PREFIX, the resource of each event, by which
+// rules distinguish several stacks on one bus.
 func New(client *eventbridge.Client, name, stack string, log *slog.Logger) *Bus {
 	return &Bus{client, name, stack, log}
 }
 
-// Publish sends events and returns when EventBridge has accepted every one. Entries that it didn't accept are sent
-// again by themselves. After an error some may have been accepted.
+// Publish sends events and returns when EventBridge has accepted all of them. Only failed entries are retried. After an
+// error some events may have been published.
 func (b *Bus) Publish(ctx context.Context, events ...Event) error {
 	var batch []types.PutEventsRequestEntry
 	size := 0
@@ -129,9 +129,9 @@ func (b *Bus) put(ctx context.Context, batch []types.PutEventsRequestEntry) erro
 }
 
 // TokenRejected publishes that WeChat refused the stored token of an account, or of the component where appID is
-// empty. A failure is logged: the caller has a refusal to report as it is.
+// empty. A failure is only logged, because the caller already reports the refusal.
 func (b *Bus) TokenRejected(ctx context.Context, appID string, errcode int, version string) {
-	ctx, cancel := context.WithTimeout(ctx, longestNotice)
+	ctx, cancel := context.WithTimeout(ctx, rejectionTimeout)
 	defer cancel()
 	err := b.Publish(ctx, Event{TokenRejected, struct {
 		AppID     string `json:"appid"`

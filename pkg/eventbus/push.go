@@ -6,8 +6,8 @@ import (
 	"wechat-draftbox/pkg/push"
 )
 
-// Received is the event that hands a push on to the operator's other systems. Its id is made of what the push says, so that
-// it is the same each time WeChat sends the push.
+// Received is the event that forwards a push to the operator's other systems. Its id is derived from the push's content, so
+// that it is the same each time WeChat sends the push.
 func Received(p push.Push) Event {
 	fields, _ := json.Marshal(p.Fields) // sorted by key; texts always encode
 	return Event{DetailType: PushReceived, Detail: struct {

@@ -1,6 +1,5 @@
-// Package fault says what an error means to whoever has to deal with it: what kind of fault it is, whether a repeat helps,
-// what to do and who does it. Errors know that themselves, see [Faulter]; the API turns it into a problem, the queues into
-// a repeat, and events into advice.
+// Package fault classifies errors: the kind of fault, whether a retry can help, what to do and who does it. Errors
+// classify themselves, see [Faulter]; the API turns a fault into a problem, queues into a retry, events into advice.
 package fault
 
 import (
@@ -10,7 +9,7 @@ import (
 	"time"
 )
 
-// Kind is the kind of a fault. It ends the type of a problem, urn:wechat-draftbox:KIND.
+// Kind is the kind of a fault. A problem's type is urn:wechat-draftbox:KIND.
 type Kind string
 
 // The kinds.
@@ -48,13 +47,13 @@ func (k Kind) IsRetryable() bool {
 	return false
 }
 
-// IsServerFault reports whether the failure is the bundle's own: its code, its settings, or AWS below it. The caller, WeChat
-// and the accounts have no part in it, so a deployment that brings such failures is rolled back.
+// IsServerFault reports whether the bundle itself failed: its code, its settings, or AWS. A deployment that causes such
+// failures is rolled back.
 func (k Kind) IsServerFault() bool {
 	return k == InternalError || k == Misconfigured || k == AWSUnavailable
 }
 
-// action is the advice where the fault has none of its own.
+// action is the default advice for a kind.
 func (k Kind) action() string {
 	switch k {
 	case InvalidRequest:
@@ -95,13 +94,13 @@ type Fault struct {
 	RetryAfter time.Duration // 0: not known
 }
 
-// Faulter is an error that knows what it means. now is for faults that end at a time of the day.
+// Faulter is an error that classifies itself. now is needed for faults that last until a time of day.
 type Faulter interface {
 	error
 	Fault(now time.Time) Fault
 }
 
-// Of is what an error means. An error that doesn't know is the bundle's own fault, and its text is not for callers.
+// Of classifies an error. Unknown errors are internal errors, and their text is not shown to callers.
 func Of(err error, now time.Time) Fault {
 	f := Fault{Kind: InternalError, Detail: "an unexpected error; the log has it under the request id"}
 	var faulter Faulter
@@ -115,19 +114,19 @@ func Of(err error, now time.Time) Fault {
 	return f
 }
 
-// Error is a fault as an error, for those that a use case finds itself.
+// Error is a fault as an error, for faults that a use case detects itself.
 type Error struct {
 	Meaning Fault
 	Cause   error // nil: none
 }
 
-// New makes an error of a fault that is described by its kind and detail.
+// New makes an error from a kind and a detail.
 func New(kind Kind, detail string) *Error { return &Error{Meaning: Fault{Kind: kind, Detail: detail}} }
 
 // Invalid is the error of a path, query or body that can't be used.
 func Invalid(detail string) *Error { return New(InvalidRequest, detail) }
 
-// WithAction is the error with advice of its own.
+// WithAction replaces the default advice of the error's kind.
 func (e *Error) WithAction(action string) *Error {
 	e.Meaning.Action = action
 	return e
@@ -141,7 +140,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Fault implements [Faulter].
 func (e *Error) Fault(time.Time) Fault { return e.Meaning }
 
-// Explain is err in other words for the caller: its meaning with another detail.
+// Explain wraps err with the same meaning and another detail.
 func Explain(err error, now time.Time, detail string) *Error {
 	meaning := Of(err, now)
 	meaning.Detail = detail

@@ -13,7 +13,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// Directory is WeChat's knowledge of the platform's authorizers. It takes the component token.
+// Directory asks WeChat about the platform's authorizers, with the component token.
 type Directory struct {
 	WeChat   *wechat.Client
 	Platform *cache.Value[Platform]
@@ -61,11 +61,10 @@ func (d Directory) Info(ctx context.Context, appID string) (wechat.AuthorizerInf
 	})
 }
 
-// CodeEnded is WeChat's errcode for an authorization that ended.
+// CodeEnded is WeChat's errcode for a revoked authorization.
 const CodeEnded = 61003
 
-// HasEnded asks WeChat once more whether an account's authorization ended. A single refusal with [CodeEnded] isn't enough to
-// write an account off.
+// HasEnded asks WeChat again whether an account's authorization was revoked. A single [CodeEnded] isn't trusted.
 func (d Directory) HasEnded(ctx context.Context, appID string) (bool, error) {
 	_, err := d.Info(ctx, appID)
 	var refusal *wechat.APIError
@@ -83,8 +82,7 @@ func (e *ListError) Error() string { return "read WeChat's list of authorizers: 
 // Unwrap is why it can't be read.
 func (e *ListError) Unwrap() error { return e.Err }
 
-// List is WeChat's list of authorizers, read at most once, even if that fails, and only if somebody needs it. Make one
-// for each invocation.
+// List is WeChat's list of authorizers, read lazily and at most once, even if that fails. Make one for each invocation.
 type List struct {
 	directory Directory
 
@@ -99,7 +97,7 @@ func (d Directory) List() *List { return &List{directory: d} }
 
 // RefreshToken is the account's refresh token in the list; empty where the list has none. The error is a [*ListError].
 func (l *List) RefreshToken(ctx context.Context, appID string) (secret.Value, error) {
-	l.mu.Lock() // the others wait for the one who reads; all of them need it
+	l.mu.Lock() // all callers need the list, so they wait for the one that reads it
 	defer l.mu.Unlock()
 	if !l.read {
 		l.read, l.refresh = true, make(map[string]secret.Value)
@@ -114,65 +112,65 @@ func (l *List) RefreshToken(ctx context.Context, appID string) (secret.Value, er
 	return l.refresh[appID], l.err
 }
 
-// Learner learns the kinds and names of accounts, and stores them. One that serves a run over all accounts makes only as
-// many calls as it was given: each account costs one, once, and the next run goes on.
+// Learner fetches the kinds and names of accounts, and stores them. Its number of calls is limited; the next run over all
+// accounts continues with the rest.
 type Learner struct {
 	directory Directory
 	accounts  state.Accounts
 	log       *slog.Logger
 
-	mu   sync.Mutex
-	left int
+	mu        sync.Mutex
+	callsLeft int
 }
 
-// PerRun is how many accounts a run over all accounts asks for.
+// PerRun is how many accounts a run over all accounts fetches.
 const PerRun = 20
 
 // Learner makes a learner of at most calls calls.
 func (d Directory) Learner(accounts state.Accounts, calls int, log *slog.Logger) *Learner {
-	return &Learner{directory: d, accounts: accounts, left: calls, log: log}
+	return &Learner{directory: d, accounts: accounts, callsLeft: calls, log: log}
 }
 
-// Learn is the account with its kind and name, as far as they could be learnt. A failure is logged: until they are known the
-// account counts as an Official Account.
+// Learn returns the account with its kind and name, if they could be fetched. A failure is logged; an account of unknown
+// kind counts as an Official Account.
 func (l *Learner) Learn(ctx context.Context, a state.Account) state.Account {
-	if a.Kind != "" || a.Status != state.Authorized || !l.take() {
+	if a.Kind != "" || a.Status != state.Authorized || !l.useCall() {
 		return a
 	}
 	info, err := l.directory.Info(ctx, a.AppID)
 	if err != nil {
-		l.failed(ctx, a.AppID, err)
+		l.handleError(ctx, a.AppID, err)
 		return a
 	}
 	_, after, err := l.accounts.Write(ctx, a, func(a *state.Account) { SetInfo(a, info) })
 	if err != nil {
-		l.failed(ctx, a.AppID, err)
+		l.handleError(ctx, a.AppID, err)
 		return a
 	}
 	return after
 }
 
-// SetInfo notes what WeChat said of an account.
+// SetInfo sets the account's name and kind.
 func SetInfo(a *state.Account, info wechat.AuthorizerInfo) {
 	a.Name, a.Kind = info.Name, info.Kind
 }
 
-func (l *Learner) take() bool {
+func (l *Learner) useCall() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.left == 0 {
+	if l.callsLeft == 0 {
 		return false
 	}
-	l.left--
+	l.callsLeft--
 	return true
 }
 
-// failed ends the learning, unless WeChat's refusal concerns the one account.
-func (l *Learner) failed(ctx context.Context, appID string, err error) {
+// handleError logs err and stops further calls, unless WeChat's refusal concerns only this account.
+func (l *Learner) handleError(ctx context.Context, appID string, err error) {
 	var refusal *wechat.APIError
 	if !errors.As(err, &refusal) || refusal.Info().Class != wechat.NotGranted {
 		l.mu.Lock()
-		l.left = 0
+		l.callsLeft = 0
 		l.mu.Unlock()
 	}
 	l.log.InfoContext(ctx, "could not learn what kind of account it is", "appid", appID, "error", err.Error())

@@ -1,5 +1,4 @@
-// Package platform reads what the operator stored of the third-party platform, and asks WeChat about the accounts that
-// authorised it.
+// Package platform reads the third-party platform's credentials, and asks WeChat about the accounts that authorised it.
 package platform
 
 import (
@@ -21,13 +20,12 @@ type Platform struct {
 	wechat.Platform
 	MessageToken   secret.Value // signs the pushes
 	EncodingAESKey secret.Value // encrypts them
-	// PreviousAESKey stays in use for a while after a change; it may be empty.
+	// PreviousAESKey is still used for a while after a key change; it may be empty.
 	PreviousAESKey secret.Value
 	Version        string // of the secret
 }
 
-// NewCache makes a cache of the platform, which is read when it is asked for. Errors are of package awserror; none quotes
-// a value.
+// NewCache makes a cache that loads the platform on demand. Errors are of package awserror; none quotes a value.
 func NewCache(secrets token.SecretsStore, ttl time.Duration, now func() time.Time) *cache.Value[Platform] {
 	return cache.New(ttl, now, func(ctx context.Context) (Platform, error) {
 		text, version, err := secrets.Text(ctx, secretName)
@@ -42,7 +40,7 @@ func NewCache(secrets token.SecretsStore, ttl time.Duration, now func() time.Tim
 
 const secretName = "platform"
 
-// Parse reads the text of the secret of that name. Errors are an [*awserror.MalformedError].
+// Parse parses the text of the secret of that name. Errors are an [*awserror.MalformedError].
 func Parse(name string, secretText secret.Value) (Platform, error) {
 	var keys map[string]any
 	if json.Unmarshal([]byte(secretText.Reveal()), &keys) != nil || keys == nil {

@@ -25,14 +25,13 @@ const (
 	headerLength = randomLength + 4 // the random bytes, the length of the message
 )
 
-// key is kept by pointer, so that printing a Receiver shows an address.
+// key is referenced by pointer, so that printing a Receiver shows an address.
 type key struct {
 	block cipher.Block
 	iv    []byte
 }
 
-// parseKey reads an EncodingAESKey. The last character of real ones may hold stray
-// bits, which a strict decoder refuses.
+// parseKey parses an EncodingAESKey. The last character of real ones may have stray bits, which a strict decoder refuses.
 func parseKey(encoded secret.Value) (*key, error) {
 	raw, err := base64.RawStdEncoding.DecodeString(encoded.Reveal())
 	if err != nil || len(raw) != keyLength {
@@ -62,8 +61,7 @@ func (r *Receiver) verify(query url.Values, encrypt string) error {
 	return nil
 }
 
-// decrypt returns the message that the platform's current key opens, or else its
-// former one. If none does, the error is that of the current key.
+// decrypt decrypts with the current key, or else with the former one. If neither works, the error is the current key's.
 func (r *Receiver) decrypt(encrypt string) ([]byte, error) {
 	ciphertext, err := base64.StdEncoding.DecodeString(encrypt)
 	if err != nil {
@@ -87,8 +85,8 @@ func (r *Receiver) decrypt(encrypt string) ([]byte, error) {
 	return nil, first
 }
 
-// unwrap takes the message out of its plaintext: 16 random bytes, the message's
-// length (4 bytes, big endian), the message, the appid, padding.
+// unwrap extracts the message from the plaintext: 16 random bytes, the message's length (4 bytes, big endian), the
+// message, the appid, padding.
 func unwrap(plain []byte, appID string) ([]byte, error) {
 	last := plain[len(plain)-1:]
 	pad := int(last[0])

@@ -1,9 +1,8 @@
-// Package push opens what WeChat pushes to a third-party platform: the ticket of
-// the component, and word of accounts that authorise the platform or leave it.
+// Package push verifies, decrypts and parses WeChat's pushes to a third-party platform: component tickets, and changes of
+// accounts' authorizations.
 //
-// A push is an XML envelope around an encrypted XML message. Its signature is
-// checked before anything is decrypted, so that nobody without the platform's
-// token learns from an error how the decryption went.
+// A push is an XML envelope around an encrypted XML message. The signature is checked before anything is decrypted, so
+// that errors are no decryption oracle.
 //
 // https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/Before_Develop/Technical_Plan.html
 package push
@@ -19,20 +18,18 @@ import (
 )
 
 var (
-	// ErrSignature reports a push that is unsigned or wrongly signed: WeChat did not
-	// send it, or signs with another token.
+	// ErrSignature reports a push without a valid signature: WeChat did not send it, or uses another token.
 	ErrSignature = errors.New("push is not signed with the platform's token")
 
-	// ErrMalformed reports a push that is well signed and can't be read all the same:
-	// its base64, padding, length, tail or AppId is wrong, or an element is missing
-	// or unreadable that its InfoType needs.
+	// ErrMalformed reports a signed push that can't be read: its base64, padding, length, tail or AppId is wrong, or a
+	// required element is missing or unreadable.
 	ErrMalformed = errors.New("push is malformed")
 )
 
 // InfoType says what a push is about. WeChat adds new ones at any time.
 type InfoType string
 
-// The kinds of push that carry something to act on.
+// The kinds of push that the bundle acts on.
 //
 // https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/ThirdParty/token/component_verify_ticket.html
 // https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/ThirdParty/token/authorize_event.html
@@ -43,27 +40,27 @@ const (
 	UpdateAuthorized      InfoType = "updateauthorized"
 	Unauthorized          InfoType = "unauthorized"
 
-	// NotifyThirdFasteRegister tells how the registration of a mini program ended.
-	// A new mini program authorises the platform at once; see [Push.IsAuthorization].
+	// NotifyThirdFasteRegister is the result of a mini program's registration. A new mini program authorises the platform
+	// immediately; see [Push.IsAuthorization].
 	NotifyThirdFasteRegister InfoType = "notify_third_fasteregister"
 )
 
-// Push is a message from WeChat that was signed, and meant for this platform.
+// Push is a verified message from WeChat to this platform.
 //
-// A ticket has its CreateTime and Ticket, a push about an account's authorisation
-// its CreateTime and AuthorizerAppID. Everything else may be zero.
+// A ticket has CreateTime and Ticket, a push about an account's authorisation CreateTime and AuthorizerAppID. All other
+// fields may be zero.
 type Push struct {
 	InfoType   InfoType
 	CreateTime int64 // Unix seconds
 
 	Ticket secret.Value // ComponentVerifyTicket
 
-	AuthorizerAppID   string       // the account that it is about; its shape is unchecked
-	AuthorizationCode secret.Value // works once; zero where an authorisation came without one that can be read
-	ExpiresAt         int64        // when the code ends, in Unix seconds; 0 where the push doesn't say
+	AuthorizerAppID   string       // the account that it is about; not validated
+	AuthorizationCode secret.Value // works once; zero if missing or unreadable
+	ExpiresAt         int64        // of the code, in Unix seconds; 0: not known
 
-	// Fields are the push's elements by their path below the root, such as info/name,
-	// without those that are secret. What isn't UTF-8 in them is U+FFFD.
+	// Fields are the push's elements by their path below the root, such as info/name, without secret ones. Invalid UTF-8 is
+	// replaced by U+FFFD.
 	Fields map[string]string
 }
 
@@ -79,7 +76,7 @@ func (p Push) IsAuthorization() bool {
 	return false
 }
 
-// Receiver opens the pushes for one platform. It may be used by several goroutines.
+// Receiver opens the pushes for one platform. It is safe for concurrent use.
 type Receiver struct {
 	appID string
 	token secret.Value
@@ -88,8 +85,7 @@ type Receiver struct {
 
 // NewReceiver returns a Receiver for the platform with this appid, message token
 // and EncodingAESKey. After a key change WeChat uses the former key for a while;
-// formerKey is zero if there is none. The error names what is unusable, without
-// its value.
+// formerKey is zero if there is none. Errors don't quote values.
 func NewReceiver(componentAppID string, token, currentKey, formerKey secret.Value) (*Receiver, error) {
 	if componentAppID == "" {
 		return nil, errors.New("receive pushes: the component appid is missing")
@@ -112,19 +108,17 @@ func NewReceiver(componentAppID string, token, currentKey, formerKey secret.Valu
 	return r, nil
 }
 
-// Open verifies, decrypts and reads one push, given the query and the body of its
-// request. The caller bounds the size of the body. Every error wraps either
-// [ErrSignature] or [ErrMalformed], and holds nothing of the push.
+// Open verifies, decrypts and parses one push from the query and the body of its request. The caller bounds the size of
+// the body. Every error wraps [ErrSignature] or [ErrMalformed], and quotes nothing of the push.
 func (r *Receiver) Open(query url.Values, body []byte) (Push, error) {
-	// The signature has the first word, so that an error tells nothing about an
-	// envelope to those who can't sign it.
+	// The signature is checked first, so that errors tell nothing about an envelope without a valid one.
 	envelope, _ := scan(body)
 	encrypt := envelope.text("Encrypt")
 	if err := r.verify(query, encrypt); err != nil {
 		return Push{}, err
 	}
-	// ToUserName, which stands in place of AppId on messages to an account, names
-	// that account and not the platform. The tail of the plaintext decides there.
+	// Messages to an account have ToUserName instead of AppId, which is the account's. For those only the appid at the end
+	// of the plaintext identifies the platform.
 	if appID := envelope["AppId"].text; appID != "" && appID != r.appID {
 		return Push{}, malformed("read the envelope: AppId is another platform's")
 	}
@@ -135,7 +129,7 @@ func (r *Receiver) Open(query url.Values, body []byte) (Push, error) {
 	return r.parse(message)
 }
 
-// parse reads the decrypted XML.
+// parse parses the decrypted XML.
 func (r *Receiver) parse(message []byte) (Push, error) {
 	m, isXML := scan(message)
 	if !isXML {
@@ -173,8 +167,8 @@ func (r *Receiver) parse(message []byte) (Push, error) {
 	return p, nil
 }
 
-// complete tells whether everything is there that the push's kind needs. A code isn't
-// needed: the tokens of who authorised without one come from the list of authorizers.
+// complete checks the elements that the push's kind requires. A code is optional: without one, the refresh token comes
+// from the list of authorizers.
 func (p Push) complete() error {
 	isTicket := p.InfoType == ComponentVerifyTicket
 	isAboutAccount := p.InfoType == Unauthorized || p.IsAuthorization()
@@ -189,7 +183,7 @@ func (p Push) complete() error {
 	return nil
 }
 
-// text is the text of an element that is needed: empty where it can't be read.
+// text is the text of an element, empty if it is missing or unreadable.
 func (d document) text(path string) string {
 	if e := d[path]; e.readable {
 		return e.text
@@ -197,7 +191,7 @@ func (d document) text(path string) string {
 	return ""
 }
 
-// unixSeconds is a time; 0 where there is none.
+// unixSeconds is a time in Unix seconds, 0 if there is none.
 func (d document) unixSeconds(path string) int64 {
 	t, err := strconv.ParseInt(d.text(path), 10, 64)
 	if err != nil || t < 0 {
@@ -206,7 +200,7 @@ func (d document) unixSeconds(path string) int64 {
 	return t
 }
 
-// fields are the texts that may be shown.
+// fields are the texts that are no secrets.
 func (d document) fields() map[string]string {
 	fields := make(map[string]string, len(d))
 	for path, e := range d {
@@ -217,8 +211,7 @@ func (d document) fields() map[string]string {
 	return fields
 }
 
-// isSecretName reports whether what stands at a path may be secret by its name.
-// A company's code isn't.
+// isSecretName reports whether an element's name suggests a secret. A company's code is none.
 func isSecretName(path string) bool {
 	if path == "info/code" || path == "info/code_type" {
 		return false
@@ -232,7 +225,7 @@ func isSecretName(path string) bool {
 	return false
 }
 
-// holdsSecret reports whether the push's code or ticket stands in a text.
+// holdsSecret reports whether a text contains the push's code or ticket.
 func (d document) holdsSecret(text string) bool {
 	for _, path := range []string{"ComponentVerifyTicket", "AuthorizationCode", "auth_code"} {
 		if s := d[path].text; s != "" && strings.Contains(text, s) {
@@ -242,8 +235,7 @@ func (d document) holdsSecret(text string) bool {
 	return false
 }
 
-// malformed takes only texts of this package: the errors of strconv and the like
-// quote what they read.
+// malformed wraps only texts of this package: errors of strconv and the like quote their input.
 func malformed(reason string) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, reason)
 }

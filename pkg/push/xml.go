@@ -7,24 +7,23 @@ import (
 	"unicode/utf8"
 )
 
-// WeChat's XML isn't always XML: real pushes hold control characters, text that isn't UTF-8, end tags with another name
-// than their start tag, and <xml> in place of </xml>. encoding/xml refuses a document for any of these, also where they
-// stand in an element that nothing needs. The scanner here reads what it can of a document, element by element.
+// Real pushes aren't always well-formed XML: they contain control characters, invalid UTF-8, end tags that don't match
+// their start tag, and <xml> in place of </xml>. encoding/xml rejects the whole document for any of these, even in elements
+// that aren't needed. This scanner reads as much of a document as it can, element by element.
 
-// maxDepth is how deep a document is read. WeChat's pushes are three elements deep.
+// maxDepth bounds the nesting of elements. WeChat's pushes have three levels.
 const maxDepth = 32
 
-// element is one element that holds text alone.
+// element is an element that contains only text.
 type element struct {
 	text     string // without the white space around it
 	readable bool   // the text is UTF-8 without control characters or stray markup
 }
 
-// document is the elements of a document by their path below its root, such as info/name. Of repeated ones the first
-// counts.
+// document is a document's elements by their path below the root, such as info/name. Of repeated ones the first counts.
 type document map[string]element
 
-// scan reads a document. isXML tells whether its root is <xml>; there is nothing of another one in d.
+// scan reads a document. isXML is false, and d empty, if its root isn't <xml>.
 func scan(text []byte) (d document, isXML bool) {
 	s := scanner{rest: text, missing: map[string]bool{}}
 	for len(s.rest) > 0 {
@@ -53,12 +52,12 @@ func scan(text []byte) (d document, isXML bool) {
 type scanner struct {
 	rest    []byte
 	open    []*node         // from the root inwards
-	texts   []*node         // the elements that hold text alone, in the order of the document
+	texts   []*node         // the elements that contain only text, in document order
 	root    string          // its name
-	missing map[string]bool // the delimiters that don't come any more
+	missing map[string]bool // delimiters that don't occur in rest
 }
 
-// node is an element as it stands in the document.
+// node is an element while it is scanned.
 type node struct {
 	name      string
 	parent    *node
@@ -68,7 +67,7 @@ type node struct {
 	unended   bool // it has no end tag, so what follows its start isn't inside it
 }
 
-// path is the names from below the root. What seems to be inside an element without an end tag is beside it.
+// path is the names from below the root. An element after an unended one is its sibling, not its child.
 func (n *node) path() string {
 	path := n.name
 	for n = n.parent; n.parent != nil; n = n.parent {
@@ -101,14 +100,14 @@ func (s *scanner) step() {
 	}
 }
 
-// take cuts the next n bytes off.
+// take consumes the next n bytes.
 func (s *scanner) take(n int) []byte {
 	taken := s.rest[:n]
 	s.rest = s.rest[n:]
 	return taken
 }
 
-// index is where end begins. That there is none is remembered, so that no document takes long.
+// index is the position of end, or -1. Misses are remembered, so that scanning takes linear time.
 func (s *scanner) index(end string) int {
 	if s.missing[end] {
 		return -1
@@ -118,7 +117,7 @@ func (s *scanner) index(end string) int {
 	return i
 }
 
-// skipPast leaves out everything up to and including end; if there is none, the first character only.
+// skipPast skips everything up to and including end. If there is none, the first character is text.
 func (s *scanner) skipPast(end string) {
 	if i := s.index(end); i >= 0 {
 		s.take(i + len(end))
@@ -127,7 +126,7 @@ func (s *scanner) skipPast(end string) {
 	s.addText(s.take(1), false)
 }
 
-// declaration leaves out a document type or one of the declarations inside it. What stands between those is text.
+// declaration skips a document type or a declaration inside it. Anything between those is text.
 func (s *scanner) declaration() {
 	if end := bytes.IndexAny(s.rest[1:], "<>") + 1; end > 0 && s.rest[end] == '>' {
 		s.take(end + 1)
@@ -136,7 +135,7 @@ func (s *scanner) declaration() {
 	s.addText(s.take(1), false)
 }
 
-// cdata reads a CDATA section. One that doesn't end goes up to the next end tag.
+// cdata reads a CDATA section. An unterminated one ends at the next end tag.
 func (s *scanner) cdata() {
 	s.take(len("<![CDATA["))
 	if end := s.index("]]>"); end >= 0 {
@@ -170,7 +169,7 @@ func (s *scanner) tag() {
 	inside := strings.TrimSpace(string(s.rest[1:end]))
 	inside, isEnd := strings.CutPrefix(inside, "/")
 	inside, isEmpty := strings.CutSuffix(inside, "/")
-	words := strings.Fields(inside) // the name, and attributes that nothing needs
+	words := strings.Fields(inside) // the name, and attributes, which are ignored
 	if len(words) == 0 || !isName(words[0]) {
 		s.addText(s.take(1), false)
 		return
@@ -211,8 +210,8 @@ func (s *scanner) start(name string) {
 	s.open = append(s.open, n)
 }
 
-// end ends the innermost element of this name. Those inside it have no end tag. An end tag that fits none is taken for
-// the innermost element's, with the name misspelled; the root takes more than that.
+// end closes the innermost element of this name; open elements inside it have no end tag. An end tag that matches none
+// closes the innermost element, unless that is the root.
 func (s *scanner) end(name string) {
 	at := len(s.open) - 1
 	for at >= 0 && s.open[at].name != name {
@@ -234,14 +233,14 @@ func (s *scanner) end(name string) {
 	}
 }
 
-// isClean reports whether a text is UTF-8 without control characters, but for those of white space.
+// isClean reports whether a text is UTF-8 without control characters other than white space.
 func isClean(text []byte) bool {
 	return utf8.Valid(text) && !bytes.ContainsFunc(text, func(r rune) bool {
 		return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
 	})
 }
 
-// unescape replaces the entities that XML knows. whole is false where there are others, which stay as they are.
+// unescape replaces XML's predefined entities and character references. whole is false if there are others, which stay.
 func unescape(text []byte) (unescaped []byte, whole bool) {
 	whole = true
 	for {

@@ -1,5 +1,5 @@
-// Package queue works off batches of an SQS queue. It is apart from package trigger so that functions without a queue
-// do not link the client of SQS, which costs each cold start a part of a millisecond.
+// Package queue processes batches of an SQS queue. It is separate from package trigger so that functions without a queue
+// don't link the SQS client, which costs each cold start a fraction of a millisecond.
 package queue
 
 import (
@@ -20,19 +20,19 @@ import (
 	"wechat-draftbox/pkg/awserror"
 )
 
-// batchSize is how many messages SQS takes in one call.
+// batchSize is how many messages SQS accepts in one call.
 const batchSize = 10
 
-// RetryError is an error that another try of the message may mend.
+// RetryError is an error after which the message is to be retried.
 type RetryError struct {
 	Err   error
-	After time.Duration // not before
+	After time.Duration // the delay before the retry
 }
 
 func (a *RetryError) Error() string { return a.Err.Error() }
 func (a *RetryError) Unwrap() error { return a.Err }
 
-// Worker works off batches of one queue.
+// Worker processes batches of one queue.
 type Worker struct {
 	client *sqs.Client
 	url    string
@@ -44,17 +44,17 @@ func NewWorker(client *sqs.Client, url string, log *slog.Logger) *Worker {
 	return &Worker{client, url, log}
 }
 
-// Process calls work for each message, for at most parallel at once. Messages whose error is an [*RetryError] are reported as
-// failed, so that SQS hands them out again; others are done, whatever became of them. No error quotes a message.
+// Process calls work for each message, for at most parallel messages at once. Messages whose error is a [*RetryError] are
+// reported as failed, so that SQS delivers them again; all others are done. No error quotes a message.
 func (w *Worker) Process(ctx context.Context, batch events.SQSEvent, parallel int, work func(context.Context, events.SQSMessage) error) events.SQSEventResponse {
-	again := make([]*RetryError, len(batch.Records))
+	retries := make([]*RetryError, len(batch.Records))
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for i, message := range batch.Records {
 		group.Go(func() error {
 			if err := work(ctx, message); err != nil {
 				w.log.WarnContext(ctx, "a message failed", "message_id", message.MessageId,
-					"comes_again", errors.As(err, &again[i]), "error", err.Error())
+					"comes_again", errors.As(err, &retries[i]), "error", err.Error())
 			}
 			return nil
 		})
@@ -64,25 +64,25 @@ func (w *Worker) Process(ctx context.Context, batch events.SQSEvent, parallel in
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 	var delays []types.ChangeMessageVisibilityBatchRequestEntry
 	for i, message := range batch.Records {
-		if again[i] == nil {
+		if retries[i] == nil {
 			continue
 		}
 		response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: message.MessageId})
 		delays = append(delays, types.ChangeMessageVisibilityBatchRequestEntry{
 			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: aws.String(message.ReceiptHandle),
-			VisibilityTimeout: int32(again[i].After / time.Second),
+			VisibilityTimeout: int32(retries[i].After / time.Second),
 		})
 	}
 	if w.url != "" {
-		for some := range slices.Chunk(delays, batchSize) {
-			w.setVisibility(ctx, some)
+		for chunk := range slices.Chunk(delays, batchSize) {
+			w.setVisibility(ctx, chunk)
 		}
 	}
 	return response
 }
 
-// setVisibility has messages come again after a time. Otherwise they would come after the queue's visibility timeout, which
-// has to be six times the function's and is much longer. Where that fails, they come then.
+// setVisibility sets the delay of retries. Without it they come after the queue's visibility timeout, which has to be six
+// times the function's timeout. A failure is only logged.
 func (w *Worker) setVisibility(ctx context.Context, delays []types.ChangeMessageVisibilityBatchRequestEntry) {
 	out, err := w.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{
 		QueueUrl: aws.String(w.url), Entries: delays,

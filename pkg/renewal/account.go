@@ -22,8 +22,8 @@ func (r *Renewer) RenewAccount(ctx context.Context, previous token.Record, list 
 	return true, r.renewAuthorizer(ctx, previous, list)
 }
 
-// renewOwn fetches the token of an own account. WeChat gives the same one until near its end. It is made to give another one
-// where the same one comes back and has little life left, or is the rejected one.
+// renewOwn fetches the token of an own account. WeChat returns the same one until shortly before its expiry. A new one is
+// forced if WeChat returns the rejected token, or the previous one shortly before its expiry.
 func (r *Renewer) renewOwn(ctx context.Context, previous token.Record, rejected secret.Value) (changed bool, err error) {
 	return r.UpdateToken(ctx, previous, func(ctx context.Context, previous token.Record) (token.Record, error) {
 		asked := r.Now()
@@ -39,7 +39,7 @@ func (r *Renewer) renewOwn(ctx context.Context, previous token.Record, rejected 
 	})
 }
 
-// ErrNoRefreshToken is the error where an account has no refresh token that works, and WeChat's list has no other.
+// ErrNoRefreshToken: neither the store nor WeChat's list has a valid refresh token for the account.
 var ErrNoRefreshToken = errors.New("the account has no refresh token that works, and WeChat's list of authorizers has no other")
 
 // NoRefreshTokenError is [ErrNoRefreshToken] with WeChat's refusal of the stored refresh token, if there was one.
@@ -53,8 +53,8 @@ func (e *NoRefreshTokenError) Is(target error) bool { return target == ErrNoRefr
 // Unwrap is WeChat's refusal.
 func (e *NoRefreshTokenError) Unwrap() error { return e.Refused }
 
-// renewAuthorizer fetches the token of an account that authorised the platform. A refresh token that is missing or refused
-// is taken from list, once. Where WeChat says twice that the authorization ended, that is published and recorded.
+// renewAuthorizer fetches the token of an account that authorised the platform. If its refresh token is missing or refused,
+// the one in list is tried once. If WeChat confirms that the authorization ended, that is published and recorded.
 func (r *Renewer) renewAuthorizer(ctx context.Context, previous token.Record, list *platform.List) error {
 	asked := r.Now()
 	_, err := r.UpdateToken(ctx, previous, func(ctx context.Context, previous token.Record) (token.Record, error) {
@@ -70,7 +70,7 @@ func (r *Renewer) renewAuthorizer(ctx context.Context, previous token.Record, li
 	return errors.Join(err, confirmErr)
 }
 
-// refresh fetches an authorizer's token with the stored refresh token, or else with the one that list has.
+// refresh fetches an authorizer's token with the stored refresh token, or else with the one in list.
 func (r *Renewer) refresh(ctx context.Context, previous token.Record, list *platform.List) (token.Record, error) {
 	var refused error
 	if !previous.Refresh.IsZero() {
@@ -118,8 +118,8 @@ func (r *Renewer) refreshWith(ctx context.Context, previous token.Record, refres
 	return applyGrant(previous, grant, asked), nil
 }
 
-// endAuthorization publishes and records that WeChat said the authorization had ended when it was asked, so that the
-// account isn't refreshed any more.
+// endAuthorization publishes and records that the authorization has ended, so that the account isn't refreshed any more.
+// asked is when WeChat was asked.
 func (r *Renewer) endAuthorization(ctx context.Context, appID string, asked time.Time) error {
 	end := func(a *state.Account) { a.EndAuthorization(asked) }
 	before, err := r.Accounts.Get(ctx, appID)
@@ -135,8 +135,8 @@ func (r *Renewer) endAuthorization(ctx context.Context, appID string, asked time
 	return err
 }
 
-// Reauthorize publishes and records that an account that was recorded as unauthorized works again. The time of the last push
-// stays: this is none.
+// Reauthorize publishes and records that an account recorded as unauthorized works again. StatusAt stays, since that is the
+// time of the last push.
 func (r *Renewer) Reauthorize(ctx context.Context, account state.Account) error {
 	if err := r.Bus.Publish(ctx, eventbus.Reauthorized(account)); err != nil {
 		return err

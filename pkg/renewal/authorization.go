@@ -17,15 +17,15 @@ import (
 // Authorization is an account's authorization of the platform, as WeChat pushed it.
 type Authorization struct {
 	AppID      string
-	Code       secret.Value // works once; empty: the push had none that can be read
+	Code       secret.Value // works once; empty: the push had no readable one
 	CreateTime int64        // Unix seconds
 	ExpiresAt  int64        // of the code, in Unix seconds; 0: not known
 }
 
-// codeLifetime is how long a code works where the push doesn't say.
+// codeLifetime is a code's lifetime if the push doesn't say.
 const codeLifetime = time.Hour
 
-// CodeEnds is when the code doesn't work any more.
+// CodeEnds is when the code expires.
 func (a Authorization) CodeEnds() time.Time {
 	if a.ExpiresAt != 0 {
 		return time.Unix(a.ExpiresAt, 0)
@@ -38,12 +38,12 @@ func (a Authorization) HasCode(now time.Time) bool {
 	return !a.Code.IsZero() && now.Round(0).Before(a.CodeEnds())
 }
 
-// ErrOtherAccount is the error where WeChat gives another account's tokens for a code.
+// ErrOtherAccount: WeChat returned another account's tokens for the code.
 var ErrOtherAccount = errors.New("the authorization code is another account's")
 
 // Exchange exchanges an authorization code for the account's tokens, stores them, records that the account is
-// authorized, and publishes that. It may be called again after any error, and for a push that came twice: a code that
-// was used already is not the end. [ErrNoRefreshToken] is: the account has to authorise again.
+// authorized, and publishes that. It can be retried after any error and for a repeated push, also if the code
+// was used already. [ErrNoRefreshToken] is final: the account has to authorise again.
 func (r *Renewer) Exchange(ctx context.Context, a Authorization) error {
 	account, err := r.Accounts.Get(ctx, a.AppID)
 	if err != nil {
@@ -69,7 +69,7 @@ func (r *Renewer) Exchange(ctx context.Context, a Authorization) error {
 	return nil
 }
 
-// isOutdated reports whether a newer push, or one of the same second that wins, said something else.
+// isOutdated reports whether the account's status is from a newer push, or one of the same second that takes precedence.
 func isOutdated(account state.Account, a Authorization) bool {
 	return account.StatusAt > a.CreateTime || account.StatusAt == a.CreateTime && account.Status == state.Unauthorized
 }
@@ -115,7 +115,7 @@ func (r *Renewer) exchange(ctx context.Context, a Authorization) error {
 			granted = true
 			return applyGrant(stored, got.grant, asked), nil
 		}
-		// Somebody stored a token of the former authorization meanwhile. This one's refresh token is the newer.
+		// A token of the former authorization was stored concurrently. This one's refresh token is newer.
 		stored.Refresh = got.grant.Refresh
 		return r.refresh(ctx, stored, list)
 	})
@@ -126,10 +126,10 @@ func isUsedCode(err error) bool {
 	return isRefused(err, 61009) || isRefused(err, 61010) || isRefused(err, 42003)
 }
 
-// recover is for a code that doesn't work any more: this authorization's tokens may be stored already, or they come with
-// the refresh token that WeChat's list has.
+// recover handles a code that doesn't work any more: the authorization's tokens may be stored already, or they are fetched
+// with the refresh token in WeChat's list.
 func (r *Renewer) recover(ctx context.Context, a Authorization, stored token.Record) error {
-	if !stored.Access.IsZero() && !stored.UpdatedAt.Before(time.Unix(a.CreateTime, 0)) { // WeChat cuts off what is less than a second
+	if !stored.Access.IsZero() && !stored.UpdatedAt.Before(time.Unix(a.CreateTime, 0)) { // CreateTime is truncated to seconds
 		return nil
 	}
 	if r.isIgnored(ctx, a.AppID) {
@@ -143,8 +143,8 @@ func (r *Renewer) recover(ctx context.Context, a Authorization, stored token.Rec
 	return err
 }
 
-// isIgnored reports whether an account is a mini program whose tokens are not to be stored. Its kind can be asked for only
-// after its code was exchanged. One whose kind can't be learnt counts as an Official Account.
+// isIgnored reports whether an account is a mini program whose tokens are not to be stored. WeChat tells its kind only after
+// the code was exchanged. An account of unknown kind counts as an Official Account.
 func (r *Renewer) isIgnored(ctx context.Context, appID string) bool {
 	if !r.IgnoreMiniPrograms {
 		return false
@@ -153,12 +153,11 @@ func (r *Renewer) isIgnored(ctx context.Context, appID string) bool {
 	return err == nil && info.Kind == wechat.MiniProgram
 }
 
-// PublishAuthorizationFailure publishes that an authorization failed, once for each, whatever was published of the
-// account's token before.
+// PublishAuthorizationFailure publishes that an authorization failed, once for each authorization.
 func (r *Renewer) PublishAuthorizationFailure(ctx context.Context, a Authorization, err error) {
-	noting, cancel := context.WithTimeout(ctx, stateTimeout)
+	noteCtx, cancel := context.WithTimeout(ctx, stateTimeout)
 	defer cancel()
-	first, noteErr := r.State.NoteAuthorizationFailure(noting, a.AppID, a.CreateTime)
+	first, noteErr := r.State.NoteAuthorizationFailure(noteCtx, a.AppID, a.CreateTime)
 	if noteErr != nil {
 		r.Log.WarnContext(ctx, "could not note that an authorization's failure was published", "appid", a.AppID, "error", noteErr.Error())
 	}
@@ -167,14 +166,14 @@ func (r *Renewer) PublishAuthorizationFailure(ctx context.Context, a Authorizati
 	}
 }
 
-// PublishAuthorizationEnd publishes that an authorization is given up: the account has to authorise again.
+// PublishAuthorizationEnd publishes that an authorization failed for good: the account has to authorise again.
 func (r *Renewer) PublishAuthorizationEnd(ctx context.Context, a Authorization, err error) {
 	f := FailureOf(a.AppID, err, r.Now())
 	f.Action = reauthorizeAction(a.AppID)
 	r.publish(ctx, f)
 }
 
-// IsRetryable reports whether an exchange that failed may work later. What an operator has to mend counts too.
+// IsRetryable reports whether a failed exchange may succeed later, be it after an operator has fixed the cause.
 func IsRetryable(err error) bool {
 	var refusal *wechat.APIError
 	switch {

@@ -12,7 +12,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// ErrTicket is the error where there is no ticket, or none that WeChat accepts, and WeChat was asked to push one.
+// ErrTicket: there is no ticket that WeChat accepts, and WeChat was asked to push one.
 var ErrTicket = errors.New("no ticket that WeChat accepts; asked it to push tickets")
 
 // RenewComponent fetches a component token and stores it in place of previous.
@@ -45,7 +45,7 @@ func (r *Renewer) fetchComponent(ctx context.Context, previous token.Record) (to
 	return applyGrant(previous, grant, asked), nil
 }
 
-// startPushes has WeChat push tickets. It does no harm where it does already.
+// startPushes asks WeChat to push tickets. It is harmless if WeChat already does.
 func (r *Renewer) startPushes(ctx context.Context, p platform.Platform, cause error) error {
 	if err := r.WeChat.StartPushTicket(ctx, p.Platform); err != nil {
 		return fmt.Errorf("%w, and WeChat could not be asked for one: %w", cause, err)
@@ -53,8 +53,8 @@ func (r *Renewer) startPushes(ctx context.Context, p platform.Platform, cause er
 	return fmt.Errorf("%w: %w", ErrTicket, cause)
 }
 
-// RefreshComponentIfDue renews the component token under the lease if it is due, missing or malformed, and need not wait.
-// The record is what was stored before.
+// RefreshComponentIfDue renews the component token under the lease if it is due, missing or malformed, unless its last
+// fetch failed and a wait is active. previous is the record before the renewal.
 func (r *Renewer) RefreshComponentIfDue(ctx context.Context, lease *Lease, attempts *Attempts, force bool) (renewed bool, previous token.Record, err error) {
 	previous, due, err := r.componentDue(ctx)
 	if due && lease.Acquire(ctx) {

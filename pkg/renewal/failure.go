@@ -10,7 +10,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// Failure is a token that could not be renewed, and who does what about it.
+// Failure is a token that could not be renewed, with the action that fixes it.
 type Failure struct {
 	AppID   string `json:"appid"` // empty: the component's
 	Errcode int    `json:"errcode"`
@@ -20,11 +20,11 @@ type Failure struct {
 }
 
 const (
-	codeCredential = 40001 // of a call that takes a token: the token is wrong; of one that takes an app secret: that is
+	codeCredential = 40001 // for a call that takes a token the token is wrong, for one that takes an app secret the secret
 	codeSecret     = 40125
 )
 
-// FailureOf tells err to people.
+// FailureOf describes err for operators.
 func FailureOf(appID string, err error, now time.Time) Failure {
 	f := Failure{AppID: appID, Errmsg: err.Error()}
 	var refusal *wechat.APIError
@@ -57,7 +57,7 @@ func reauthorizeAction(appID string) string {
 	return fmt.Sprintf("The account's administrator: authorise the platform again (%s).", appID)
 }
 
-// takesSecret reports whether a call of WeChat takes an app secret in place of a token.
+// takesSecret reports whether a call authenticates with an app secret instead of a token.
 func takesSecret(call string) bool {
 	return strings.HasSuffix(call, "/api_component_token") || strings.HasSuffix(call, "/stable_token")
 }

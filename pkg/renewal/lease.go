@@ -12,38 +12,36 @@ import (
 )
 
 const (
-	// leaseDuration is how long a run that died holds up the next one, at most.
+	// leaseDuration is how long a dead run blocks the next one, at most.
 	leaseDuration = 10 * time.Second
-	// leaseAnswer is how long an attempt on the lease may take. DynamoDB answers within milliseconds.
-	leaseAnswer = 2 * time.Second
+	// leaseCallTimeout bounds one DynamoDB call, which usually takes milliseconds.
+	leaseCallTimeout = 2 * time.Second
 
 	// RunLeaseTimeout is how long a run over all tokens waits for another one.
 	RunLeaseTimeout = 45 * time.Second
-	// TokenLeaseTimeout is how long the renewal of a single token waits: for the lease of a dead run to end, not for a
-	// long run.
+	// TokenLeaseTimeout is how long the renewal of a single token waits: long enough for a dead run's lease to expire, but
+	// not for a long run.
 	TokenLeaseTimeout = leaseDuration + 2*time.Second
 )
 
-// Lease has runs that renew tokens work one after the other, so that none stores a token that another one's fetch
-// superseded unseen, even if that one died. It is advisory: a run that can't acquire it in time proceeds without.
-// Make one for each invocation.
+// Lease serializes the runs that renew tokens, so that none stores a token that another run's fetch has superseded. It is
+// advisory: a run that can't acquire it in time proceeds without. Make one for each invocation.
 type Lease struct {
 	lease   *state.Lease
 	log     *slog.Logger
 	timeout time.Duration
 
 	acquire sync.Once
-	failed  atomic.Bool // DynamoDB didn't answer: the rest of the run goes on without
+	failed  atomic.Bool // DynamoDB didn't answer: the rest of the run proceeds without
 }
 
-// Lease makes a lease that isn't acquired yet. timeout is how long to wait for it, but no longer than half of the time
-// that is left.
+// Lease makes a lease that isn't acquired yet. timeout bounds the wait for it, as does half of the remaining time.
 func (r *Renewer) Lease(timeout time.Duration) *Lease {
 	return &Lease{lease: r.State.TokenLease(leaseDuration), log: r.Log, timeout: timeout}
 }
 
-// Acquire waits for the lease, unless that was done before. It reports true the first time: others may have renewed
-// tokens meanwhile, so what was read before has to be read again.
+// Acquire waits for the lease on its first call. That call reports true: other runs may have renewed tokens meanwhile, so
+// records have to be read again.
 func (l *Lease) Acquire(ctx context.Context) (readAgain bool) {
 	l.acquire.Do(func() {
 		readAgain = true
@@ -75,13 +73,13 @@ func (l *Lease) wait(ctx context.Context) {
 }
 
 func (l *Lease) attempt(ctx context.Context, do func(context.Context) (bool, error)) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, leaseAnswer)
+	ctx, cancel := context.WithTimeout(ctx, leaseCallTimeout)
 	defer cancel()
 	return do(ctx)
 }
 
-// Extend is called before each fetch, so that the lease outlasts it. Where it was lost, that is logged: then the conditional
-// writes have to do.
+// Extend is called before each fetch, so that the lease outlasts it. A lost lease is logged; conditional writes still
+// protect the tokens.
 func (l *Lease) Extend(ctx context.Context) {
 	if l.failed.Load() {
 		return
@@ -95,9 +93,9 @@ func (l *Lease) Extend(ctx context.Context) {
 	}
 }
 
-// Release gives the lease to the next run, also where ctx has ended.
+// Release releases the lease, even if ctx has ended.
 func (l *Lease) Release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseAnswer)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseCallTimeout)
 	defer cancel()
 	if err := l.lease.Release(ctx); err != nil {
 		l.log.WarnContext(ctx, "could not release the lease of renewals; it ends by itself", "error", err.Error())

@@ -1,23 +1,22 @@
 // Package renewal fetches tokens and stores them.
 //
-// Each fetch of a token supersedes the one before, so the last token that was fetched has to be the last one stored.
-// Runs that renew tokens see to that by holding a lease, one after the other, see [Lease]. A run that died is followed
-// when its lease ends.
+// Each fetch of a token supersedes the one before, so the token fetched last has to be the one that is stored. Runs that
+// renew tokens are serialized by a lease, see [Lease].
 //
 // The lease is advisory. A run may lose it, as after a freeze, or proceed without because DynamoDB doesn't answer; and the
-// exchange of an authorization takes none, because somebody waits for it. Two rules hold where runs overlap all the same.
-// First, a token is stored only in place of what was read, see [token.Store]. Second, whoever loses such a race fetches
-// once more and stores that in place of what is there now. Nobody can tell which of two fetches superseded the other, but
-// one that begins after both supersedes both. Where that fails, the stored token's expiry is set to five minutes from
-// now, which is how long a superseded token works, so that the next run renews it.
+// exchange of an authorization doesn't acquire it, because a user waits. Two rules protect runs that overlap. First, a
+// token is written only over the record that was read, see [token.Store]. Second, a run that loses this race fetches again
+// and replaces the record stored now: which of two fetches superseded the other is unknown, but a later one supersedes
+// both. If that fails too, the stored token's expiry is shortened to five minutes, which is how long a superseded token
+// works, so that the next run renews it.
 //
-// A renewal that dies between its fetch and its write leaves the former token stored. That one works for five minutes
-// more, is still due, and is renewed by the next run, or at once when WeChat refuses it. If WeChat changed the refresh
-// token with it, WeChat's list of authorizers has the new one.
+// A renewal that dies between its fetch and its write leaves the former token stored. That one works for five more minutes,
+// is still due, and is renewed by the next run, or as soon as WeChat refuses it. If WeChat also replaced the refresh token,
+// the new one is in WeChat's list of authorizers.
 //
-// One gap needs two accidents at once: a renewal without the lease dies between its fetch and its write while another
-// one of the same token is between its own. That one can't know of the fetch, and may store what it superseded. WeChat
-// refuses that token after five minutes, and it is renewed once it is ten minutes old.
+// One gap needs two failures at once: a renewal without the lease dies between its fetch and its write, while another one of
+// the same token is between its own. The latter may then store a superseded token. WeChat refuses that after five minutes,
+// and it is renewed once it is ten minutes old.
 package renewal
 
 import (
@@ -43,16 +42,16 @@ import (
 )
 
 const (
-	// refreshWindow is how much life a token has left when it is renewed.
+	// refreshWindow is how long before its expiry a token is renewed.
 	refreshWindow = 20 * time.Minute
-	// forceWindow is how much life an own account's token has left when WeChat is made to give another one, which it
-	// does 20 times a day.
+	// forceWindow is how long before its expiry a new token of an own account is forced, which WeChat allows 20 times a
+	// day.
 	forceWindow = 10 * time.Minute
-	// tokenLifetime is how long WeChat's tokens live.
+	// tokenLifetime is the lifetime of WeChat's tokens.
 	tokenLifetime = 2 * time.Hour
-	// minRefreshAge is how old a token has to be to be fetched again for a rejection.
+	// minRefreshAge is the age below which a rejected token is not fetched again.
 	minRefreshAge = 10 * time.Minute
-	// supersededGrace is how long a token works after another one was fetched.
+	// supersededGrace is how long a superseded token still works.
 	supersededGrace = 5 * time.Minute
 )
 
@@ -72,7 +71,7 @@ type Renewer struct {
 	Bus           *eventbus.Bus
 	Log           *slog.Logger
 
-	IgnoreMiniPrograms bool             // store no tokens of theirs
+	IgnoreMiniPrograms bool             // don't store their tokens
 	Now                func() time.Time // the wall clock
 }
 
@@ -104,14 +103,14 @@ func New(deps bootstrap.Deps) *Renewer {
 	return r
 }
 
-// IsDue reports whether it is time to renew the token.
+// IsDue reports whether the token is missing or within refreshWindow of its expiry.
 func (r *Renewer) IsDue(t token.Record) bool {
 	return t.Access.IsZero() || !t.ExpiresAt.IsZero() && r.lifeLeft(t) <= refreshWindow
 }
 
 func (r *Renewer) lifeLeft(t token.Record) time.Duration { return t.ExpiresAt.Sub(r.Now().Round(0)) }
 
-// IsRecent reports whether the token was fetched less than ten minutes ago.
+// IsRecent reports whether the token was fetched less than minRefreshAge ago.
 func (r *Renewer) IsRecent(t token.Record) bool {
 	return !t.UpdatedAt.IsZero() && r.Now().Round(0).Sub(t.UpdatedAt) < minRefreshAge ||
 		!t.ExpiresAt.IsZero() && r.lifeLeft(t) > tokenLifetime-minRefreshAge
@@ -136,8 +135,8 @@ func (r *Renewer) store(owner string) token.Store {
 // fetch gets a new token from WeChat and puts it into a record.
 type fetch func(ctx context.Context, previous token.Record) (token.Record, error)
 
-// UpdateToken stores what fetch makes of a record in its place. Nothing is written where that is the same. Where somebody
-// else wrote meanwhile, see the package comment.
+// UpdateToken replaces a record by what fetch makes of it, unless that is the same. The package comment explains what
+// happens after a lost race.
 func (r *Renewer) UpdateToken(ctx context.Context, previous token.Record, fetch fetch) (changed bool, err error) {
 	next, err := fetch(ctx, previous)
 	if err != nil || previous.IsStored() && unchanged(previous, next) {
@@ -157,11 +156,11 @@ func (r *Renewer) UpdateToken(ctx context.Context, previous token.Record, fetch 
 	return true, errors.Join(err, r.shortenExpiry(ctx, current))
 }
 
-// put is [token.Store.Put]. After an error current is what was read last.
+// put is [token.Store.Put]. After an error current is the record read last.
 func (r *Renewer) put(ctx context.Context, previous, next token.Record) (current token.Record, ok bool, err error) {
 	current, ok, err = r.store(previous.Owner).Put(ctx, previous, next)
 	var malformed *awserror.MalformedError
-	if errors.As(err, &malformed) && !ok { // what somebody else wrote meanwhile can't be read, and gives way
+	if errors.As(err, &malformed) && !ok { // another writer stored a malformed record, which is overwritten
 		return current, false, nil
 	}
 	if err != nil {
@@ -170,10 +169,10 @@ func (r *Renewer) put(ctx context.Context, previous, next token.Record) (current
 	return current, ok, nil
 }
 
-// maxShortenings is how often the writes of others may come between.
+// maxShortenings is how often shortenExpiry may lose a race.
 const maxShortenings = 5
 
-// shortenExpiry marks a stored token as one that may be superseded. Where no token is stored there is nothing to mark.
+// shortenExpiry shortens the stored token's expiry, since it may be superseded.
 func (r *Renewer) shortenExpiry(ctx context.Context, current token.Record) error {
 	for range maxShortenings {
 		ends := r.Now().Round(0).Add(supersededGrace)
@@ -188,15 +187,16 @@ func (r *Renewer) shortenExpiry(ctx context.Context, current token.Record) error
 			return err
 		}
 	}
-	return nil // whoever keeps writing it keeps renewing it
+	return nil // the other writer keeps renewing it
 }
 
-// unchanged reports whether b is the token a with the same end, but for rounding.
+// unchanged reports whether both are the same token with about the same expiry.
 func unchanged(a, b token.Record) bool {
 	return a.Access.Equal(b.Access) && a.Refresh.Equal(b.Refresh) && a.ExpiresAt.Sub(b.ExpiresAt).Abs() < time.Minute
 }
 
-// applyGrant puts a grant that was asked for at the time asked into a record. An empty refresh token never replaces a stored one.
+// applyGrant puts a grant that was requested at the time asked into a record. An empty refresh token doesn't replace a
+// stored one.
 func applyGrant(t token.Record, grant wechat.Grant, asked time.Time) token.Record {
 	t.Access = grant.Access
 	t.ExpiresAt = asked.Round(0).Add(grant.ExpiresIn)

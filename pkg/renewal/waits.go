@@ -19,29 +19,29 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// A failed fetch sets a wait for its token, whoever asks for the next one: the schedule, a rejection or the queue. WeChat's
-// token calls have daily limits, and requests of clients must not become calls of them.
+// A failed fetch sets a wait for its token, for all triggers: the schedule, a rejection or the queue. WeChat's token calls
+// have daily limits, and client requests must not use them up.
 
 // backoff is how long to wait after the first, second, third and any further failure in a row.
 var backoff = [...]time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 9 * time.Minute}
 
 const (
-	// reauthorizeWait is how often an account is tried that has to authorise again.
+	// reauthorizeWait is how often an account that has to authorise again is retried.
 	reauthorizeWait = 24 * time.Hour
-	// publishAgainAfter and publishSameAfter are how often the failure of one token is published: for another reason, and
-	// for the same one.
+	// publishAgainAfter and publishSameAfter limit how often a token's failure is published: with another errcode, and with
+	// the same one.
 	publishAgainAfter = time.Hour
 	publishSameAfter  = 24 * time.Hour
 
 	// noTicket is a time that no ticket is newer than.
 	noTicket = math.MaxInt64
-	// recovered is the published errcode of a token that was fetched since.
+	// recovered is the published errcode of a token that was fetched successfully since.
 	recovered = math.MinInt32
 	// reauthorize is the published errcode of an account that has to authorise again.
 	reauthorize = math.MinInt32 + 1
 )
 
-// WaitingError is the error where a token's last fetch failed and it isn't time for the next one.
+// WaitingError: the token's last fetch failed, and the wait before the next one isn't over.
 type WaitingError struct{ Wait state.Wait }
 
 func (e *WaitingError) Error() string {
@@ -59,12 +59,11 @@ func (e *WaitingError) Fault(now time.Time) fault.Fault {
 	return f
 }
 
-// stateTimeout is how long what is known of earlier fetches may take to be read or noted. DynamoDB answers within
-// milliseconds, and tokens matter more.
+// stateTimeout bounds a read or write of the waits, which usually takes milliseconds. Renewing tokens matters more.
 const stateTimeout = 2 * time.Second
 
-// Attempts knows how earlier fetches of tokens ended, and notes how the next ones end. Make one for each invocation: once
-// the state table fails to answer, the rest of the invocation does without it. It is safe for concurrent use.
+// Attempts reads and records the outcomes of token fetches. Make one for each invocation: once the state table fails, the
+// rest of the invocation proceeds without it. It is safe for concurrent use.
 type Attempts struct {
 	renewer *Renewer
 
@@ -75,7 +74,7 @@ type Attempts struct {
 // Attempts makes the attempts of an invocation.
 func (r *Renewer) Attempts() *Attempts { return &Attempts{renewer: r} }
 
-// Disable has the rest of the invocation do without the state table.
+// Disable makes the rest of the invocation proceed without the state table.
 func (a *Attempts) Disable() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -101,20 +100,20 @@ func (a *Attempts) useState(ctx context.Context, call func(ctx context.Context) 
 	}
 }
 
-// Run renews a token unless it has to wait, and notes how that ended. force ignores the wait.
+// Run renews a token unless it has to wait, and records the outcome. force ignores the wait.
 func (a *Attempts) Run(ctx context.Context, t token.Record, wait state.Wait, force bool, renew func() error) error {
 	if !force && a.renewer.mustWait(ctx, t, wait) {
 		return &WaitingError{wait}
 	}
 	err := renew()
-	if isTimeUp(ctx) { // which says nothing of the token
+	if isTimeUp(ctx) { // no outcome of the token's
 		return err
 	}
-	a.update(ctx, wait, func(w *state.Wait) { a.renewer.note(ctx, w, t, err) })
+	a.update(ctx, wait, func(w *state.Wait) { a.renewer.recordOutcome(ctx, w, t, err) })
 	return err
 }
 
-// isTimeUp reports whether the time is up, or so nearly that a call may have been given up for it.
+// isTimeUp reports whether ctx has ended, or so nearly that a call may have failed for it.
 func isTimeUp(ctx context.Context) bool {
 	const lastMoment = time.Second
 	deadline, ok := ctx.Deadline()
@@ -128,17 +127,19 @@ func (a *Attempts) update(ctx context.Context, wait state.Wait, change func(*sta
 	})
 }
 
-// End ends an owner's wait: it has a token by other means.
-func (a *Attempts) End(ctx context.Context, owner string) { a.update(ctx, a.Wait(ctx, owner), end) }
+// End clears an owner's wait, after its token was stored by other means.
+func (a *Attempts) End(ctx context.Context, owner string) {
+	a.update(ctx, a.Wait(ctx, owner), clearWait)
+}
 
-func end(w *state.Wait) {
+func clearWait(w *state.Wait) {
 	w.Failures, w.Until, w.Errcode, w.Action, w.Reauthorize = 0, time.Time{}, 0, "", false
 	if !w.PublishedAt.IsZero() {
 		w.PublishedErrcode = recovered
 	}
 }
 
-// Wait reads an owner's wait. Where that fails there is none.
+// Wait reads an owner's wait. After a failure it is the zero wait.
 func (a *Attempts) Wait(ctx context.Context, owner string) state.Wait {
 	wait := state.Wait{Owner: owner}
 	a.useState(ctx, func(ctx context.Context) (err error) {
@@ -148,7 +149,7 @@ func (a *Attempts) Wait(ctx context.Context, owner string) state.Wait {
 	return wait
 }
 
-// Waits reads the waits of accounts, by appid. Where that fails there are none.
+// Waits reads the waits of accounts, by appid. After a failure they are zero waits.
 func (a *Attempts) Waits(ctx context.Context, appIDs []string) map[string]state.Wait {
 	waits := make(map[string]state.Wait, len(appIDs))
 	for _, appID := range appIDs {
@@ -165,7 +166,7 @@ func (a *Attempts) Waits(ctx context.Context, appIDs []string) map[string]state.
 	return waits
 }
 
-// mustWait reports whether it isn't time for the next fetch. A wait ends early where its cause is gone.
+// mustWait reports whether the wait is active. It ends early when the record, ticket or secret that failed was replaced.
 func (r *Renewer) mustWait(ctx context.Context, t token.Record, wait state.Wait) bool {
 	if !wait.IsActive(r.Now()) {
 		return false
@@ -191,7 +192,8 @@ func (r *Renewer) mustWait(ctx context.Context, t token.Record, wait state.Wait)
 var (
 	ticketCodes = []int{61005, 61006, 40091, 40094}
 	secretCodes = []int{40125, 40094, 40243}
-	// reauthorizeCodes mean that only a new authorization helps; 61023 does where WeChat's list has no refresh token either.
+	// reauthorizeCodes mean that only a new authorization helps. 61023 means so only if WeChat's list has no refresh token
+	// either.
 	reauthorizeCodes = []int{42002, 42007, 43007}
 )
 
@@ -202,10 +204,10 @@ func NeedsReauthorization(err error) bool {
 	return errors.As(err, &waiting) && waiting.Wait.Reauthorize || errors.Is(err, ErrNoRefreshToken) || errors.As(err, &refusal) && slices.Contains(reauthorizeCodes, refusal.Code)
 }
 
-// note notes how a renewal ended.
-func (r *Renewer) note(ctx context.Context, w *state.Wait, t token.Record, err error) {
+// recordOutcome sets the wait after a renewal.
+func (r *Renewer) recordOutcome(ctx context.Context, w *state.Wait, t token.Record, err error) {
 	if err == nil {
-		end(w)
+		clearWait(w)
 		return
 	}
 	now := r.Now().Round(0)
@@ -223,12 +225,12 @@ func (r *Renewer) note(ctx context.Context, w *state.Wait, t token.Record, err e
 		w.Until = now.Add(refusal.RetryAfter(now))
 	}
 	if t.Owner == token.Component {
-		r.noteComponent(ctx, w, err)
+		r.recordComponentCause(ctx, w, err)
 	}
 }
 
-// noteComponent notes which ticket and which platform secret the component's failure was about, where it was.
-func (r *Renewer) noteComponent(ctx context.Context, w *state.Wait, err error) {
+// recordComponentCause sets the ticket or platform secret that the component's failure was about.
+func (r *Renewer) recordComponentCause(ctx context.Context, w *state.Wait, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
 	defer cancel()
 	if errors.Is(err, ErrTicket) || slices.Contains(ticketCodes, w.Errcode) {
@@ -244,8 +246,8 @@ func (r *Renewer) noteComponent(ctx context.Context, w *state.Wait, err error) {
 	}
 }
 
-// publishedErrcode is what is remembered of a published failure. The failures of an account that has to authorise again are
-// all the same.
+// publishedErrcode is the errcode that is stored for a published failure. All failures of an account that has to authorise
+// again count as the same.
 func publishedErrcode(w state.Wait, errcode int) int {
 	if w.Reauthorize {
 		return reauthorize
@@ -253,7 +255,7 @@ func publishedErrcode(w state.Wait, errcode int) int {
 	return errcode
 }
 
-// shouldPublish reports whether a failure is to be published, or was published lately.
+// shouldPublish reports whether a failure is to be published, or was published recently.
 func shouldPublish(w state.Wait, errcode int, now time.Time) bool {
 	since := now.Round(0).Sub(w.PublishedAt)
 	switch {
@@ -267,11 +269,10 @@ func shouldPublish(w state.Wait, errcode int, now time.Time) bool {
 	return !w.Reauthorize && since >= publishSameAfter
 }
 
-// parallelNotes is how many failures are noted at once.
-const parallelNotes = 20
+// noteConcurrency is how many failures are recorded at once.
+const noteConcurrency = 20
 
-// PublishFailures publishes that tokens could not be renewed, each no more often than is of use. Of several failures with
-// one appid the first counts.
+// PublishFailures publishes the failures that are due by [shouldPublish]. Of several failures of one appid the first counts.
 func (a *Attempts) PublishFailures(ctx context.Context, failures ...Failure) {
 	waits := a.waitsOf(ctx, failures)
 	var due []Failure
@@ -286,7 +287,7 @@ func (a *Attempts) PublishFailures(ctx context.Context, failures ...Failure) {
 		return
 	}
 	var group errgroup.Group
-	group.SetLimit(parallelNotes)
+	group.SetLimit(noteConcurrency)
 	for _, f := range due {
 		group.Go(func() error {
 			a.update(ctx, waits[f.AppID], func(w *state.Wait) {
@@ -298,7 +299,7 @@ func (a *Attempts) PublishFailures(ctx context.Context, failures ...Failure) {
 	group.Wait()
 }
 
-// waitsOf reads the waits of failed tokens. Where that fails it is as if nothing had been published.
+// waitsOf reads the waits of failed tokens. After an error nothing counts as published.
 func (a *Attempts) waitsOf(ctx context.Context, failures []Failure) map[string]state.Wait {
 	var appIDs []string
 	component := false

@@ -1,4 +1,4 @@
-// Package retry waits and repeats without losing sight of the context's deadline.
+// Package retry has waits for retries that respect the context's deadline.
 package retry
 
 import (
@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Sleep waits for d and reports true. It reports false at once where ctx would end first.
+// Sleep waits for d and reports true. It reports false immediately if ctx's deadline comes first, or when ctx ends.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return false
@@ -22,5 +22,5 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Jitter is a random time between half of d and d, so that those who failed together don't come back together.
+// Jitter is a random duration between d/2 and d, so that concurrent callers don't retry in step.
 func Jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

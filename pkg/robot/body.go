@@ -40,17 +40,16 @@ type (
 	}
 )
 
-// signature proves that a message comes from somebody who knows the robot's secret. The zero value is none.
+// signature authenticates a message with the robot's secret. The zero value means unsigned.
 type signature struct{ timestamp, sign string }
 
-// How long the parts of a signature get.
+// The longest parts of a signature, to compute the size of a message.
 const (
 	longestTimestamp = "1700000000000"
 	longestSign      = "00000000000000000000000000000000000000000000"
 )
 
-// sign signs for the robot. The two kinds that sign put the same text to different use: it is DingTalk's message and
-// Feishu's key.
+// sign signs for the robot. The same text is the HMAC's message for DingTalk and its key for Feishu.
 func sign(r Robot, now time.Time) signature {
 	if r.Secret.IsZero() {
 		return signature{}
@@ -76,7 +75,7 @@ func hmacSHA256(key, message string) []byte {
 	return mac.Sum(nil)
 }
 
-// address is where a message goes, with DingTalk's signature.
+// address is the URL that a message is posted to, with DingTalk's signature.
 func address(r Robot, s signature) (string, error) {
 	if r.Kind != DingTalk || s.sign == "" {
 		return r.URL.Reveal(), nil
@@ -92,7 +91,7 @@ func address(r Robot, s signature) (string, error) {
 	return u.String(), nil
 }
 
-// encode is the body of the request that sends a message.
+// encode makes the body of the request that sends a message.
 func encode(r Robot, m Message, s signature) ([]byte, error) {
 	switch r.Kind {
 	case WeCom:

@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// sendTimeout is how long a robot may take. They answer within a second.
+	// sendTimeout bounds one message. Robots answer within a second.
 	sendTimeout = 10 * time.Second
-	// maxAnswer is how much of an answer is read. Good ones have some thirty bytes.
+	// maxAnswer bounds how much of an answer is read. Usual ones have some thirty bytes.
 	maxAnswer = 16 << 10
-	// maxRetryAfter bounds what an answer asks for.
+	// maxRetryAfter caps the Retry-After header.
 	maxRetryAfter = 15 * time.Minute
 )
 
@@ -34,12 +34,12 @@ type Client struct {
 // NewClient makes a client. now is the wall clock, for signatures.
 func NewClient(now func() time.Time) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// Batches come half a minute apart. A connection kept so long may be dead, above all after Lambda froze the instance,
-	// and net/http doesn't repeat a POST.
+	// Batches come half a minute apart. An idle connection may be dead by then, above all after Lambda froze the instance,
+	// and net/http doesn't retry a POST.
 	transport.DisableKeepAlives = true
 	return &Client{now: now, http: &http.Client{
 		Transport: transport,
-		// No robot redirects, and a redirect would hand the message to somebody else.
+		// No robot redirects, and a redirect would send the message to another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -47,7 +47,7 @@ func NewClient(now func() time.Time) *Client {
 // Error says that a robot did not accept a message, or that its answer was lost. Its text holds neither the robot's URL nor its secret.
 type Error struct {
 	Detail     string
-	RetryAfter time.Duration // the robot's rate limit: not before
+	RetryAfter time.Duration // by the robot's rate limit; 0: none given
 }
 
 func (e *Error) Error() string { return e.Detail }
@@ -74,18 +74,18 @@ func (c *Client) Send(ctx context.Context, r Robot, m Message) error {
 	request.Header.Set("Content-Type", "application/json; charset=utf-8")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return failure(err)
+		return sendError(err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return &Error{Detail: "its answer broke off"}
 	}
-	return judge(r, response, answer)
+	return checkResponse(r, response, answer)
 }
 
-// failure puts an error of net/http into fixed words, because its text quotes the URL.
-func failure(err error) *Error {
+// sendError describes an error of net/http in fixed words, because its text quotes the URL.
+func sendError(err error) *Error {
 	var noHost *net.DNSError
 	var badCertificate *tls.CertificateVerificationError
 	var timeout net.Error
@@ -102,8 +102,8 @@ func failure(err error) *Error {
 	return &Error{Detail: "the connection broke"}
 }
 
-// judge reads an answer. All robots but Slack's answer HTTP 200 to what they refuse, so the body decides.
-func judge(r Robot, response *http.Response, answer []byte) error {
+// checkResponse reads an answer. All robots except Slack's refuse with HTTP 200, so the body decides.
+func checkResponse(r Robot, response *http.Response, answer []byte) error {
 	if response.StatusCode == http.StatusTooManyRequests {
 		return &Error{Detail: "it has had too many messages (HTTP 429)", RetryAfter: retryAfter(response.Header)}
 	}
@@ -113,37 +113,36 @@ func judge(r Robot, response *http.Response, answer []byte) error {
 		}
 		return nil
 	}
-	// A pointer tells 0 from nothing at all: an object without a code accepts nothing.
-	var said struct {
+	// Pointers distinguish 0 from a missing code, which is no acceptance.
+	var result struct {
 		Errcode    *int   `json:"errcode"` // WeCom, DingTalk
 		Errmsg     string `json:"errmsg"`
 		Code       *int   `json:"code"` // Feishu
 		Msg        string `json:"msg"`
 		StatusCode *int   `json:"StatusCode"` // older Feishu
 	}
-	if json.Unmarshal(answer, &said) != nil {
+	if json.Unmarshal(answer, &result) != nil {
 		return &Error{Detail: fmt.Sprintf("its answer is no JSON (HTTP %d)", response.StatusCode)}
 	}
-	code, message := said.Errcode, said.Errmsg
+	code, message := result.Errcode, result.Errmsg
 	if r.Kind == Feishu {
-		if code, message = said.Code, said.Msg; code == nil {
-			code = said.StatusCode
+		if code, message = result.Code, result.Msg; code == nil {
+			code = result.StatusCode
 		}
 	}
 	switch {
 	case code == nil:
 		return &Error{Detail: fmt.Sprintf("its answer has no code (HTTP %d)", response.StatusCode)}
 	case *code != 0:
-		return &Error{Detail: fmt.Sprintf("it refused the message: %d%s", *code, quote(r, message)), RetryAfter: pauseAfter(r.Kind, *code)}
+		return &Error{Detail: fmt.Sprintf("it refused the message: %d%s", *code, quote(r, message)), RetryAfter: rateLimitDelay(r.Kind, *code)}
 	case response.StatusCode != http.StatusOK:
 		return &Error{Detail: fmt.Sprintf("it answered HTTP %d", response.StatusCode)}
 	}
 	return nil
 }
 
-// pauseAfter is how long a robot wants to be left alone after it refused a message with this code; 0 where that isn't
-// about the number of messages.
-func pauseAfter(kind Kind, code int) time.Duration {
+// rateLimitDelay is how long to wait after a refusal with this code; 0 where it isn't a rate limit.
+func rateLimitDelay(kind Kind, code int) time.Duration {
 	switch {
 	case kind == WeCom && code == 45009, kind == Feishu && (code == 11232 || code == 230020):
 		return time.Minute
@@ -153,7 +152,7 @@ func pauseAfter(kind Kind, code int) time.Duration {
 	return 0
 }
 
-// retryAfter reads the header, and is a minute where there is none.
+// retryAfter reads the header Retry-After. The default is a minute.
 func retryAfter(header http.Header) time.Duration {
 	seconds, err := strconv.Atoi(header.Get("Retry-After"))
 	if err != nil || seconds < 1 {
@@ -162,10 +161,10 @@ func retryAfter(header http.Header) time.Duration {
 	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }
 
-// maxQuote is how many characters of a robot's message are told on.
+// maxQuote is how many characters of a robot's message an error quotes.
 const maxQuote = 200
 
-// quote is what a robot said, for an error. It leaves out whatever looks like a part of the robot's URL or secret.
+// quote prepares a robot's message for an error text, without any part of the robot's URL or secret.
 func quote(r Robot, said string) string {
 	said = clean(said)
 	for _, hidden := range secretParts(r) {
@@ -177,7 +176,7 @@ func quote(r Robot, said string) string {
 	return " " + Clip(said, maxQuote)
 }
 
-// minSecretPart is how long a part of a URL is that may be a secret. Shorter ones are words such as "send" or "v2".
+// minSecretPart is the length from which a part of a URL may be a secret. Shorter ones are words such as "send" or "v2".
 const minSecretPart = 8
 
 // secretParts are the texts that must not be shown, whole ones first.

@@ -36,21 +36,21 @@ type Robot struct {
 	Kind     Kind
 	URL      secret.Value
 	Secret   secret.Value // signs the messages; zero: this robot doesn't sign
-	Events   []string     // the detail-types that it is told of
+	Events   []string     // the detail-types it is notified of
 	Language Language
 	Prefix   string // put before each message; the operator's own, so it isn't escaped
 }
 
-// Wants reports whether the robot is told of events of this detail-type.
+// Wants reports whether the robot is notified of events of this detail-type.
 func (r Robot) Wants(detailType string) bool { return slices.Contains(r.Events, detailType) }
 
 // Message is what a robot sends.
 type Message struct {
-	Title string // what DingTalk shows in its list of chats; the others have no such thing
+	Title string // shown in DingTalk's list of chats; other kinds have none
 	Text  string // in the markup of the robot's kind
 }
 
-// limits are how large messages may be.
+// The largest messages.
 const (
 	maxWeCom    = 4096   // bytes of the text
 	maxDingTalk = 20_000 // bytes of the body
@@ -58,7 +58,7 @@ const (
 	maxSlack    = 4000   // characters; more are accepted, and cut or split when they are shown
 )
 
-// Fits reports whether the robot's chat takes a message of that size.
+// Fits reports whether the message is within the size limit of the robot's chat.
 func (r Robot) Fits(m Message) bool {
 	switch r.Kind {
 	case WeCom:

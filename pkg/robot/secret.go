@@ -24,20 +24,20 @@ const SecretName = "notify"
 // PushReceived is the detail-type of WeChat's pushes as the bundle passes them on.
 const PushReceived = "Push Received"
 
-// Events are the detail-types that a robot can be told of.
+// Events are the detail-types that a robot can subscribe to.
 func Events() []string {
 	return append(eventsByDefault(), eventbus.TokenRejected, PushReceived)
 }
 
-// eventsByDefault are those that a robot is told of that names none. Rejected tokens mend themselves, and in pushes stand
-// people's names.
+// eventsByDefault are the events of a robot that lists none. Rejected tokens are replaced automatically, and pushes can
+// contain people's names.
 func eventsByDefault() []string {
 	return []string{eventbus.DraftUploaded, eventbus.DraftRemoved, eventbus.DraftSwitchChanged,
 		eventbus.AccountAuthorized, eventbus.AccountUnauthorized, eventbus.TokenRefreshFailed}
 }
 
-// NewCache makes a cache of the robots, which are read when they are asked for. Without the secret there are none.
-// Errors are of package awserror; none quotes a value.
+// NewCache makes a cache that loads the robots on demand. Without the secret there are none. Errors are of package
+// awserror; none quotes a value.
 func NewCache(secrets token.SecretsStore, ttl time.Duration, now func() time.Time) *cache.Value[[]Robot] {
 	return cache.New(ttl, now, func(ctx context.Context) ([]Robot, error) {
 		text, _, err := secrets.Text(ctx, SecretName)
@@ -51,8 +51,8 @@ func NewCache(secrets token.SecretsStore, ttl time.Duration, now func() time.Tim
 	})
 }
 
-// written is a robot as the secret has it.
-type written struct {
+// robotJSON is a robot as stored in the secret.
+type robotJSON struct {
 	Name     string    `json:"name"`
 	Kind     Kind      `json:"kind"`
 	URL      string    `json:"url"`
@@ -62,7 +62,7 @@ type written struct {
 	Prefix   string    `json:"prefix"`
 }
 
-// Parse reads the text of the secret of that name. Errors are an [*awserror.MalformedError].
+// Parse parses the text of the secret of that name. Errors are an [*awserror.MalformedError].
 func Parse(name string, text secret.Value) ([]Robot, error) {
 	malformed := func(format string, args ...any) error {
 		return &awserror.MalformedError{Resource: name, Detail: fmt.Sprintf(format, args...)}
@@ -96,7 +96,7 @@ const (
 
 // readRobot reads one robot, and says what is wrong with it.
 func readRobot(raw json.RawMessage) (r Robot, fault string) {
-	var w *written
+	var w *robotJSON
 	if json.Unmarshal(raw, &w) != nil || w == nil {
 		return Robot{}, "is no JSON object, or a value in it is of the wrong type"
 	}
@@ -129,8 +129,8 @@ func readRobot(raw json.RawMessage) (r Robot, fault string) {
 		Events: events, Language: w.Language, Prefix: strings.TrimSpace(w.Prefix)}, ""
 }
 
-// isURL reports whether a text is the URL of a robot. HTTP without TLS would show the URL to everybody on the way, so it
-// is for this machine and private networks, where stand-ins run.
+// isURL reports whether a text can be a robot's URL. Plain HTTP would expose it on the network, so it is allowed only for
+// this machine and private networks, where stand-ins run.
 func isURL(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {

@@ -5,25 +5,24 @@ import (
 	"unicode"
 )
 
-// Escape makes people's text harmless in a message of the kind, on one line: it calls nobody, links nowhere, is no heading
-// or quote, and looks as it did.
+// Escape makes user text safe in a message of the kind, on one line: no mentions, links, headings or quotes.
 //
-// WeCom, DingTalk and Feishu have no way to escape a character that all their apps follow, so a character that could act
-// is replaced by its full-width twin. Slack has one for the three characters that it needs.
+// WeCom, DingTalk and Feishu have no escape that all their apps support, so markup characters are replaced by their
+// full-width forms. Slack has an escape for &, < and >.
 func (k Kind) Escape(text string) string {
 	text = withoutLinks(clean(text))
 	if k == Slack {
 		return slackEscaper.Replace(text)
 	}
-	return lookalikes.Replace(text)
+	return fullWidth.Replace(text)
 }
 
 var (
 	slackEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "＠", "*", "＊", "`", "｀", "[", "［", "]", "］")
-	lookalikes   = strings.NewReplacer("<", "＜", ">", "＞", "@", "＠", "*", "＊", "`", "｀", "[", "［", "]", "］", "#", "＃", "&", "＆")
+	fullWidth    = strings.NewReplacer("<", "＜", ">", "＞", "@", "＠", "*", "＊", "`", "｀", "[", "［", "]", "］", "#", "＃", "&", "＆")
 )
 
-// clean puts a text on one line, without control characters and without those that turn the direction of writing.
+// clean puts a text on one line, without control and bidirectional formatting characters.
 func clean(text string) string {
 	text = strings.Map(func(c rune) rune {
 		switch {
@@ -37,8 +36,8 @@ func clean(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// breaker is a character of no width. An address with one in it is none.
-const breaker = "\u200b"
+// linkBreaker is a zero-width space. Chat apps make no link of an address that contains one.
+const linkBreaker = "\u200b"
 
 // withoutLinks keeps chat apps from making links of bare addresses, "https://example.com" as well as "example.com".
 func withoutLinks(text string) string {
@@ -48,7 +47,7 @@ func withoutLinks(text string) string {
 	for i, c := range runes {
 		b.WriteRune(c)
 		if c == '.' && i > 0 && i+1 < len(runes) && isWord(runes[i-1]) && unicode.IsLetter(runes[i+1]) {
-			b.WriteString(breaker)
+			b.WriteString(linkBreaker)
 		}
 	}
 	return b.String()
@@ -56,7 +55,7 @@ func withoutLinks(text string) string {
 
 func isWord(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) }
 
-// Clip cuts a text to so many characters, with an ellipsis in the place of the last one.
+// Clip truncates a text to so many characters, the last one an ellipsis.
 func Clip(text string, characters int) string {
 	runes := []rune(text)
 	if len(runes) <= characters {
@@ -65,7 +64,7 @@ func Clip(text string, characters int) string {
 	return strings.TrimRightFunc(string(runes[:characters-1]), unicode.IsSpace) + "…"
 }
 
-// Bold is a text in bold. It has to be escaped already. Feishu's messages are plain text.
+// Bold marks an escaped text as bold. Feishu's messages are plain text.
 func (k Kind) Bold(text string) string {
 	switch k {
 	case WeCom, DingTalk:
@@ -76,7 +75,7 @@ func (k Kind) Bold(text string) string {
 	return text
 }
 
-// Newline ends a line. In DingTalk's markdown one newline alone is a blank.
+// Newline ends a line. DingTalk's markdown renders a single newline as a space.
 func (k Kind) Newline() string {
 	if k == DingTalk {
 		return "  \n"

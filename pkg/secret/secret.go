@@ -1,4 +1,4 @@
-// Package secret holds values that must never be seen: access tokens, refresh tokens, tickets, app secrets,
+// Package secret holds values that must never be shown: access tokens, refresh tokens, tickets, app secrets,
 // AES keys, authorization codes.
 package secret
 
@@ -12,7 +12,7 @@ import (
 const redacted = "REDACTED"
 
 // Value is a secret text. However it is printed, logged or encoded, it shows as REDACTED; only [Value.Reveal]
-// gives the text away, so that every place that does can be found by that name. The zero Value is empty.
+// returns the text, so that every such place can be found by that name. The zero Value is empty.
 //
 // Compare Values with [Value.Equal]: == would compare identities.
 type Value struct {
@@ -29,7 +29,7 @@ func New(text string) Value {
 	return Value{&text}
 }
 
-// Reveal is the text itself: for a request to WeChat or AWS, and nothing else.
+// Reveal returns the text itself, for a request to WeChat, AWS or a robot and nothing else.
 func (v Value) Reveal() string {
 	if v.text == nil {
 		return ""
@@ -40,7 +40,7 @@ func (v Value) Reveal() string {
 // IsZero reports whether there is no text.
 func (v Value) IsZero() bool { return v.text == nil }
 
-// Equal reports whether both hold the same text, in a time that doesn't tell where they differ.
+// Equal reports whether both hold the same text, in constant time.
 func (v Value) Equal(other Value) bool {
 	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(other.Reveal())) == 1
 }

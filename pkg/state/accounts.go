@@ -21,8 +21,7 @@ const (
 	Unauthorized Status = "unauthorized"
 )
 
-// checkedAtPrecision is how far a stored checked_at may lag behind the last check: a check that finds nothing new costs
-// no write before.
+// checkedAtPrecision is how far a stored checked_at may lag behind, so that checks without news cost no write.
 const checkedAtPrecision = 7 * 24 * time.Hour
 
 // Account is what the bundle knows of an account.
@@ -31,7 +30,7 @@ type Account struct {
 	Kind        wechat.AccountKind // empty: not known yet
 	Name        string             // as WeChat gives it
 	Status      Status
-	StatusAt    int64 // Unix seconds of the push that set Status; 0: none did
+	StatusAt    int64 // Unix seconds of the push that set Status; 0: none
 	DraftSwitch wechat.SwitchState
 	CheckedAt   time.Time // of the draft switch; zero: never
 	Errcode     int       // of the last check, if WeChat refused it
@@ -39,7 +38,7 @@ type Account struct {
 	stored item // the known attributes as they were read; nil: there is no item
 }
 
-// NewAccount is an account of which nothing is known but that it exists.
+// NewAccount is an account of which only the appid is known.
 func NewAccount(appID string) Account {
 	return Account{AppID: appID, Status: Authorized, DraftSwitch: wechat.SwitchUnknown}
 }
@@ -50,8 +49,8 @@ func (a Account) IsStored() bool { return a.stored != nil }
 // IsMiniProgram reports whether the account is known to be a mini program, which has no draft switch.
 func (a Account) IsMiniProgram() bool { return a.Kind == wechat.MiniProgram }
 
-// SetSwitch notes what a check of the draft switch said. A check that didn't learn the state changes nothing of it, and
-// neither does any check once the switch is open: it never closes again.
+// SetSwitch sets the result of a check of the draft switch. An unknown result doesn't change the state, and an open switch
+// stays open: it never closes again.
 func (a *Account) SetSwitch(state wechat.SwitchState, at time.Time) {
 	if state != wechat.SwitchUnknown && a.DraftSwitch != wechat.SwitchOpen {
 		a.DraftSwitch = state
@@ -61,15 +60,15 @@ func (a *Account) SetSwitch(state wechat.SwitchState, at time.Time) {
 	}
 }
 
-// SetRefused notes that WeChat refused a check for the account's own reasons. What was known of the switch stays.
+// SetRefused records that WeChat refused a check for a reason of the account's. The switch's state stays.
 func (a *Account) SetRefused(errcode int, at time.Time) {
 	if !at.Before(a.CheckedAt) {
 		a.CheckedAt, a.Errcode = at, errcode
 	}
 }
 
-// SetStatus notes a push of the time at, in Unix seconds. An older push than the last one changes nothing. Of two with
-// the same second, unauthorized wins.
+// SetStatus applies a push of the time at, in Unix seconds. A push older than the last one is ignored. Of two in the same
+// second, unauthorized wins.
 func (a *Account) SetStatus(status Status, at int64) {
 	if at < a.StatusAt || at == a.StatusAt && a.Status == Unauthorized {
 		return
@@ -77,15 +76,15 @@ func (a *Account) SetStatus(status Status, at int64) {
 	a.Status, a.StatusAt = status, at
 }
 
-// EndAuthorization notes that WeChat said, other than by a push, that the authorization had ended when it was asked.
-// The time of the last push stays. A push that came after that is newer.
+// EndAuthorization sets the status after WeChat said, not by a push, that the authorization had ended at the time asked. A
+// later push takes precedence. StatusAt stays.
 func (a *Account) EndAuthorization(asked time.Time) {
 	if a.StatusAt <= asked.Unix() {
 		a.Status = Unauthorized
 	}
 }
 
-// The attributes of an account's item. Others are left alone.
+// accountAttributes are the attributes of an account's item. Others are not touched.
 var accountAttributes = []string{"appid", "kind", "name", "status", "status_at", "draft_switch", "checked_at", "errcode"}
 
 func (a Account) attributes() item {
@@ -108,7 +107,7 @@ func (a Account) attributes() item {
 	return i
 }
 
-// readAccount is tolerant: an attribute of another type counts as missing, so that one slip of an operator hides no account.
+// readAccount treats an attribute of another type as missing, so that an operator's mistake hides no account.
 func readAccount(i item) Account {
 	a := NewAccount(textOf(i, "sk"))
 	a.Name, a.StatusAt = textOf(i, "name"), numberOf(i, "status_at")
@@ -133,8 +132,8 @@ func readAccount(i item) Account {
 	return a
 }
 
-// NeedsWrite reports whether change makes something of a that is worth a write: a has no item yet, the change is more
-// than a later checked_at, or that is a week later.
+// NeedsWrite reports whether change has to be written: a has no item yet, or anything but CheckedAt changes, or CheckedAt by
+// more than a week.
 func (a Account) NeedsWrite(change func(*Account)) bool {
 	after := a
 	change(&after)
@@ -180,8 +179,8 @@ func (s Accounts) GetAll(ctx context.Context, appIDs []string) (map[string]Accou
 	return accounts, nil
 }
 
-// Page reads accounts in the order of their appids, from the one after the given appid: limit of them, or where that is
-// 0 as many as 1 MB holds. next is the appid after which the next page begins, empty at the end.
+// Page reads the accounts after the given appid, in the order of appids: limit of them, or 1 MB if limit is 0. next is the
+// appid after which the next page begins, empty at the end.
 func (s Accounts) Page(ctx context.Context, after string, limit int) (page []Account, next string, err error) {
 	items, next, err := s.table.page(ctx, query{pk: accountPK, after: after, limit: limit})
 	if err != nil {
@@ -193,8 +192,8 @@ func (s Accounts) Page(ctx context.Context, after string, limit int) (page []Acc
 	return page, next, nil
 }
 
-// Update reads an account, changes it, and writes it where [Account.NeedsWrite] says so. before is the account that the
-// change was applied to.
+// Update reads an account, changes it, and writes it if [Account.NeedsWrite] says so. before is the account that the change
+// was applied to.
 func (s Accounts) Update(ctx context.Context, appID string, change func(*Account)) (before, after Account, err error) {
 	read, err := s.Get(ctx, appID)
 	if err != nil {
@@ -203,11 +202,11 @@ func (s Accounts) Update(ctx context.Context, appID string, change func(*Account
 	return s.Write(ctx, read, change)
 }
 
-// maxRaces is how often a write may lose in a row. Each loss means that somebody else's write succeeded.
+// maxRaces is how often a write may lose in a row. Each loss means that another write succeeded.
 const maxRaces = 20
 
 // Write is [Accounts.Update] of an account that was read before. The write is conditional on what was read; after a lost
-// race the change is applied to what is there now.
+// race the change is applied to the current account.
 func (s Accounts) Write(ctx context.Context, read Account, change func(*Account)) (before, after Account, err error) {
 	for range maxRaces {
 		after = read
@@ -215,23 +214,23 @@ func (s Accounts) Write(ctx context.Context, read Account, change func(*Account)
 		if !read.NeedsWrite(change) {
 			return read, after, nil
 		}
-		there, ok, err := s.table.update(ctx, replaceAttributes(accountPK, read.AppID, read.stored, after.attributes()))
+		current, ok, err := s.table.update(ctx, replaceAttributes(accountPK, read.AppID, read.stored, after.attributes()))
 		if ok || err != nil {
 			if err != nil {
 				err = fmt.Errorf("write the account: %w", err)
 			}
 			return read, after, err
 		}
-		if read = NewAccount(read.AppID); there != nil {
-			read = readAccount(there)
+		if read = NewAccount(read.AppID); current != nil {
+			read = readAccount(current)
 		}
 	}
 	return read, after, &awserror.Error{Operation: "dynamodb:UpdateItem", Resource: s.table.resource(accountPK, read.AppID),
 		Kind: awserror.Conflict, Detail: "others keep changing the account"}
 }
 
-// replaceAttributes changes the known attributes of an item from stored to wanted, under the condition that each of them is still
-// as stored. Attributes that the bundle doesn't know survive.
+// replaceAttributes changes the known attributes of an item from stored to wanted, on the condition that they are still as
+// stored. Unknown attributes survive.
 func replaceAttributes(pk, sk string, stored, wanted item) update {
 	u := update{pk: pk, sk: sk, names: make(map[string]string), values: make(item)}
 	var set, remove, conditions []string
@@ -265,7 +264,7 @@ func replaceAttributes(pk, sk string, stored, wanted item) update {
 	return u
 }
 
-// equal compares the texts and numbers that accounts have.
+// equal compares attributes that are texts or numbers.
 func equal(a, b types.AttributeValue) bool {
 	switch a := a.(type) {
 	case *types.AttributeValueMemberS:
@@ -278,7 +277,7 @@ func equal(a, b types.AttributeValue) bool {
 	return false
 }
 
-// Cursor is where a survey that ran out of time goes on.
+// Cursor is where a survey that ran out of time continues.
 type Cursor struct{ table Table }
 
 // SurveyCursor gives access to the survey's cursor.
@@ -286,13 +285,13 @@ func (t Table) SurveyCursor() Cursor { return Cursor{t} }
 
 const surveyPK, cursorSK = "survey", "cursor"
 
-// Get is the appid after which the survey goes on; empty: from the start.
+// Get returns the appid after which the survey continues; empty: from the start.
 func (c Cursor) Get(ctx context.Context) (after string, err error) {
 	i, err := c.table.get(ctx, surveyPK, cursorSK)
 	return textOf(i, "after"), err
 }
 
-// Set stores the cursor over the one that was read.
+// Set replaces the cursor read.
 func (c Cursor) Set(ctx context.Context, read, after string) error {
 	if read == after {
 		return nil
@@ -301,5 +300,5 @@ func (c Cursor) Set(ctx context.Context, read, after string) error {
 		pk: surveyPK, sk: cursorSK, change: "SET #after = :after", condition: "attribute_not_exists(#after) OR #after = :read",
 		names: map[string]string{"#after": "after"}, values: item{":after": text(after), ":read": text(read)},
 	})
-	return err // a survey beside this one set another cursor, which is as good
+	return err // a lost race is no error: a concurrent survey's cursor is as good
 }

@@ -26,10 +26,10 @@ const (
 	draftPK = "draft"
 )
 
-// maxDraft is the size that a stored draft's JSON may have, in bytes. DynamoDB ends an item at 400 KB.
+// maxDraft bounds a stored draft's JSON in bytes. DynamoDB's limit for an item is 400 KB.
 const maxDraft = 380 << 10
 
-// DraftKey tells drafts apart. The id alone wouldn't, should WeChat ever give one out again.
+// DraftKey identifies a draft. The id alone wouldn't if WeChat ever reused one.
 type DraftKey struct {
 	CreateTime int64 `json:"create_time"`
 	DraftID    int64 `json:"draft_id"`
@@ -50,29 +50,29 @@ func readDraftKey(sortKey string) (DraftKey, bool) {
 	return DraftKey{createTime, draftID}, ok && err1 == nil && err2 == nil
 }
 
-// Drafts are the drafts that the bundle saw: those in the box, and those that were.
+// Drafts are the drafts that the bundle has seen, those in the box and those removed.
 type Drafts struct {
 	table     Table
 	retention time.Duration
 }
 
-// Drafts gives access to the table's drafts. One that is gone is kept for retention, or for ever where that is 0.
+// Drafts gives access to the table's drafts. A removed draft is stored for retention, or forever if that is 0.
 func (t Table) Drafts(retention time.Duration) Drafts { return Drafts{t, retention} }
 
-// Box is what is known of the draft box.
+// Box is the recorded state of the draft box.
 type Box struct {
-	Watched     bool // false: no watch has recorded the baseline yet
-	ListMissing bool // the last answer had no draft_list, and was not believed
+	Watched     bool // whether a watch has recorded the baseline
+	ListMissing bool // the last answer had no draft_list, and was ignored
 	Drafts      map[DraftKey]BoxEntry
 }
 
 // BoxEntry is a draft in the box.
 type BoxEntry struct {
-	SourceAppID string // the development mini program; empty where WeChat didn't name it
-	Unannounced bool   // a promotion saw it before any watch did
+	SourceAppID string // the development mini program; empty if WeChat didn't name it
+	Unannounced bool   // a promotion saw it before any watch, so its event is still to be published
 }
 
-// Box reads what is known of the draft box.
+// Box reads the recorded state of the draft box.
 func (d Drafts) Box(ctx context.Context) (Box, error) {
 	box := Box{Drafts: make(map[DraftKey]BoxEntry)}
 	for after := ""; ; {
@@ -101,7 +101,7 @@ func isTrue(i item, name string) bool {
 	return b != nil && b.Value
 }
 
-// Get reads whole drafts. One that isn't there, or can't be read, is missing in the result.
+// Get reads whole drafts. Unknown and unreadable ones are missing in the result.
 func (d Drafts) Get(ctx context.Context, keys []DraftKey) (map[DraftKey]wechat.Draft, error) {
 	var sks []string
 	for _, k := range keys {
@@ -120,9 +120,9 @@ func (d Drafts) Get(ctx context.Context, keys []DraftKey) (map[DraftKey]wechat.D
 	return drafts, nil
 }
 
-// Add records a draft that a watch found in the box. While no watch has recorded the baseline (watched is false), it does
-// so under the condition that none has meanwhile: what only this watch saw would never be published. Then the error
-// is of kind [awserror.Conflict].
+// Add records a draft that a watch found in the box. If watched is false, because no watch has recorded the baseline yet, the
+// write is conditional on that: otherwise a draft that only this watch saw would never be published. If the condition fails,
+// the error is of kind [awserror.Conflict].
 func (d Drafts) Add(ctx context.Context, draft wechat.Draft, watched bool) error {
 	record, err := d.record(draft)
 	if err != nil {
@@ -151,7 +151,7 @@ func (d Drafts) record(draft wechat.Draft) (*types.Update, error) {
 	}, nil
 }
 
-// transactWatched writes what a watch found out about a draft; see [Drafts.Add] about watched.
+// transactWatched writes what a watch found about a draft; see [Drafts.Add] for watched.
 func (d Drafts) transactWatched(ctx context.Context, key DraftKey, watched bool, writes []types.TransactWriteItem) error {
 	if !watched {
 		writes = append(writes, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
@@ -169,14 +169,14 @@ const (
 )
 
 const (
-	// transactAttempts is how often a transaction is tried that was throttled or met another one. The SDK repeats neither.
+	// transactAttempts is how often a transaction that was throttled or in conflict is tried. The SDK doesn't retry these.
 	transactAttempts   = 6
 	transactBackoff    = 50 * time.Millisecond
 	transactMaxBackoff = 500 * time.Millisecond
 )
 
-// transact writes all or nothing. The error is of kind [awserror.Conflict] where a condition doesn't hold, or where
-// another transaction is at work on the same items.
+// transact writes all or nothing. The error is of kind [awserror.Conflict] if a condition fails, or another transaction is
+// writing the same items.
 func (d Drafts) transact(ctx context.Context, resource string, writes []types.TransactWriteItem) error {
 	for attempt := 1; ; attempt++ {
 		err := d.tryTransact(ctx, resource, writes)
@@ -211,8 +211,8 @@ func (d Drafts) tryTransact(ctx context.Context, resource string, writes []types
 	return failed
 }
 
-// MarkGone records that a draft left the box. replacedBy is the newer one of the same mini program that took its place,
-// or nil. What another watch recorded about it before stays. watched is as in [Drafts.Add].
+// MarkGone records that a draft left the box. replacedBy is the newer draft of the same mini program that replaced it, or
+// nil. Values that another watch recorded before stay. watched is as in [Drafts.Add].
 func (d Drafts) MarkGone(ctx context.Context, gone DraftKey, replacedBy *DraftKey, watched bool) error {
 	now := d.table.now()
 	set, values := "gone_at = if_not_exists(gone_at, :now)", item{":now": rfc3339(now)}
@@ -232,8 +232,7 @@ func (d Drafts) MarkGone(ctx context.Context, gone DraftKey, replacedBy *DraftKe
 	})
 }
 
-// FinishBaseline records that the first watch came to its end. Where another first watch was quicker that is as good: what
-// this one added was added before.
+// FinishBaseline records that the first watch is complete. If a concurrent first watch already did, nothing is lost.
 func (d Drafts) FinishBaseline(ctx context.Context) error {
 	_, _, err := d.table.update(ctx, update{
 		pk: boxPK, sk: watchSK, change: "SET baseline_at = :now REMOVE list_missing", condition: "attribute_not_exists(baseline_at)",
@@ -242,7 +241,7 @@ func (d Drafts) FinishBaseline(ctx context.Context) error {
 	return err
 }
 
-// SetListMissing records whether the last answer had no draft_list and was not believed.
+// SetListMissing records whether the last answer had no draft_list and was ignored.
 func (d Drafts) SetListMissing(ctx context.Context, missing bool) error {
 	_, _, err := d.table.update(ctx, update{
 		pk: boxPK, sk: watchSK, change: "SET list_missing = :missing", values: item{":missing": boolean(missing)},
@@ -250,8 +249,8 @@ func (d Drafts) SetListMissing(ctx context.Context, missing bool) error {
 	return err
 }
 
-// AddTemplate records that a draft was promoted. A draft that no watch has seen yet is unannounced, so that the next watch
-// publishes it.
+// AddTemplate records that a draft was promoted. A draft that no watch has seen yet is marked unannounced, so that the next
+// watch publishes it.
 func (d Drafts) AddTemplate(ctx context.Context, draft wechat.Draft, templateID int64) error {
 	record, err := d.record(draft)
 	if err != nil {
@@ -283,8 +282,8 @@ type DraftRecord struct {
 	Draft       wechat.Draft
 	SeenAt      time.Time
 	GoneAt      time.Time // zero: in the box
-	ReplacedBy  *DraftKey // nil: by none, or not known
-	TemplateIDs []int64   // the promotions made through the bundle, rising
+	ReplacedBy  *DraftKey // nil: none or not known
+	TemplateIDs []int64   // the promotions made through the bundle, ascending
 }
 
 func readDraftRecord(i item) (DraftRecord, bool) {
@@ -307,26 +306,26 @@ func readDraftRecord(i item) (DraftRecord, bool) {
 	return r, true
 }
 
-// HistoryQuery selects drafts of the history.
+// HistoryQuery selects drafts from the history.
 type HistoryQuery struct {
 	Since, Until int64                   // of create_time, in Unix seconds, inclusive
 	Match        func(wechat.Draft) bool // nil: all
 	Limit        int
-	After        string // the position of the former page's last draft; empty: the newest
+	After        string // the position of the previous page's last draft; empty: the newest
 }
 
-// maxHistoryReads is how many pages of 1 MB one call reads in search of drafts that match.
+// maxHistoryReads is how many pages of 1 MB one call reads to find matching drafts.
 const maxHistoryReads = 5
 
-// History reads drafts that were ever seen, newest first. next is the position after which the next page begins, empty
-// at the end. A page may be short and still have a next one: where few drafts match, or where they are large.
+// History reads all drafts ever seen, newest first. next is the position after which the next page begins, empty at the end.
+// A page may be short and still have a next one, if few drafts match or they are large.
 func (d Drafts) History(ctx context.Context, q HistoryQuery) (page []DraftRecord, next string, err error) {
 	read := query{pk: draftPK, after: q.After, descending: true}
 	read.from, read.to = DraftKey{q.Since, 0}.sortKey(), DraftKey{q.Until, math.MaxInt64}.sortKey()
 	if q.Until < max(q.Since, 0) || q.After != "" && q.After <= read.from {
 		return nil, "", nil
 	}
-	if q.After > read.to { // of a page that began later; DynamoDB refuses a start outside of the range
+	if q.After > read.to { // DynamoDB refuses a start outside of the range
 		read.after = ""
 	}
 	for range maxHistoryReads {
@@ -354,7 +353,7 @@ func (d Drafts) History(ctx context.Context, q HistoryQuery) (page []DraftRecord
 	return page, read.after, nil
 }
 
-// visible reads a record that can be read and hasn't expired: DynamoDB deletes what expired within days.
+// visible reads a record unless it is unreadable or has expired: DynamoDB takes days to delete expired items.
 func (d Drafts) visible(i item) (DraftRecord, bool) {
 	if expires := numberOf(i, "expires"); expires != 0 && expires <= d.table.now().Unix() {
 		return DraftRecord{}, false

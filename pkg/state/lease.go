@@ -12,9 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Lease says who is at work on something, until an absolute time on the wall clock. There is no heartbeat, because one
-// would die in a frozen instance: whoever works extends the lease between two steps. A holder that dies loses it at its
-// end.
+// Lease is a lock that expires at a wall-clock time. There is no heartbeat, because it would stop in a frozen instance: the
+// holder extends the lease between two steps. The lease of a dead holder expires.
 //
 // Make one for each invocation. It is safe for concurrent use.
 type Lease struct {
@@ -37,7 +36,7 @@ func (t Table) OpeningClaim(appID string, duration time.Duration) *Lease {
 	return &Lease{table: t, pk: "opening", sk: appID, owner: rand.Text(), duration: duration}
 }
 
-// Acquire takes the lease if nobody holds it. A holder acquires it again.
+// Acquire acquires the lease if it is free or already held by this holder.
 func (l *Lease) Acquire(ctx context.Context) (acquired bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,7 +57,7 @@ func (l *Lease) acquire(ctx context.Context) (bool, error) {
 		},
 	})
 	switch {
-	case err != nil: // whether it is held is not known, so what was known stays
+	case err != nil: // the outcome is unknown, so l.ends stays
 	case acquired:
 		l.ends = ends
 	default:
@@ -67,8 +66,8 @@ func (l *Lease) acquire(ctx context.Context) (bool, error) {
 	return acquired, err
 }
 
-// Extend makes a held lease last, with a write only where less than half of it is left. It reports false where the
-// lease is lost: it ended, as it does in an instance that was frozen, and somebody else holds it.
+// Extend extends a held lease, with a write only if less than half of it is left. It reports false if the lease is lost: it
+// expired, as in a frozen instance, and another holder has it.
 func (l *Lease) Extend(ctx context.Context) (held bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +80,7 @@ func (l *Lease) Extend(ctx context.Context) (held bool, err error) {
 	return l.acquire(ctx)
 }
 
-// Release gives the lease back, if it is still held.
+// Release releases the lease if it is still held.
 func (l *Lease) Release(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

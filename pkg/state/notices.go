@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Notices remember which chat robots took the notice of an event.
+// Notices record which chat robots accepted the notice of an event.
 type Notices struct{ table Table }
 
 // Notices gives access to the table's notices.
@@ -17,15 +17,15 @@ func (t Table) Notices() Notices { return Notices{t} }
 
 const (
 	noticePK = "notice"
-	// noticeRetention is much longer than a message may stay in its queue.
+	// noticeRetention is much longer than a message stays in its queue.
 	noticeRetention = 5 * 24 * time.Hour
-	// robotAttribute begins the name of an attribute that stands for a robot; the rest is the robot's name.
+	// robotAttribute is the prefix of a robot's attribute; the rest is the robot's name.
 	robotAttribute = "robot/"
-	// maxEventID is how long an event's id may be to be a sort key as it is. DynamoDB ends one at 1024 bytes.
+	// maxEventID is the length up to which an event's id is a sort key as it is. DynamoDB's limit is 1024 bytes.
 	maxEventID = 256
 )
 
-// Robots are the names of the robots that took the notice of each event, by the events' ids, each of which is given once.
+// Robots returns the names of the robots that accepted the notice of each event, by event id. eventIDs must be unique.
 func (n Notices) Robots(ctx context.Context, eventIDs []string) (map[string]map[string]bool, error) {
 	sks, ids := make([]string, len(eventIDs)), make(map[string]string, len(eventIDs))
 	for i, id := range eventIDs {
@@ -38,18 +38,18 @@ func (n Notices) Robots(ctx context.Context, eventIDs []string) (map[string]map[
 	}
 	robots := make(map[string]map[string]bool, len(items))
 	for _, i := range items {
-		took := make(map[string]bool)
+		accepted := make(map[string]bool)
 		for attribute := range i {
 			if robot, ok := strings.CutPrefix(attribute, robotAttribute); ok {
-				took[robot] = true
+				accepted[robot] = true
 			}
 		}
-		robots[ids[textOf(i, "sk")]] = took
+		robots[ids[textOf(i, "sk")]] = accepted
 	}
 	return robots, nil
 }
 
-// Add records that a robot took the notice of an event. It can be repeated.
+// Add records that a robot accepted the notice of an event. It is idempotent.
 func (n Notices) Add(ctx context.Context, eventID, robot string) error {
 	now := n.table.now().Round(0)
 	_, _, err := n.table.update(ctx, update{

@@ -1,4 +1,4 @@
-// Package state is what the bundle knows, in one DynamoDB table. It holds no secret.
+// Package state stores the bundle's state in one DynamoDB table. It holds no secret.
 //
 // The table has the string keys pk and sk and the time-to-live attribute expires:
 //
@@ -9,13 +9,13 @@
 //	box            watch                   whether the baseline was recorded, and whether the last answer had a list
 //	draft          create_time#draft_id    a draft that was ever seen, whole: [Drafts.History]
 //	lease          tokens                  the run that renews tokens: [Lease]
-//	notice         the id of an event      the chat robots that took its notice, for a few days: [Notices]
+//	notice         the id of an event      the chat robots that accepted its notice, for a few days: [Notices]
 //	opening        the appid               an opening under way: [Lease]
-//	survey         cursor                  where a survey that ran out of time goes on: [Cursor]
+//	survey         cursor                  where a survey that ran out of time continues: [Cursor]
 //	wait           the appid, component    how the last fetch of a token failed, and when the next may be: [Wait]
 //
-// Every change that depends on what was read is a conditional write. A writer that loses a race gets what is there now,
-// and decides again.
+// Every change that depends on a read is a conditional write. A writer that loses a race gets the current item, and decides
+// again.
 package state
 
 import (
@@ -47,7 +47,7 @@ func NewTable(client *dynamodb.Client, name string, now func() time.Time) Table 
 // Name is the table's name.
 func (t Table) Name() string { return t.name }
 
-// Describe is the status of a table, this one or another, as ACTIVE. Errors are of package awserror.
+// Describe returns the status of a table, this one or another, such as ACTIVE. Errors are of package awserror.
 func (t Table) Describe(ctx context.Context, name string) (status string, err error) {
 	out, err := t.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
 	if err != nil {
@@ -56,7 +56,7 @@ func (t Table) Describe(ctx context.Context, name string) (status string, err er
 	return string(out.Table.TableStatus), nil
 }
 
-// item is an item, or a part of one, by its attributes.
+// item is a DynamoDB item or a part of one.
 type item = map[string]types.AttributeValue
 
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -65,7 +65,7 @@ func number(n int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }
 
-// textOf is the attribute's text; empty where it is missing or something else.
+// textOf is the attribute's text; empty if it is missing or of another type.
 func textOf(i item, name string) string {
 	s, _ := i[name].(*types.AttributeValueMemberS)
 	if s == nil {
@@ -74,7 +74,7 @@ func textOf(i item, name string) string {
 	return s.Value
 }
 
-// numberOf is the attribute's number, also one that somebody wrote as text; 0 where there is none.
+// numberOf is the attribute's number, or a text that is one; 0 if there is none.
 func numberOf(i item, name string) int64 {
 	digits := textOf(i, name)
 	if n, ok := i[name].(*types.AttributeValueMemberN); ok {
@@ -93,8 +93,8 @@ func rfc3339(at time.Time) types.AttributeValue { return text(at.UTC().Format(ti
 
 func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }
 
-// wrap makes an error of package awserror. A missing table or right counts as unavailable too: a caller can only try again
-// later, and nothing of the request is to blame.
+// wrap makes an error of package awserror. A missing table or permission counts as unavailable too: the request is not to
+// blame, and a caller can only retry later.
 func wrap(operation, resource string, err error) error {
 	err = awserror.Wrap(operation, resource, err)
 	var failed *awserror.Error
@@ -120,11 +120,11 @@ func (t Table) get(ctx context.Context, pk, sk string) (item, error) {
 const (
 	// maxBatchGet is how many items BatchGetItem reads at most.
 	maxBatchGet = 100
-	// batchGetPause comes before the items that BatchGetItem left out: it may have been throttled.
+	// batchGetPause is the wait before unprocessed items are read: BatchGetItem may have been throttled.
 	batchGetPause = 100 * time.Millisecond
 )
 
-// batchGet reads items of one partition, and returns those that are there.
+// batchGet reads items of one partition, and returns those that exist.
 func (t Table) batchGet(ctx context.Context, pk string, sks []string) ([]item, error) {
 	var found []item
 	for start := 0; start < len(sks); start += maxBatchGet {
@@ -157,7 +157,7 @@ type query struct {
 	limit      int // items; 0: as many as fit into 1 MB
 }
 
-// page reads one page, and returns the sort key after which the next one begins; empty at the end.
+// page reads one page, and returns the sort key after which the next one begins, empty at the end.
 func (t Table) page(ctx context.Context, q query) (items []item, next string, err error) {
 	in := &dynamodb.QueryInput{
 		TableName:                 &t.name,
@@ -204,8 +204,8 @@ func (u update) input(table string) *dynamodb.UpdateItemInput {
 	return in
 }
 
-// update writes u. Where its condition doesn't hold, ok is false and there is what stands in the item's place.
-func (t Table) update(ctx context.Context, u update) (there item, ok bool, err error) {
+// update writes u. If its condition fails, ok is false and current is the stored item.
+func (t Table) update(ctx context.Context, u update) (current item, ok bool, err error) {
 	_, err = t.client.UpdateItem(ctx, u.input(t.name))
 	var failed *types.ConditionalCheckFailedException
 	if errors.As(err, &failed) {

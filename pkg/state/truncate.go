@@ -10,8 +10,8 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// TruncateDraft is the draft's JSON in at most limit bytes. Where it has more, its texts are cut, one after the other,
-// and its key truncated names them. Where something else is too large only its key and its mini program are left.
+// TruncateDraft encodes a draft in at most limit bytes. If necessary its texts are truncated one after the other, and listed
+// in the key truncated. If that isn't enough, the result is [MinimalDraft].
 func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 	encoded, err := wechat.EncodeJSON(draft)
 	if err != nil {
@@ -25,7 +25,7 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 		return nil, fmt.Errorf("encode draft %d: %w", draft.DraftID, err)
 	}
 	var truncated []string
-	_ = json.Unmarshal(fields["truncated"], &truncated) // by an earlier limit, if there was one
+	_ = json.Unmarshal(fields["truncated"], &truncated) // by an earlier limit, if any
 	for _, name := range []string{"user_desc", "user_version", "source_miniprogram", "developer"} {
 		var long string
 		if json.Unmarshal(fields[name], &long) != nil || long == "" {
@@ -48,7 +48,7 @@ func TruncateDraft(draft wechat.Draft, limit int) (json.RawMessage, error) {
 	return MinimalDraft(KeyOf(draft), draft.SourceMiniprogramAppID)
 }
 
-// MinimalDraft is the JSON of a draft of which nothing else is left.
+// MinimalDraft is the JSON of a draft with only its key and its mini program.
 func MinimalDraft(key DraftKey, sourceAppID string) (json.RawMessage, error) {
 	return wechat.EncodeJSON(struct {
 		DraftID     int64    `json:"draft_id"`
@@ -58,7 +58,7 @@ func MinimalDraft(key DraftKey, sourceAppID string) (json.RawMessage, error) {
 	}{key.DraftID, key.CreateTime, truncateJSON(sourceAppID, 1<<10), []string{"*"}})
 }
 
-// truncateJSON is the longest beginning of a text that takes at most limit bytes inside a JSON string.
+// truncateJSON is the longest prefix of a text that takes at most limit bytes inside a JSON string.
 func truncateJSON(text string, limit int) string {
 	for i, r := range text {
 		switch {

@@ -11,29 +11,29 @@ import (
 const (
 	waitPK          = "wait"
 	authorizationPK = "authorization"
-	componentWaitSK = "component" // no appid is like this
-	// waitRetention is how long a wait is remembered after the last failure or success.
+	componentWaitSK = "component" // can't be an appid
+	// waitRetention is how long a wait is stored after the last failure or success.
 	waitRetention = 8 * 24 * time.Hour
 )
 
-// Wait is what is known of a token whose fetch failed: when it may be tried again, what ends the wait early, and what was
-// published. It outlives a success, so that a token that keeps failing and recovering isn't published each time.
+// Wait is the state of a token whose fetch failed: when it may be retried, what ends the wait early, and what was published.
+// It survives a success, so that a token that keeps failing and recovering isn't published each time.
 type Wait struct {
 	Owner       string
 	Failures    int // in a row; 0: the last fetch succeeded
 	Until       time.Time
 	Errcode     int    // of the last failure
-	Action      string // who does what about it
-	Reauthorize bool   // only the account's administrator can mend it
+	Action      string // what to do, and who does it
+	Reauthorize bool   // only the account's administrator can fix it
 
 	TicketTime      int64  // create_time of the ticket that was refused; a newer one ends the wait
 	PlatformVersion string // of the platform secret that was refused; another one ends the wait
-	TokenVersion    string // of the record whose fetch failed; a rewrite by somebody else ends the wait
+	TokenVersion    string // of the record whose fetch failed; another version ends the wait
 
 	PublishedAt      time.Time // of Token Refresh Failed
 	PublishedErrcode int
 
-	revision int64 // raised by each write; 0: there is no item
+	revision int64 // incremented by each write; 0: there is no item
 }
 
 // IsActive reports whether the token's last fetch failed and it isn't time for the next one yet.
@@ -85,8 +85,8 @@ func readWait(owner string, i item) Wait {
 	}
 }
 
-// Update changes a wait as it was read. After a lost race the change is applied to what is there now; where it changes
-// nothing then, nothing is written.
+// Update changes a wait that was read before. After a lost race the change is applied to the current wait. Nothing is
+// written if nothing changes.
 func (s Waits) Update(ctx context.Context, read Wait, change func(*Wait)) (Wait, error) {
 	for range maxRaces {
 		next := read
@@ -94,7 +94,7 @@ func (s Waits) Update(ctx context.Context, read Wait, change func(*Wait)) (Wait,
 		if next == read {
 			return read, nil
 		}
-		there, ok, err := s.table.update(ctx, s.write(read, next))
+		current, ok, err := s.table.update(ctx, s.write(read, next))
 		if ok || err != nil {
 			next.revision++
 			if err != nil {
@@ -102,9 +102,9 @@ func (s Waits) Update(ctx context.Context, read Wait, change func(*Wait)) (Wait,
 			}
 			return next, err
 		}
-		read = readWait(read.Owner, there)
+		read = readWait(read.Owner, current)
 	}
-	return read, nil // whoever keeps changing it knows as much
+	return read, nil // the other writers have newer results
 }
 
 func (s Waits) write(read, next Wait) update {
@@ -130,8 +130,8 @@ func (s Waits) write(read, next Wait) update {
 	return u
 }
 
-// NoteAuthorizationFailure notes that the failure of an authorization, by a push of that time, was published. first is
-// false where that was noted before.
+// NoteAuthorizationFailure records that the failure of an authorization, by a push of that time, was published. first is
+// false if that was recorded before.
 func (t Table) NoteAuthorizationFailure(ctx context.Context, appID string, createTime int64) (first bool, err error) {
 	_, first, err = t.update(ctx, update{
 		pk: authorizationPK, sk: fmt.Sprintf("%s#%d", appID, createTime),

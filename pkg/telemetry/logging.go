@@ -1,4 +1,4 @@
-// Package telemetry is what the functions tell their operators: log lines, audit lines and metrics.
+// Package telemetry writes log lines, audit lines and metrics.
 package telemetry
 
 import (
@@ -12,11 +12,11 @@ import (
 // Log is a function's log.
 type Log struct {
 	*slog.Logger
-	// Audit is for lines that are written at every level, and always in JSON: who did what can't be undone.
+	// Audit records who did what can't be undone. Its lines are written at every log level, always in JSON.
 	Audit *slog.Logger
 }
 
-// NewLog makes a log of the records at level and above, in the format that Lambda asks for.
+// NewLog makes a log of the records at level and above, in the format that Lambda is configured for.
 func NewLog(level slog.Level) Log {
 	log := newLog(lambdacontext.NewLogHandler(), level)
 	log.Audit = slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: lambdacontext.ReplaceAttr}))
@@ -30,8 +30,7 @@ func newLog(h slog.Handler, level slog.Level) Log {
 	return Log{slog.New(atLeast{h, level}), slog.New(atLeast{h, slog.LevelDebug})}
 }
 
-// atLeast decides by its own level alone: aws-lambda-go's handler has one of Lambda's, which the bundle leaves be
-// because Lambda would also drop metrics and audit lines by it.
+// atLeast filters by its own level, not by Lambda's log level: Lambda would drop metrics and audit lines too.
 type atLeast struct {
 	slog.Handler
 	level slog.Level

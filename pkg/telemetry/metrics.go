@@ -1,10 +1,7 @@
 package telemetry
 
-// Metrics are written in CloudWatch's embedded metric format: lines on standard output that CloudWatch Logs makes metrics
-// of, at no call and no wait.
-//
-// The writers that are published for it are unmaintained, or start goroutines and agents' connections; one line of
-// JSON is all there is to it.
+// Metrics are written in CloudWatch's embedded metric format: JSON lines on standard output that CloudWatch Logs turns
+// into metrics, without an API call. The existing libraries are unmaintained, or start goroutines and agent connections.
 //
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
@@ -28,7 +25,7 @@ import (
 
 const (
 	namespace = "WechatDraftbox"
-	maxValues = 100 // of one metric in a line; CloudWatch takes no more
+	maxValues = 100 // of one metric in a line; CloudWatch's limit
 )
 
 // The metrics, with the dimension FunctionName each.
@@ -39,7 +36,7 @@ const (
 	Refreshed         = "Refreshed"
 	// AccountsToReauthorize are the accounts whose administrators have to authorise the platform again.
 	AccountsToReauthorize = "AccountsToReauthorize"
-	RefreshFailures       = "RefreshFailures" // without those that only an account's administrator can mend
+	RefreshFailures       = "RefreshFailures" // without those that only an account's administrator can fix
 	Drafts                = "Drafts"
 	CacheHits             = "CacheHits"
 	CacheMisses           = "CacheMisses"
@@ -48,8 +45,8 @@ const (
 	AccountsUnknown       = "AccountsUnknown"
 	QuotaRefusals         = "QuotaRefusals"
 	WhitelistRefusals     = "WhitelistRefusals"
-	Notices               = "Notices"        // that a robot took, counted for each robot
-	NoticeFailures        = "NoticeFailures" // that a robot did not take, at each try
+	Notices               = "Notices"        // accepted by a robot, counted for each robot
+	NoticeFailures        = "NoticeFailures" // not accepted by a robot, counted at each try
 	// ServerFaults are requests and invocations that failed by the bundle's own fault, see [fault.Kind.IsServerFault].
 	ServerFaults = "ServerFaults"
 )
@@ -75,7 +72,7 @@ type Recorder struct {
 	series map[dimensions]map[string][]float64
 }
 
-// dimensions are a series' beside FunctionName; empty ones aren't there.
+// dimensions are those of a series beside FunctionName; empty ones are omitted.
 type dimensions struct{ call, class string }
 
 // NewRecorder makes a recorder of a function's metrics that writes to out.
@@ -88,7 +85,7 @@ func (r *Recorder) Put(metric string, value float64) { r.put(dimensions{}, metri
 
 func (r *Recorder) put(d dimensions, metric string, value float64) {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
-		return // JSON has no such number, and one would cost its whole line
+		return // JSON can't encode it, and the whole line would be lost
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,7 +93,7 @@ func (r *Recorder) put(d dimensions, metric string, value float64) {
 		r.series[d] = make(map[string][]float64)
 	}
 	values := r.series[d][metric]
-	if len(values) == maxValues { // the newest ones tell enough
+	if len(values) == maxValues { // drop the oldest
 		values = values[:copy(values, values[1:])]
 	}
 	r.series[d][metric] = append(values, value)
@@ -124,12 +121,12 @@ func (r *Recorder) Attempt(a wechat.Attempt) {
 
 type contextKey struct{}
 
-// NewContext returns a context of an invocation whose metrics go to r.
+// NewContext returns a context that carries r.
 func NewContext(ctx context.Context, r *Recorder) context.Context {
 	return context.WithValue(ctx, contextKey{}, r)
 }
 
-// CountFault counts err in [ServerFaults] if it is one. A context without a recorder counts nothing.
+// CountFault counts err in [ServerFaults] if it is one and ctx has a recorder.
 func CountFault(ctx context.Context, err error) {
 	r, ok := ctx.Value(contextKey{}).(*Recorder)
 	if ok && fault.Of(err, r.now()).Kind.IsServerFault() {
@@ -167,7 +164,7 @@ func class(err error) string {
 	return wechat.Other.String()
 }
 
-// Flush writes what was recorded since the last one, a line for each set of dimensions, or nothing.
+// Flush writes what was recorded since the last Flush, a line for each set of dimensions.
 func (r *Recorder) Flush() {
 	r.mu.Lock()
 	series := r.series
@@ -180,11 +177,10 @@ func (r *Recorder) Flush() {
 	for d, metrics := range series {
 		lines = r.appendLine(lines, d, metrics)
 	}
-	r.out.Write(lines) // one write, so that lines of two invocations stay whole
+	r.out.Write(lines) // one write, so that concurrent lines don't interleave
 }
 
-// appendLine is written by hand: there is a line in each invocation, and encoding/json would take as long for it as a
-// cached answer takes for everything else.
+// appendLine encodes by hand: it runs in each invocation, and encoding/json would double the time of a cached answer.
 func (r *Recorder) appendLine(out []byte, d dimensions, metrics map[string][]float64) []byte {
 	names := slices.Sorted(maps.Keys(metrics))
 	out = append(out, `{"_aws":{"Timestamp":`...)

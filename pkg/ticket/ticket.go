@@ -48,7 +48,7 @@ func (s Store) Load(ctx context.Context) (Ticket, error) {
 	return t, err
 }
 
-// load also gives the parameter's keys, since those that the bundle doesn't know survive a rewrite.
+// load also returns the parameter's keys, because unknown ones survive a rewrite.
 func (s Store) load(ctx context.Context) (Ticket, map[string]json.RawMessage, error) {
 	out, err := s.client.GetParameter(ctx, &ssm.GetParameterInput{Name: &s.name, WithDecryption: aws.Bool(true)})
 	if err = awserror.Wrap("ssm:GetParameter", s.name, err); err != nil {
@@ -71,8 +71,8 @@ func (s Store) load(ctx context.Context) (Ticket, map[string]json.RawMessage, er
 
 // Store stores the ticket unless a newer one is stored. A parameter that holds no ticket is overwritten.
 //
-// SSM has no conditional write. Where two pushes overlap the older ticket may win, which is harmless: all unexpired
-// tickets work, and the next push comes minutes later.
+// SSM has no conditional write. If two pushes overlap, the older ticket may win. That is harmless: unexpired tickets work,
+// and the next push comes minutes later.
 func (s Store) Store(ctx context.Context, t Ticket) error {
 	current, keys, err := s.load(ctx)
 	var malformed *awserror.MalformedError

@@ -18,7 +18,7 @@ import (
 // Component is the owner of the platform's own token. Every other owner is an account's appid.
 const Component = ""
 
-// Record is a token as it is stored, with what renews it. As JSON:
+// Record is a stored token with the credential that renews it. As JSON:
 //
 //	{"access_token": "…", "expires_at": "2026-01-02T03:04:05Z", "refresh_token": "…", "appsecret": "…"}
 //
@@ -34,8 +34,8 @@ type Record struct {
 	UpdatedAt time.Time // of this version; zero: not known
 
 	stored  bool
-	own     bool                       // its app secret was read, and left out of a cache
-	unknown map[string]json.RawMessage // keys of a secret that the bundle doesn't know, and keeps
+	own     bool                       // it has an app secret, which the cache leaves out
+	unknown map[string]json.RawMessage // unknown keys of a secret, which survive a write
 	item    map[string]types.AttributeValue
 }
 
@@ -45,7 +45,7 @@ func (r Record) IsStored() bool { return r.stored }
 // IsOwnAccount reports whether the operator's own app secret renews the token, and not an authorization.
 func (r Record) IsOwnAccount() bool { return r.own || !r.AppSecret.IsZero() }
 
-// caller says whose whitelist a refusal of a call with the token is about.
+// caller is whose credentials a call with the token uses, for the advice on whitelist errors.
 func (r Record) caller() wechat.Caller {
 	if r.IsOwnAccount() {
 		return wechat.ByOwnAccount
@@ -53,15 +53,15 @@ func (r Record) caller() wechat.Caller {
 	return wechat.ByPlatform
 }
 
-// IsExpired reports whether the token's time is over.
+// IsExpired reports whether the token has expired.
 func (r Record) IsExpired(now time.Time) bool {
 	return !r.ExpiresAt.IsZero() && !now.Round(0).Before(r.ExpiresAt)
 }
 
-// IsSameAs reports whether both hold the same token, expiry and means to renew it.
+// IsSameAs reports whether both have the same token, expiry and renewal credential.
 func (r Record) IsSameAs(other Record) bool { return maps.Equal(r.known(), other.known()) }
 
-// With is r with the token of other, and what renews it. What the bundle doesn't know of r stays.
+// With is r with the token and renewal credential of other. Unknown keys of r survive.
 func (r Record) With(other Record) Record {
 	r.Access, r.ExpiresAt, r.Refresh, r.AppSecret = other.Access, other.ExpiresAt, other.Refresh, other.AppSecret
 	return r
@@ -76,8 +76,7 @@ func (r *Record) parseSecret(name string, text secret.Value) error {
 	}
 	var keys map[string]json.RawMessage
 	if json.Unmarshal([]byte(trimmed), &keys) != nil || keys == nil {
-		// A JSON object with a slip in it is no bare token: sent as one it would carry a refresh token or an app
-		// secret in a URL.
+		// Malformed JSON is no bare token: used as one, it would put a refresh token or an app secret into a URL.
 		if trimmed[0] == '{' {
 			return malformed("it begins like a JSON object but is none")
 		}
@@ -106,12 +105,12 @@ func (r *Record) parseSecret(name string, text secret.Value) error {
 	return r.check(name)
 }
 
-// secrets are the fields that hold one, by key.
+// secrets are the secret fields, by key.
 func (r *Record) secrets() map[string]*secret.Value {
 	return map[string]*secret.Value{"access_token": &r.Access, "refresh_token": &r.Refresh, "appsecret": &r.AppSecret}
 }
 
-// check: a record with neither a token nor anything to fetch one with is a mistake.
+// check rejects a record with neither a token nor a credential to fetch one.
 func (r *Record) check(name string) error {
 	if r.Access.IsZero() && r.Refresh.IsZero() && r.AppSecret.IsZero() {
 		return &awserror.MalformedError{Resource: name, Detail: "it has no access_token"}
@@ -141,7 +140,7 @@ func parseTimeText(text string) (time.Time, bool) {
 		return at, true
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
-	ok := err == nil && seconds >= 0 && seconds <= 1e11 // later is a mistake: milliseconds, mostly
+	ok := err == nil && seconds >= 0 && seconds <= 1e11 // larger values are mostly milliseconds
 	if !ok {
 		return time.Time{}, false // NaN too
 	}

@@ -29,7 +29,7 @@ type SecretsStore struct {
 // NewSecretsStore makes a store of the secrets below prefix, which has no slash at its end. Secrets that it creates are
 // encrypted with the KMS key of that ARN; empty is AWS's own.
 func NewSecretsStore(client *secretsmanager.Client, prefix, kmsKey string) SecretsStore {
-	// An account may write 50 times a second, others included. Beyond that each refused try would delay the next one.
+	// AWS allows an account 50 writes a second in all. Beyond that each throttled attempt delays the next one.
 	s := SecretsStore{client: client, prefix: prefix, pace: rate.NewLimiter(48, 1)}
 	if kmsKey != "" {
 		s.key = &kmsKey
@@ -47,10 +47,10 @@ func (s SecretsStore) Resource(owner string) string {
 	return s.prefix + accountFolder + owner
 }
 
-// Name is the whole name of a secret of another kind.
+// Name is the full name of a secret that holds no token.
 func (s SecretsStore) Name(name string) string { return s.prefix + "/" + name }
 
-// Text reads a secret of another kind. name is the name below the prefix. Errors are of package awserror.
+// Text reads a secret that holds no token. name is its name below the prefix. Errors are of package awserror.
 func (s SecretsStore) Text(ctx context.Context, name string) (text secret.Value, version string, err error) {
 	out, err := s.get(ctx, s.Name(name))
 	if err != nil {
@@ -88,16 +88,15 @@ func record(owner string, version *string, created *time.Time) Record {
 	return Record{Owner: owner, Version: aws.ToString(version), UpdatedAt: aws.ToTime(created), stored: true}
 }
 
-// maxSuccessors is how many versions may have to be skipped. More than one is only where somebody moved AWSCURRENT back to
-// a version that has a successor.
+// maxSuccessors is how many version ids are tried. More than one is needed only if somebody moved AWSCURRENT back to a
+// version that already has a successor.
 const maxSuccessors = 5
 
 // Put implements [Store].
 //
-// Secrets Manager has no conditional write of a value, but a version's id can be chosen, and a second write with the
-// same id and another value is refused. So the id of each version is derived from its predecessor's: of two writers that
-// read the same version one gets to write its successor. A write whose answer was lost can be repeated, since the
-// same id with the same value counts as done.
+// Secrets Manager has no conditional write, but the client chooses a version's id, and a second write with the same id and
+// another value is refused. So each version's id is derived from its predecessor's: of two writers that read the same
+// version only one can write its successor. Writes are idempotent: the same id with the same value succeeds again.
 func (s SecretsStore) Put(ctx context.Context, previous, next Record) (Record, bool, error) {
 	name, text, create := s.Resource(previous.Owner), next.encodeSecret(), !previous.stored
 	for round := range maxSuccessors {
@@ -111,7 +110,7 @@ func (s SecretsStore) Put(ctx context.Context, previous, next Record) (Record, b
 			return Record{}, false, err
 		}
 		current, err := s.Get(ctx, previous.Owner)
-		if create && awserror.Is(err, awserror.NotFound) { // the secret was made without a value
+		if create && awserror.Is(err, awserror.NotFound) { // the secret exists without a value
 			create = false
 			continue
 		}
@@ -123,7 +122,7 @@ func (s SecretsStore) Put(ctx context.Context, previous, next Record) (Record, b
 }
 
 func (s SecretsStore) write(ctx context.Context, name, id string, create bool, text secret.Value) error {
-	if s.pace.Wait(ctx) != nil { // the deadline comes first
+	if s.pace.Wait(ctx) != nil { // it would wait past the deadline
 		return awserror.Wrap("secretsmanager:PutSecretValue", name, context.DeadlineExceeded)
 	}
 	if create {
@@ -149,7 +148,7 @@ func (s SecretsStore) accountFilter() []types.Filter {
 	return []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{s.prefix + accountFolder}}}
 }
 
-// owner is the appid in the name of an account's secret. The filter takes case lightly, so other names come too.
+// owner is the appid in the name of an account's secret. The filter ignores case, so other names are listed too.
 func (s SecretsStore) owner(name *string) (string, bool) {
 	appID, below := strings.CutPrefix(aws.ToString(name), s.prefix+accountFolder)
 	return appID, below && appID != "" && !strings.Contains(appID, "/")

@@ -17,12 +17,12 @@ type Getter interface {
 type Store interface {
 	Getter
 
-	// Put stores next in place of previous, which may be a record that isn't stored yet. Where somebody else wrote since
-	// previous was read, ok is false, nothing of theirs is lost, and current is what they wrote.
+	// Put replaces previous, which need not be stored yet, by next. If another writer changed the record since previous
+	// was read, nothing is written, ok is false and current is the record stored now.
 	Put(ctx context.Context, previous, next Record) (current Record, ok bool, err error)
 
-	// All reads the accounts' records. An error that concerns one account comes with a record that names its owner; one
-	// that ends the sequence comes with a zero record.
+	// All reads the accounts' records. An error about one account comes with a record that names its owner; one that
+	// ends the sequence comes with a zero record.
 	All(ctx context.Context) iter.Seq2[Record, error]
 
 	// Owners lists the appids of the accounts that have a record, in pages. It reads no token.

@@ -18,7 +18,7 @@ import (
 )
 
 // TableStore holds the accounts' records in a DynamoDB table with the key appid. Its items have a record's keys as
-// attributes, with version, a number that each write raises, and updated_at. Others are left alone.
+// attributes, updated_at, and version, a number that each write increments. Other attributes are not touched.
 type TableStore struct {
 	client *dynamodb.Client
 	table  string
@@ -36,7 +36,7 @@ func (s TableStore) Name() string { return s.table }
 // Resource implements [Getter].
 func (s TableStore) Resource(owner string) string { return s.table + "/" + owner }
 
-// wrap makes an error of package awserror. A missing table is a mistake of the operator's, and no missing record.
+// wrap makes an error of package awserror. A missing table is a configuration error, not a missing record.
 func (s TableStore) wrap(operation, resource string, err error) error {
 	err = awserror.Wrap(operation, resource, err)
 	var failed *awserror.Error
@@ -90,8 +90,7 @@ func (s TableStore) parse(item map[string]types.AttributeValue) (Record, error) 
 	return r, r.check(s.Resource(owner))
 }
 
-// attributeText is the attribute's text or number; empty where it is missing or NULL. ok is false where it is something
-// else.
+// attributeText is the attribute's text or number, empty if missing or NULL. ok is false for other types.
 func attributeText(value types.AttributeValue) (text string, ok bool) {
 	switch v := value.(type) {
 	case nil, *types.AttributeValueMemberNULL:
@@ -104,8 +103,8 @@ func attributeText(value types.AttributeValue) (text string, ok bool) {
 	return "", false
 }
 
-// Put implements [Store]. The write is conditional on the record's attributes as they were read, and not on version alone:
-// whoever else writes the table may not raise it.
+// Put implements [Store]. The write is conditional on all attributes as they were read, not on version alone, because other
+// writers of the table may not increment it.
 func (s TableStore) Put(ctx context.Context, previous, next Record) (Record, bool, error) {
 	version, _ := strconv.ParseInt(previous.Version, 10, 64)
 	updatedAt := s.now().UTC().Truncate(time.Millisecond)
@@ -160,7 +159,7 @@ func (s TableStore) put(ctx context.Context, in *dynamodb.UpdateItemInput, owner
 		return Record{Owner: owner}, false, nil // it was deleted
 	case errors.As(err, &lost):
 		current, err := s.parse(lost.Item)
-		if err == nil && current.IsSameAs(next) { // this write, whose answer was lost
+		if err == nil && current.IsSameAs(next) { // this write succeeded, and its response was lost
 			return current, true, nil
 		}
 		return current, false, err

@@ -1,7 +1,7 @@
-// Package token stores tokens, caches them, and knows what to do when WeChat refuses one.
+// Package token stores and caches tokens, and handles WeChat's refusal of one.
 //
-// A [Record] is a token with what renews it. Two stores hold records: [SecretsStore] and [TableStore]. A [Reader] calls
-// WeChat with them.
+// A [Record] is a token with the credential that renews it. There are two stores: [SecretsStore] and [TableStore]. A
+// [Reader] calls WeChat with the tokens.
 package token
 
 import (
@@ -18,7 +18,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// UnknownAccountError is the error for an account that no token is stored for.
+// UnknownAccountError is the error for an account without a stored token.
 type UnknownAccountError struct{ AppID string }
 
 func (u *UnknownAccountError) Error() string { return "no token is stored for account " + u.AppID }
@@ -28,10 +28,10 @@ func (u *UnknownAccountError) Fault(time.Time) fault.Fault {
 	return fault.Fault{Kind: fault.UnknownAccount, Detail: u.Error()}
 }
 
-// ExpiredError is the error for a stored token whose time is over, or that has yet to be fetched: it counts as refused,
-// although nobody asked WeChat.
+// ExpiredError is the error for a stored token that has expired or was never fetched. It counts as refused by WeChat,
+// without a call.
 type ExpiredError struct {
-	Name    string // of what should hold the token
+	Name    string // of the secret or item
 	Missing bool   // it was never fetched
 }
 
@@ -51,13 +51,12 @@ func (e *ExpiredError) Fault(now time.Time) fault.Fault {
 	return f
 }
 
-// Unwrap is WeChat's refusal of such a token.
+// Unwrap is the refusal that WeChat would give.
 func (e *ExpiredError) Unwrap() error {
 	return &wechat.APIError{Call: e.Name, Code: codeExpired, Message: e.reason()}
 }
 
-// RejectionNotifier is called for a token that WeChat refused and that is still the stored one, so that somebody fetches a
-// new one.
+// RejectionNotifier is called when WeChat refused the token that is currently stored, so that a new one is fetched.
 type RejectionNotifier interface {
 	TokenRejected(ctx context.Context, owner string, errcode int, version string)
 }
@@ -88,7 +87,7 @@ type cached struct {
 
 type loadKey struct {
 	owner string
-	fresh bool // apart from other loads, which may have begun before the token was refused
+	fresh bool // not shared with loads that may have begun before the refusal
 }
 
 // NewReader makes a reader that caches a token for ttl, and not past its expiry. now is the wall clock.
@@ -96,9 +95,9 @@ func NewReader(store Getter, notifier RejectionNotifier, ttl time.Duration, now 
 	return &Reader{store: store, notifier: notifier, ttl: ttl, now: now, cache: make(map[string]cached), notified: make(map[string]notification)}
 }
 
-// Call calls WeChat with the owner's token. If WeChat refuses the token, it is read afresh, and the call is made once
-// more if that gives another one; if it doesn't, the reader's notifier is called. WeChat does nothing when it refuses a
-// token, so writes may be called so too.
+// Call calls WeChat with the owner's token. If WeChat refuses the token, Call reads it past the cache and retries once with
+// a different one; otherwise it calls the reader's notifier. A call with a refused token has no effect, so this is safe for
+// writes.
 //
 // Errors: those of call, [*UnknownAccountError], [*awserror.Error], [*awserror.MalformedError].
 func Call[T any](ctx context.Context, reader *Reader, owner string, call func(context.Context, secret.Value) (T, error)) (T, error) {
@@ -139,11 +138,11 @@ func Call[T any](ctx context.Context, reader *Reader, owner string, call func(co
 	return none, refusal
 }
 
-// notifyInterval is how often the rejection of one version of a token is reported: clients' requests must not become calls
-// of WeChat's token API.
+// notifyInterval limits how often the rejection of one version of a token is reported, so that client requests don't turn
+// into calls of WeChat's token API.
 const notifyInterval = time.Minute
 
-// notify reports a rejection, unless that of the same version was reported a moment ago.
+// notify reports a rejection, at most once per version and [notifyInterval].
 func (r *Reader) notify(ctx context.Context, owner string, errcode int, version string) {
 	now := r.now().Round(0)
 	r.mu.Lock()
@@ -158,8 +157,7 @@ func (r *Reader) notify(ctx context.Context, owner string, errcode int, version 
 	}
 }
 
-// Write is [Call] for a call that changes something. It gets half of the time that is left; the other half is for a look
-// at what came of it.
+// Write is [Call] for a write. It gets half of the remaining time; the other half is for checking the outcome.
 func Write(ctx context.Context, reader *Reader, owner string, call func(context.Context, secret.Value) error) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -174,20 +172,20 @@ func Write(ctx context.Context, reader *Reader, owner string, call func(context.
 
 const codeExpired = 42001
 
-// usable: a token that has expired, or has yet to be fetched, counts as refused without a call.
+// usable reports whether the token was fetched and hasn't expired.
 func (r *Reader) usable(t Record) bool { return !t.Access.IsZero() && !t.IsExpired(r.now()) }
 
-// get is the owner's token from the cache, else from the store.
+// get reads the owner's token from the cache, else from the store.
 func (r *Reader) get(ctx context.Context, owner string) (Record, error) {
 	return r.read(ctx, loadKey{owner, false}, func(Record) bool { return true })
 }
 
-// fresh reads the owner's token past the cache, unless the cache has another one than refused by now.
+// fresh reads the owner's token from the store, unless the cache has a different one than refused.
 func (r *Reader) fresh(ctx context.Context, owner string, refused Record) (Record, error) {
 	return r.read(ctx, loadKey{owner, true}, func(t Record) bool { return !t.Access.Equal(refused.Access) })
 }
 
-// read is a cached token that is acceptable, else one that is loaded, for all who want it at once.
+// read returns an acceptable cached token, else loads one. Concurrent callers share the load.
 func (r *Reader) read(ctx context.Context, key loadKey, acceptable func(Record) bool) (Record, error) {
 	if t, ok := r.cached(key.owner); ok && acceptable(t) {
 		return t, nil
@@ -198,7 +196,7 @@ func (r *Reader) read(ctx context.Context, key loadKey, acceptable func(Record) 
 		}
 		return r.load(ctx, key.owner)
 	})
-	if err != nil && errors.Is(err, context.Cause(ctx)) { // gave up while another caller was still reading
+	if err != nil && errors.Is(err, context.Cause(ctx)) { // ctx ended while another caller was loading
 		err = awserror.Wrap("read", r.store.Resource(key.owner), err)
 	}
 	return t, err
@@ -208,12 +206,12 @@ func (r *Reader) cached(owner string) (Record, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c, ok := r.cache[owner]
-	// Round(0): on the wall clock, since the monotonic one stands still while Lambda freezes the instance.
+	// Round(0) selects the wall clock: the monotonic clock stops while Lambda freezes the instance.
 	age := r.now().Round(0).Sub(c.readAt)
 	return c.record, ok && age >= 0 && age < r.ttl && r.usable(c.record)
 }
 
-// load caches what a call needs and no more: a survey reads the tokens of all accounts.
+// load caches only the fields that a call needs: a survey reads the tokens of all accounts.
 func (r *Reader) load(ctx context.Context, owner string) (Record, error) {
 	read, err := r.store.Get(ctx, owner)
 	var malformed *awserror.MalformedError

@@ -1,4 +1,4 @@
-// Package trigger routes the events of a function to what handles them, by their shape.
+// Package trigger routes a function's events to their handlers, by the events' shape.
 package trigger
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Task does a task and returns its result. event is {"task": NAME} with whatever else is in it.
+// Task runs a task and returns its result. event is {"task": NAME} with any further members.
 type Task func(ctx context.Context, event json.RawMessage) (any, error)
 
-// Router routes the events of a function. What isn't set is not served. It is a [lambda.Handler], so that nothing is
-// encoded or checked again on the way.
+// Router routes the events of a function. Events of a field that isn't set are refused. It implements [lambda.Handler]
+// itself, which avoids encoding responses twice.
 type Router struct {
-	// HTTP answers an API Gateway request, in the form that API Gateway expects.
+	// HTTP handles an API Gateway request and returns API Gateway's response format.
 	HTTP func(ctx context.Context, event []byte) []byte
 	// Tasks by name.
 	Tasks map[string]Task
@@ -32,7 +32,7 @@ type Router struct {
 	Events map[string]func(ctx context.Context, detail json.RawMessage) error
 }
 
-// envelope holds what tells the events apart that are no requests.
+// envelope has the members by which events other than requests are recognized.
 type envelope struct {
 	Task       string          `json:"task"`
 	DetailType string          `json:"detail-type"`
@@ -42,7 +42,7 @@ type envelope struct {
 	}
 }
 
-// Invoke hands the event to what handles it.
+// Invoke implements [lambda.Handler].
 func (r Router) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if r.HTTP != nil && isRequest(event) {
 		return r.HTTP(ctx, event), nil
@@ -58,8 +58,8 @@ func (r Router) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return json.Marshal(result)
 }
 
-// isRequest reports whether the event is an API Gateway request, by the one key that both payload formats have. It reads no
-// further than that: requests are answered in a part of a millisecond, and their handler reads them in full.
+// isRequest reports whether the event is an API Gateway request, by the key requestContext of both payload formats. For
+// speed it reads no further than that key.
 func isRequest(event []byte) bool {
 	d := jsontext.NewDecoder(bytes.NewBuffer(event), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
@@ -99,7 +99,7 @@ func (r Router) route(ctx context.Context, event []byte, e envelope) (any, error
 	return nil, r.unsupportedEvent()
 }
 
-// unsupportedEvent names the shapes that the function accepts, and nothing of the event: it may hold an authorization code.
+// unsupportedEvent lists the accepted shapes. It quotes nothing of the event, which may contain an authorization code.
 func (r Router) unsupportedEvent() error {
 	var shapes []string
 	if r.HTTP != nil {

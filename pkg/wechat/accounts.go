@@ -16,13 +16,13 @@ const (
 	MiniProgram     AccountKind = "mini-program"
 )
 
-// AuthorizerInfo is what WeChat says of an account that authorised the platform.
+// AuthorizerInfo describes an account that authorised the platform.
 type AuthorizerInfo struct {
 	Name string // any text; may be empty
 	Kind AccountKind
 }
 
-// AuthorizerInfo asks for the name and the kind of an account that authorised the platform.
+// AuthorizerInfo gets the name and kind of an account that authorised the platform.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/authorization-management/getAuthorizerInfo.html
 func (c *Client) AuthorizerInfo(ctx context.Context, component secret.Value, platformAppID, appID string) (AuthorizerInfo, error) {
@@ -44,8 +44,7 @@ func (c *Client) AuthorizerInfo(ctx context.Context, component secret.Value, pla
 	return info, nil
 }
 
-// IsMiniProgram asks whether an account that authorised the platform is a mini program. It is [Client.AuthorizerInfo]
-// for callers that need no name.
+// IsMiniProgram reports whether an account that authorised the platform is a mini program, by [Client.AuthorizerInfo].
 func (c *Client) IsMiniProgram(ctx context.Context, component secret.Value, componentAppID, appID string) (bool, error) {
 	info, err := c.AuthorizerInfo(ctx, component, componentAppID, appID)
 	return info.Kind == MiniProgram, err

@@ -293,8 +293,8 @@ func FuzzLists(f *testing.F) {
 	draft, template := promised(f, "Draft"), promised(f, "Template")
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := New([]string{"http://wechat.invalid"}, WithBackoff(func(int) time.Duration { return 0 }))
-		c.kept = &http.Client{Transport: answers(body)}
-		c.fresh = c.kept
+		c.pooled = &http.Client{Transport: answers(body)}
+		c.fresh = c.pooled
 		drafts, _ := c.DraftList(t.Context(), awkward)
 		for _, d := range drafts.Drafts {
 			text := checkPromise(t, draft, d)
@@ -367,8 +367,8 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := New([]string{"http://wechat.invalid"}, WithBackoff(func(int) time.Duration { return 0 }))
-		c.kept = &http.Client{Transport: answers(body)}
-		c.fresh = c.kept
+		c.pooled = &http.Client{Transport: answers(body)}
+		c.fresh = c.pooled
 		ctx, platform := t.Context(), Platform{AppID: "wx1", AppSecret: awkward}
 		drafts, err := c.DraftList(ctx, awkward)
 		errs := []error{err}

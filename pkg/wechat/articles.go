@@ -9,11 +9,11 @@ import (
 
 const draftCountPath = "/cgi-bin/draft/count"
 
-// MaxArticleDrafts is how many article drafts WeChat gives at a time.
+// MaxArticleDrafts is the largest page of article drafts that WeChat returns.
 const MaxArticleDrafts = 20
 
-// DraftCount counts the article drafts of an Official Account with that account's token. An account whose drafts WeChat
-// counts can use drafts, which is what the draft switch told before it was retired. The call has a daily quota.
+// DraftCount counts the article drafts of an Official Account with that account's token. Success means that the
+// account can use drafts, which replaces the retired draft switch's state. The call has a daily quota.
 //
 // https://developers.weixin.qq.com/doc/offiaccount/Draft_Box/Count_drafts.html
 func (c *Client) DraftCount(ctx context.Context, account secret.Value) (int, error) {
@@ -32,14 +32,14 @@ func (c *Client) DraftCount(ctx context.Context, account secret.Value) (int, err
 type ArticleDrafts struct {
 	Drafts     []ArticleDraft // in WeChat's order
 	Total      int            // how many drafts the account has
-	Unreadable []Unreadable   // what was lost in reading the page
+	Unreadable []Unreadable   // the entries that could not be read
 }
 
 // ArticleDraft is a draft of up to eight articles, without their content.
 type ArticleDraft struct {
 	MediaID    string
 	UpdateTime int64     // Unix seconds; 0 where WeChat sent none
-	Articles   []Article // empty where WeChat leaves the titles out with the content
+	Articles   []Article // empty if WeChat omits them with the content
 }
 
 // Article is one article of a draft. Its keys are WeChat's.
@@ -78,7 +78,7 @@ func (c *Client) ArticleDrafts(ctx context.Context, account secret.Value, offset
 	}
 	list, err := readList(answer, listOf[ArticleDraft]{path, "item", "media_id", newArticleDraft})
 	if !ok {
-		total = int64(offset + len(list.entries)) // it is at least what was seen of it
+		total = int64(offset + len(list.entries)) // a lower bound
 	}
 	return ArticleDrafts{list.entries, int(total), list.unreadable}, err
 }

@@ -1,8 +1,6 @@
-// Package wechat calls WeChat's servers: one method a call, typed errors for what they refuse, and the patience
-// and caution that their answers need.
+// Package wechat is a client of WeChat's API: one method for each call, typed errors, and tolerant decoding.
 //
-// Reads repeat when that can help; writes are sent once. No error of this package holds a token, a secret or a
-// URL.
+// Reads are retried; writes are sent once. No error of this package contains a token, a secret or a URL.
 package wechat
 
 import (
@@ -29,18 +27,18 @@ import (
 const (
 	maxAnswer   = 8 << 20 // bytes; the largest real lists are under one megabyte
 	readTries   = 3
-	longestTry  = 10 * time.Second // WeChat answers within a second; a try that takes longer is lost
+	tryTimeout  = 10 * time.Second // WeChat usually answers within a second
 	dialTimeout = 3 * time.Second
 )
 
-// Client calls WeChat. It is safe for concurrent use; make one a process.
+// Client calls WeChat. It is safe for concurrent use; make one for each process.
 type Client struct {
 	hosts *hosts
-	// kept reuses connections. After Lambda has frozen the instance they may be dead, all at once: they serve the first
-	// try of a read only, so that they cost it one repeat.
-	kept *http.Client
-	// fresh makes a new connection for each request. Writes need that, since a dead one would leave open whether WeChat
-	// acted on the write.
+	// pooled reuses connections. After Lambda froze the instance all of them may be dead, so it is used only for the first
+	// try of a read.
+	pooled *http.Client
+	// fresh makes a new connection for each request. Writes use it, because after a failure on a dead connection it would
+	// be unknown whether WeChat received the write.
 	fresh   *http.Client
 	backoff func(try int) time.Duration
 	observe func(Attempt)
@@ -56,7 +54,7 @@ type Attempt struct {
 // Option changes a Client.
 type Option func(*Client)
 
-// WithBackoff sets the wait after a try that failed; try counts from 1.
+// WithBackoff sets the wait after a failed try; try counts from 1.
 func WithBackoff(wait func(try int) time.Duration) Option {
 	return func(c *Client) { c.backoff = wait }
 }
@@ -66,22 +64,22 @@ func WithObserver(f func(Attempt)) Option {
 	return func(c *Client) { c.observe = f }
 }
 
-// WithDialer sets how connections are made.
+// WithDialer sets the dialer.
 func WithDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
 	return func(c *Client) {
-		for _, client := range []*http.Client{c.kept, c.fresh} {
+		for _, client := range []*http.Client{c.pooled, c.fresh} {
 			client.Transport.(*http.Transport).DialContext = dial
 		}
 	}
 }
 
-// WithClock sets the clock by which a base URL is avoided.
+// WithClock sets the clock that decides how long a base URL is avoided.
 func WithClock(now func() time.Time) Option {
 	return func(c *Client) { c.hosts.now = now }
 }
 
 // New makes a client for the base URLs, such as https://api.weixin.qq.com, without a slash at the end. A later one
-// is used while an earlier one can't be connected to, or has a gateway that doesn't reach WeChat.
+// is used while an earlier one can't be connected to, or its gateway doesn't reach WeChat.
 func New(bases []string, options ...Option) *Client {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{
@@ -90,13 +88,13 @@ func New(bases []string, options ...Option) *Client {
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: dialTimeout,
 		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     20 * time.Second, // shorter than the other side's, and net/http keeps it on the wall clock
+		IdleConnTimeout:     20 * time.Second, // shorter than the servers'; net/http measures it on the wall clock
 	}
 	fresh := transport.Clone()
 	fresh.DisableKeepAlives = true
 	c := &Client{
 		hosts:   newHosts(bases),
-		kept:    &http.Client{Transport: transport, CheckRedirect: noRedirect},
+		pooled:  &http.Client{Transport: transport, CheckRedirect: noRedirect},
 		fresh:   &http.Client{Transport: fresh, CheckRedirect: noRedirect},
 		backoff: exponentialBackoff,
 		observe: func(Attempt) {},
@@ -107,7 +105,7 @@ func New(bases []string, options ...Option) *Client {
 	return c
 }
 
-// noRedirect: a redirect would carry the token to wherever it points.
+// noRedirect follows no redirect, which would send the token to another host.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // exponentialBackoff waits 150 to 300 ms after the first try, 450 to 900 ms after the second.
@@ -119,73 +117,72 @@ func exponentialBackoff(try int) time.Duration {
 	return longest/2 + rand.N(longest/2)
 }
 
-// CloseIdleConnections lets go of the kept connections.
-func (c *Client) CloseIdleConnections() { c.kept.CloseIdleConnections() }
+// CloseIdleConnections closes the pooled connections.
+func (c *Client) CloseIdleConnections() { c.pooled.CloseIdleConnections() }
 
-// call is one call of WeChat's interface.
+// call is one API call.
 type call struct {
 	method  string
 	path    string
 	query   string         // beside the access token
-	token   secret.Value   // empty: the call takes none
+	token   secret.Value   // empty: none
 	body    any            // sent as JSON; nil: no body
-	secrets []secret.Value // in the body: no error may quote them
-	caller  Caller         // whose token or secrets these are, where the call tells
-	write   bool           // it changes something that a repeat would change again: sent once
+	secrets []secret.Value // in the body; redacted in errors
+	caller  Caller         // whose token or secrets these are, if the call implies it
+	write   bool           // not idempotent, so sent once
 }
 
-// do sends a call, repeats it where that is harmless and can help, and returns the fields of an answer without an
-// error code.
+// do sends a call, retries a read if that can help, and returns the fields of an answer without an error code.
 func (c *Client) do(ctx context.Context, call call) (fields, error) {
-	tries, client := readTries, c.kept
+	tries, client := readTries, c.pooled
 	if call.write {
 		tries, client = 1, c.fresh
 	}
 	bases := c.hosts.order(call.write)
-	var kept error // what is told of all tries
+	var reported error // the error that is returned for all tries
 	for try := 1; ; try++ {
-		trying, cancel := shareOf(ctx, tries-try+1)
-		t, err := c.try(trying, client, call, bases)
+		tryCtx, cancel := withTryTimeout(ctx, tries-try+1)
+		t, err := c.try(tryCtx, client, call, bases)
 		cancel()
 		if err == nil {
 			return t.answer, nil
 		}
 		var failure *TransportError
 		isFailure := errors.As(err, &failure)
-		if isFailure && failure.badGateway { // the next base URL is next
+		if isFailure && failure.badGateway { // start the next try at the next base URL
 			bases = slices.Concat(bases[t.base+1:], bases[:t.base+1])
 		}
-		if hasClass(kept, Busy) {
+		if hasClass(reported, Busy) {
 			noteUnpublished(err)
 		}
-		// The last try's error is told, but "unreachable" only where every try ended so.
-		if kept == nil || !isFailure || failure.Cause != Unreachable {
-			kept = err
+		// Report the last try's error, but "unreachable" only if every try ended so.
+		if reported == nil || !isFailure || failure.Cause != Unreachable {
+			reported = err
 		}
 		if try == tries || !isRetryable(err) {
-			return nil, kept
+			return nil, reported
 		}
 		wait := c.backoff(try)
 		if deadline, ok := ctx.Deadline(); ok {
-			wait = min(wait, time.Until(deadline)/4) // what is left is for the tries
+			wait = min(wait, time.Until(deadline)/4) // leave time for the remaining tries
 		}
 		if !retry.Sleep(ctx, wait) {
-			return nil, kept
+			return nil, reported
 		}
 		client = c.fresh
 	}
 }
 
-// shareOf is the time of one try, where so many tries share what time there is.
-func shareOf(ctx context.Context, tries int) (context.Context, context.CancelFunc) {
-	limit := longestTry
+// withTryTimeout limits one try to its share of the remaining time, which so many tries share.
+func withTryTimeout(ctx context.Context, tries int) (context.Context, context.CancelFunc) {
+	limit := tryTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/time.Duration(tries))
 	}
 	return context.WithTimeout(ctx, limit)
 }
 
-// noteUnpublished is for what follows a -1: the fetch of a component token ends so for a platform that isn't published.
+// noteUnpublished marks 61006 after -1 on the fetch of a component token: the platform isn't published.
 func noteUnpublished(err error) {
 	var refusal *APIError
 	if errors.As(err, &refusal) && refusal.Call == componentTokenPath && refusal.Code == codeInvalidTicket {
@@ -193,7 +190,7 @@ func noteUnpublished(err error) {
 	}
 }
 
-// isRetryable: -1, time-outs, broken connections, answers cut short, HTTP 5xx.
+// isRetryable reports whether err is -1, a timeout, a broken connection, a truncated answer or HTTP 5xx.
 func isRetryable(err error) bool {
 	var failure *TransportError
 	if !errors.As(err, &failure) {
@@ -202,14 +199,14 @@ func isRetryable(err error) bool {
 	return failure.Cause != Unusable || failure.Status >= 500 || failure.Detail == cutShort
 }
 
-// tried is how a try went: the position of the base URL it ended at, and the answer there.
-type tried struct {
+// tryResult is the index of the base URL that a try ended at, and its answer.
+type tryResult struct {
 	base   int
 	answer fields
 }
 
 // try sends the call once, to the first base URL that can be connected to.
-func (c *Client) try(ctx context.Context, client *http.Client, call call, bases []string) (t tried, err error) {
+func (c *Client) try(ctx context.Context, client *http.Client, call call, bases []string) (t tryResult, err error) {
 	began := time.Now()
 	for i, base := range bases {
 		t.base = i
@@ -246,18 +243,18 @@ func (c *Client) send(ctx context.Context, client *http.Client, base string, cal
 	return answer, err
 }
 
-// readBody reads an answer's body, up to one byte more than it may have.
+// readBody reads an answer's body, up to one byte more than allowed.
 func readBody(response *http.Response) ([]byte, error) {
 	var body bytes.Buffer
 	if size := response.ContentLength; size > 0 && size <= maxAnswer {
-		body.Grow(int(size) + bytes.MinRead) // with room for the read that finds the end
+		body.Grow(int(size) + bytes.MinRead) // room for the read that returns io.EOF
 	}
 	_, err := body.ReadFrom(io.LimitReader(response.Body, maxAnswer+1))
 	return body.Bytes(), err
 }
 
-// read reads an answer. brokeOff is the error that ended its body, if one did.
-func (call call) read(status int, body []byte, brokeOff error) (fields, error) {
+// read decodes an answer. readErr is the error of reading its body, if any.
+func (call call) read(status int, body []byte, readErr error) (fields, error) {
 	fail := func(detail string) *TransportError {
 		return &TransportError{Call: call.path, Cause: Unusable, Detail: detail, Sent: true}
 	}
@@ -268,9 +265,9 @@ func (call call) read(status int, body []byte, brokeOff error) (fields, error) {
 		return nil, failure
 	case len(body) > maxAnswer:
 		return nil, fail("the answer is larger than 8 MB")
-	case brokeOff != nil:
+	case readErr != nil:
 		failure := fail(cutShort)
-		if cause, detail := classify(brokeOff); cause != Unreachable {
+		if cause, detail := classify(readErr); cause != Unreachable {
 			failure.Cause, failure.Detail = cause, detail
 		}
 		return nil, failure
@@ -302,7 +299,7 @@ func isBadGateway(status int, body []byte) bool {
 	return false
 }
 
-// request makes the HTTP request. Here, and nowhere else, a token gets into a URL.
+// request makes the HTTP request. This is the only place that puts a token into a URL.
 func (call call) request(ctx context.Context, base string) (*http.Request, error) {
 	var query []string
 	if !call.token.IsZero() {
@@ -330,10 +327,10 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	} else if call.method == http.MethodGet {
-		// Without a body, or with one that it can get again, net/http sends a GET again by itself when a kept
-		// connection breaks. How often a read is sent is for do to count.
+		// net/http itself retries a GET on a broken pooled connection, unless the body can't be read again. Only do is to
+		// retry.
 		request.Body = io.NopCloser(strings.NewReader(""))
-		// Without this, net/http would start a goroutine to find out that the body is empty.
+		// Otherwise net/http starts a goroutine to find out that the body is empty.
 		request.TransferEncoding = []string{"identity"}
 	}
 	request.Header.Set("User-Agent", "wechat-draftbox")
@@ -342,7 +339,7 @@ func (call call) request(ctx context.Context, base string) (*http.Request, error
 
 func queryEscape(s secret.Value) string { return url.QueryEscape(s.Reveal()) }
 
-// classify puts an error of net/http into fixed words.
+// classify describes an error of net/http in fixed words.
 func classify(err error) (Cause, string) {
 	var timeout net.Error
 	var unresolved *net.DNSError

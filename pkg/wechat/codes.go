@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Class groups error codes by what a caller of the bundle has to make of them.
+// Class groups error codes by how they are handled.
 type Class int
 
 // The classes. A code that isn't in the table is Other.
 const (
 	Other         Class = iota
-	Busy                // WeChat has no time; wait
+	Busy                // WeChat is overloaded; wait
 	TokenRefused        // the access token is wrong, superseded or expired
 	NotGranted          // the account did not grant it, has to authorise again, or is restricted
 	Misconfigured       // the operator's settings are wrong
@@ -20,7 +20,7 @@ const (
 	MinuteQuota         // for a minute
 	NotFound            // no such draft or template
 	LibraryFull         // no room for another template
-	Retired             // WeChat took the interface away
+	Retired             // WeChat removed the interface
 )
 
 // String is the class as metrics name it.
@@ -40,30 +40,29 @@ const (
 	AccountAdministrator Party = "the account's administrator"
 )
 
-// Retry says whether and when another try of a refused call can help.
+// Retry says whether and when retrying a refused call can help.
 type Retry int
 
-// The kinds of repeat.
+// The kinds of retry.
 const (
 	RetryNever          Retry = iota
 	RetryLater                // after a wait
 	RetryWithFreshToken       // once, with a fresh token
 	RetryWithNewTicket        // with the newest ticket
-	RetryAfterFix             // when the owner has acted
+	RetryAfterFix             // after the owner has acted
 )
 
-// Code is what is known of one error code of WeChat.
+// Code describes one of WeChat's error codes.
 type Code struct {
 	Code    int
 	Class   Class
 	Meaning string
-	Owner   Party // who can mend it
+	Owner   Party // who can fix it
 	Retry   Retry
 	Action  string // what to do, a sentence for people
 }
 
-// Lookup finds what is known of code. One that no source names comes back with Class Other and the advice to
-// look it up.
+// Lookup finds a code's description. An unknown code has Class Other and the advice to look it up.
 //
 // https://developers.weixin.qq.com/doc/oplatform/Return_codes/Return_code_descriptions_new.html
 func Lookup(code int) Code {
@@ -83,7 +82,7 @@ const (
 	codeNotPublished  = 61028
 )
 
-// codeUnpublished is what 61006 means where -1 came just before it.
+// codeUnpublished is the meaning of 61006 right after -1.
 var codeUnpublished = Lookup(codeNotPublished)
 
 // accountSettings is where the administrator of an Official Account finds its app secret and its whitelist.
@@ -98,11 +97,11 @@ const (
 	replaceAccountSecret   = "Put the account's current app secret (" + accountSettings + ") into its secret: it is wrong or was reset."
 )
 
-// namesWhitelist reports whether the remedy is to add the address to a whitelist; the other codes of the class wait for
+// namesWhitelist reports whether the remedy is to add the address to a whitelist; the other codes of the class need
 // an administrator's confirmation.
 func (c Code) namesWhitelist() bool { return c.Class == Whitelist && c.Retry == RetryAfterFix }
 
-// codes is sorted by Code and never written to.
+// codes is sorted by Code and read-only.
 var codes = []Code{
 	{-1, Busy, "busy", WeChat, RetryLater,
 		"Wait a few seconds and try again: WeChat is busy."},

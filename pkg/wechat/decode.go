@@ -12,7 +12,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// fields are the members of a JSON object as WeChat sent it. Of equal names the last one counts.
+// fields are the members of a JSON object as WeChat sent it. Of duplicate names the last one counts.
 type fields []member
 
 type member struct {
@@ -20,8 +20,8 @@ type member struct {
 	value value
 }
 
-// value is a JSON value as WeChat sent it, in bytes and as a string. Both are parts of the whole answer, so that reading a
-// long list copies nothing. The zero value is one that isn't there.
+// value is a JSON value as WeChat sent it, as bytes and as a string. Both are slices of the whole answer, so that reading a
+// long list copies nothing. The zero value is a missing one.
 type value struct {
 	raw  json.RawMessage
 	text string
@@ -45,13 +45,13 @@ var errNoObject = errors.New("not a JSON object")
 
 const byteOrderMark = "\ufeff"
 
-// decode reads an answer by its bytes, whatever its Content-Type. Real servers send a byte order mark, GBK, raw control
-// characters inside strings, and NULs behind the object. Good JSON in UTF-8 is read at the first attempt.
+// decode decodes an answer regardless of its Content-Type. Real servers send byte order marks, GBK, raw control characters
+// in strings, and NULs after the object. Valid JSON in UTF-8 is decoded at the first attempt.
 func decode(body []byte) (fields, error) {
 	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	valid := utf8.Valid(body)
 	if !valid {
-		// Before any look at the JSON: the second byte of a GBK character can be a backslash.
+		// Convert before parsing: the second byte of a GBK character can be a backslash.
 		body = bytes.TrimPrefix(toUTF8(body), []byte(byteOrderMark)) // GB18030 has a mark of its own
 	}
 	f, err := decodeObject(newValue(body))
@@ -75,7 +75,7 @@ func decodeObject(v value) (fields, error) {
 	return f, nil
 }
 
-// decoder takes a value apart without copying it.
+// decoder decodes a value without copying it.
 type decoder struct {
 	*jsontext.Decoder
 	whole value
@@ -85,7 +85,7 @@ func newDecoder(whole value) decoder {
 	return decoder{jsontext.NewDecoder(bytes.NewBuffer(whole.raw), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)), whole}
 }
 
-// object reads an object's members behind those in f.
+// object appends an object's members to f.
 func (d decoder) object(f fields) (fields, error) {
 	if d.PeekKind() != '{' {
 		return nil, errNoObject
@@ -98,7 +98,7 @@ func (d decoder) object(f fields) (fields, error) {
 		if err != nil {
 			return nil, err
 		}
-		name, known := knownNames[string(quoted)] // so that a long list doesn't copy the same names over and over
+		name, known := knownNames[string(quoted)] // avoids a copy of each name in a long list
 		if !known {
 			unquoted, _ := jsontext.AppendUnquote(nil, quoted)
 			name = string(unquoted)
@@ -113,14 +113,14 @@ func (d decoder) object(f fields) (fields, error) {
 	return f, err
 }
 
-// value reads a value as a part of the whole.
+// value reads a value as a slice of the whole.
 func (d decoder) value() (value, error) {
 	raw, err := d.ReadValue()
 	end := int(d.InputOffset())
 	return d.whole.part(end-len(raw), end), err
 }
 
-// knownNames are the keys of drafts and templates in quotes; never written to.
+// knownNames are the quoted keys of drafts and templates; read-only.
 var knownNames = func() map[string]string {
 	names := make(map[string]string)
 	for _, name := range []string{"errcode", "errmsg", "draft_id", "template_id", "template_type", "create_time", "user_version", "user_desc",
@@ -130,8 +130,8 @@ var knownNames = func() map[string]string {
 	return names
 }()
 
-// toUTF8 reads text that isn't UTF-8 as GB18030, which GBK is a part of, where that explains most of its bytes outside
-// ASCII and all of the text. Otherwise the text is UTF-8 with some bytes damaged, such as a character that was cut off.
+// toUTF8 converts text that isn't valid UTF-8. It is GB18030, a superset of GBK, if most of its non-ASCII bytes aren't
+// UTF-8 and it decodes as such; otherwise it is UTF-8 with damaged bytes, such as a truncated character.
 func toUTF8(body []byte) []byte {
 	if seemsGB18030(body) {
 		if text, ok := fromGB18030(body); ok {
@@ -141,8 +141,8 @@ func toUTF8(body []byte) []byte {
 	return []byte(string([]rune(string(body)))) // each bad byte becomes U+FFFD
 }
 
-// seemsGB18030 reports whether most of the bytes outside ASCII are no UTF-8. Half of them is enough where the others
-// are pairs, which many Chinese characters are in GBK and none is in UTF-8: 项目 and 联通 are such words.
+// seemsGB18030 reports whether most non-ASCII bytes aren't UTF-8. Half is enough if the rest are two-byte sequences, which
+// Chinese characters can be in GBK but not in UTF-8: 项目 and 联通 are such words.
 func seemsGB18030(body []byte) bool {
 	all, bad, pairsOnly := 0, 0, true
 	for rest := body; len(rest) > 0; {
@@ -166,7 +166,7 @@ func fromGB18030(body []byte) (text []byte, ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	// The decoder puts U+FFFD in place of what is no GB18030, and takes the byte 80, which is none, for a euro sign.
+	// The decoder replaces invalid bytes by U+FFFD, and the invalid byte 80 by a euro sign.
 	for decoded, encoded := range map[string]string{"\ufffd": "\x84\x31\xa4\x37", "€": "\xa2\xe3"} {
 		if bytes.Count(text, []byte(decoded)) > bytes.Count(body, []byte(encoded)) {
 			return nil, false
@@ -175,9 +175,9 @@ func fromGB18030(body []byte) (text []byte, ok bool) {
 	return text, true
 }
 
-// repair mends JSON that encoding/json refuses: control characters are escaped inside strings and blanked outside, a
-// backslash that escapes nothing stands for itself, and what follows the object is cut. What follows may not be another
-// object: nobody could tell which of the two is the answer.
+// repair fixes invalid JSON: control characters are escaped in strings and replaced by spaces outside, a backslash that
+// escapes nothing is escaped, and anything after the object is cut. A second object is an error: it would be ambiguous
+// which one is the answer.
 func repair(body []byte) []byte {
 	out := make([]byte, 0, len(body)+64)
 	depth, inString, escaped := 0, false, false
@@ -213,7 +213,7 @@ func repair(body []byte) []byte {
 	return out
 }
 
-// appendControl appends the escape of a control character. A backslash before it means nothing, and is kept.
+// appendControl appends the escape of a control character. A backslash before it is escaped too.
 func appendControl(out []byte, b byte, escaped bool) []byte {
 	const hex = "0123456789abcdef"
 	if escaped {
@@ -222,7 +222,7 @@ func appendControl(out []byte, b byte, escaped bool) []byte {
 	return append(out, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
 }
 
-// isEscape reports whether text, which stands behind a backslash, makes that an escape of JSON.
+// isEscape reports whether a backslash followed by text is a JSON escape.
 func isEscape(text []byte) bool {
 	if text[0] != 'u' {
 		return strings.IndexByte(`"\/bfnrt`, text[0]) >= 0
@@ -240,8 +240,8 @@ func hexDigits(text []byte) (n uint64, ok bool) {
 	return n, err == nil
 }
 
-// replaceLoneSurrogates puts U+FFFD in place of escapes such as \ud83d that are half a character. encoding/json does so
-// for the strings it decodes; this is for JSON that is passed on as it came, since strict readers refuse such escapes.
+// replaceLoneSurrogates replaces escapes of lone surrogates, such as \ud83d, by U+FFFD. encoding/json does so for strings it
+// decodes; this is for JSON that is passed through, since strict parsers refuse such escapes.
 func replaceLoneSurrogates(raw json.RawMessage) json.RawMessage {
 	if !bytes.Contains(raw, []byte(`\u`)) {
 		return raw
@@ -267,13 +267,13 @@ func replaceLoneSurrogates(raw json.RawMessage) json.RawMessage {
 	return out
 }
 
-// has reports whether the key is there with a value other than null.
+// has reports whether the key exists with a value other than null.
 func (f fields) has(key string) bool {
 	v := f.get(key)
 	return v.text != "" && v.text != "null"
 }
 
-// number reads a whole number, also one spelled 8.0, 1e3 or "8". ok is false where there is none.
+// number reads a whole number, also spelled 8.0, 1e3 or "8". ok is false if there is none.
 func (f fields) number(key string) (n int64, ok bool) { return numberOf(f.get(key)) }
 
 func numberOf(v value) (n int64, ok bool) {
@@ -284,13 +284,13 @@ func numberOf(v value) (n int64, ok bool) {
 	return parseWhole(strings.TrimSpace(text))
 }
 
-// parseWhole reads a whole number in any of JSON's spellings, exactly, and however large its exponent is.
+// parseWhole parses a whole number in any of JSON's spellings, exactly and with any exponent.
 func parseWhole(text string) (n int64, ok bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true
 	}
 	if _, err := strconv.ParseFloat(text, 64); err != nil || strings.ContainsAny(text, "xX_nN") {
-		return 0, false // no number at all, one past all bounds, hexadecimal, or infinite
+		return 0, false // no number, out of range, hexadecimal, or infinite
 	}
 	mantissa, exponent := text, 0
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
@@ -325,7 +325,7 @@ const (
 	lastSecond       = 253_402_300_799 // of the year 9999, the last that RFC 3339 can write
 )
 
-// unixSeconds reads a time in Unix seconds, or in milliseconds, which have 13 digits. ok is false where there is none.
+// unixSeconds reads a time in Unix seconds, or in milliseconds if it has 13 digits. ok is false if there is none.
 func (f fields) unixSeconds(key string) (n int64, ok bool) { return unixSecondsOf(f.get(key)) }
 
 func unixSecondsOf(v value) (n int64, ok bool) {
@@ -339,7 +339,7 @@ func unixSecondsOf(v value) (n int64, ok bool) {
 	return n, true
 }
 
-// text reads a string, also one sent as a number. ok is false where there is none.
+// text reads a string, also one sent as a number. ok is false if there is none.
 func (f fields) text(key string) (s string, ok bool) { return textOf(f.get(key)) }
 
 func textOf(v value) (s string, ok bool) {
@@ -350,7 +350,7 @@ func textOf(v value) (s string, ok bool) {
 	case c == '"' && strings.IndexByte(v.text, '\\') < 0:
 		return v.text[1 : len(v.text)-1], true
 	case c == '"':
-		unquoted, _ := jsontext.AppendUnquote(make([]byte, 0, len(v.raw)), v.raw) // its error is about half characters, which became U+FFFD
+		unquoted, _ := jsontext.AppendUnquote(make([]byte, 0, len(v.raw)), v.raw) // the error is about lone surrogates, which became U+FFFD
 		return string(unquoted), true
 	case c == '-' || c >= '0' && c <= '9':
 		return v.text, true
@@ -358,8 +358,8 @@ func textOf(v value) (s string, ok bool) {
 	return "", false
 }
 
-// forEach calls read with each entry of an array: its members, which are read's until it returns, or nil for what is no
-// object. An empty object stands for an empty array, as some encoders write it. ok is false where there is neither.
+// forEach calls read with the members of each entry of an array, or nil for an entry that is no object. The members are valid
+// until read returns. An empty object counts as an empty array, as some encoders write it. ok is false for other values.
 func (v value) forEach(read func(fields)) (ok bool) {
 	if strings.HasPrefix(v.text, "{") {
 		members, err := decodeObject(v)
@@ -387,7 +387,7 @@ func (v value) forEach(read func(fields)) (ok bool) {
 	return true
 }
 
-// object reads an object; it is empty where there is none.
+// object reads an object, empty if there is none.
 func (f fields) object(key string) fields {
 	object, _ := decodeObject(f.get(key))
 	return object

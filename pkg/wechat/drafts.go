@@ -13,28 +13,28 @@ import (
 
 var errNoID = errors.New("no draft_id")
 
-// DraftList is the draft box as WeChat tells it.
+// DraftList is the content of the draft box.
 type DraftList struct {
 	Drafts []Draft // in WeChat's order
-	// ListMissing: the answer had no draft_list. That can be an empty box, or half an answer.
+	// ListMissing: the answer had no draft_list. The box may be empty, or the answer incomplete.
 	ListMissing bool
-	// Unreadable is what was lost in reading the list. A draft that was left out is in the box all the same.
+	// Unreadable are the entries that could not be read. A draft that was left out is still in the box.
 	Unreadable []Unreadable
 }
 
-// HasLeftOut reports whether the box holds a draft that isn't in the list.
+// HasLeftOut reports whether a draft was left out of the list.
 func (l DraftList) HasLeftOut() bool {
 	return slices.ContainsFunc(l.Unreadable, func(u Unreadable) bool { return u.LeftOut })
 }
 
 // Unreadable says what could not be read of one entry of a list.
 type Unreadable struct {
-	Entry   int      // its place in WeChat's list, from 0
+	Entry   int      // its index in WeChat's list
 	Keys    []string // whose values were replaced by a default
 	LeftOut bool     // the entry's id is one of them, so the entry is not in the list
 }
 
-// String says it in words for the log.
+// String describes it for the log.
 func (u Unreadable) String() string {
 	if u.LeftOut {
 		return fmt.Sprintf("entry %d is left out: its %s can't be read", u.Entry, strings.Join(u.Keys, ", "))
@@ -55,7 +55,7 @@ func (c *Client) DraftList(ctx context.Context, component secret.Value) (DraftLi
 	return DraftList{list.entries, list.missing, list.unreadable}, err
 }
 
-// listOf says where an answer has a list and how its entries are read.
+// listOf describes the list of an answer and how to read its entries.
 type listOf[T any] struct {
 	path, key, id string
 	read          func(fields) (entry T, unreadable []string, ok bool)
@@ -67,8 +67,8 @@ type listing[T any] struct {
 	unreadable []Unreadable
 }
 
-// readList reads the list of an answer. An answer that says errcode 0 without it is an empty one. Entries without an id
-// are left out, since nothing can be done with them; if that leaves none of several, the answer can't be used.
+// readList reads the list of an answer. Errcode 0 without a list counts as an empty list. Entries without an id are left
+// out; if none has one, the answer is unusable.
 func readList[T any](answer fields, of listOf[T]) (listing[T], error) {
 	unusable := func(detail string) error {
 		return &TransportError{Call: of.path, Cause: Unusable, Detail: detail, Sent: true}

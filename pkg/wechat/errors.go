@@ -25,7 +25,7 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("%s: errcode %d: %s", e.Call, e.Code, e.Message)
 }
 
-// Caller says whose token or app secret a call took. Whose whitelist and app secret it is about follows from that.
+// Caller is whose token or app secret a call took, which decides whose whitelist or app secret an error is about.
 type Caller int
 
 // The callers.
@@ -35,8 +35,8 @@ const (
 	ByOwnAccount         // an own account's
 )
 
-// SetCaller notes on WeChat's refusal in err, if it is one, whose token the call took. Calls that take either an
-// authorizer's token or an own account's leave that to their caller. Only who made the call may use it: err is changed.
+// SetCaller sets the Caller of the [*APIError] in err, if there is one, for calls that take either an authorizer's token or
+// an own account's. It changes err, so only the code that made the call may use it.
 func SetCaller(err error, caller Caller) {
 	var refusal *APIError
 	if errors.As(err, &refusal) {
@@ -44,7 +44,7 @@ func SetCaller(err error, caller Caller) {
 	}
 }
 
-// Info is what is known of the error: from the code table, and from whose token the call took.
+// Info describes the error, by its code and Caller.
 func (e *APIError) Info() Code {
 	known := Lookup(e.Code)
 	switch {
@@ -64,14 +64,14 @@ func (e *APIError) Info() Code {
 	return known
 }
 
-// handlePatterns match the handles under which WeChat's support finds a call, the newest form first.
+// handlePatterns match the request ids by which WeChat's support finds a call, the newest form first.
 var handlePatterns = []*regexp.Regexp{
 	regexp.MustCompile(`\brid: *([0-9A-Za-z-]+)`),
 	regexp.MustCompile(`\breq_id: *([^\s\]]+)`),
 	regexp.MustCompile(`\bhint: *\[ *([^\s\]]+) *\]`),
 }
 
-// RID is the handle under which WeChat's support finds the call, or empty.
+// RID is the request id by which WeChat's support finds the call, or empty.
 func (e *APIError) RID() string {
 	for _, pattern := range handlePatterns {
 		if m := pattern.FindStringSubmatch(e.Message); m != nil {
@@ -81,7 +81,7 @@ func (e *APIError) RID() string {
 	return ""
 }
 
-// EgressIP is the address that the call came from, which the message of a whitelist error mostly names, or empty.
+// EgressIP is the source address of the call, which the message of most whitelist errors names, or empty.
 func (e *APIError) EgressIP() string {
 	if e.Info().Class != Whitelist {
 		return ""
@@ -90,7 +90,7 @@ func (e *APIError) EgressIP() string {
 		return !strings.ContainsRune("0123456789abcdefABCDEF.:", r)
 	})
 	for _, word := range words {
-		// Beside an address there can be the colon or the full stop of the sentence.
+		// A colon or full stop of the sentence can adjoin the address.
 		for _, word := range []string{word, strings.TrimPrefix(word, ":"), strings.TrimRight(word, ".:"), strings.Trim(word, ".:")} {
 			if ip, err := netip.ParseAddr(word); err == nil && !ip.IsUnspecified() {
 				return ip.Unmap().String()
@@ -100,8 +100,8 @@ func (e *APIError) EgressIP() string {
 	return ""
 }
 
-// IsRefusedToken reports whether err is WeChat's refusal of the access token. Then WeChat did nothing, and the
-// same call may be sent again with another token.
+// IsRefusedToken reports whether err is WeChat's refusal of the access token. The call had no effect, and can be retried
+// with another token.
 func IsRefusedToken(err error) bool { return hasClass(err, TokenRefused) }
 
 func hasClass(err error, class Class) bool {
@@ -122,8 +122,8 @@ const (
 // String is the cause as metrics name it.
 func (c Cause) String() string { return [...]string{"unreachable", "timed-out", "unusable"}[c] }
 
-// TransportError is a call that got no usable answer. Its text is made of fixed words, because the errors of net/http
-// quote URLs and servers' bytes, and tokens stand in both.
+// TransportError is a call without a usable answer. Its text is fixed, because errors of net/http quote URLs and server
+// output, both of which can contain tokens.
 type TransportError struct {
 	Call   string
 	Cause  Cause
@@ -131,12 +131,12 @@ type TransportError struct {
 	Status int  // the HTTP status if it was the reason, else 0
 	Sent   bool // WeChat may have acted on the call
 
-	badGateway bool // the base URL answered for WeChat, which another one may still reach
+	badGateway bool // a gateway answered instead of WeChat; another base URL may work
 }
 
 func (f *TransportError) Error() string { return f.Call + ": " + f.Detail }
 
-// IsOutcomeUnknown reports whether err leaves open if WeChat acted on a write: the answer was lost on its way, or was none.
+// IsOutcomeUnknown reports whether WeChat may have performed a write despite err: the answer was lost or unusable.
 func IsOutcomeUnknown(err error) bool {
 	var failure *TransportError
 	if errors.As(err, &failure) {
@@ -145,8 +145,8 @@ func IsOutcomeUnknown(err error) bool {
 	return hasClass(err, Busy)
 }
 
-// IsRetired reports whether err says that WeChat has taken the draft switch, or the count of drafts that stands in for
-// it, away: by an error code, or because nothing is left at its address.
+// IsRetired reports whether err says that WeChat has removed the draft switch, or the count of drafts that replaces it: by
+// an error code, or by HTTP 404 or 410.
 func IsRetired(err error) bool {
 	var failure *TransportError
 	if errors.As(err, &failure) {
@@ -156,18 +156,18 @@ func IsRetired(err error) bool {
 	return hasClass(err, Retired)
 }
 
-// redact cuts secrets out of a text that WeChat sent: its messages quote what they complain of.
+// redact removes secrets from a text that WeChat sent, since its messages quote their input.
 func redact(text string, secrets []secret.Value) string {
 	for _, s := range secrets {
 		if !s.IsZero() {
-			text = anyForm(s).ReplaceAllLiteralString(text, "REDACTED")
+			text = secretPattern(s).ReplaceAllLiteralString(text, "REDACTED")
 		}
 	}
 	return text
 }
 
-// anyForm matches a secret as it is, and with any of its characters percent-encoded.
-func anyForm(s secret.Value) *regexp.Regexp {
+// secretPattern matches a secret, with any of its characters percent-encoded.
+func secretPattern(s secret.Value) *regexp.Regexp {
 	var pattern strings.Builder
 	for _, r := range s.Reveal() {
 		fmt.Fprintf(&pattern, "(?:%s|(?i:", regexp.QuoteMeta(string(r)))
@@ -183,8 +183,7 @@ func anyForm(s secret.Value) *regexp.Regexp {
 	return regexp.MustCompile(pattern.String())
 }
 
-// truncate cuts a text to 2 KB. WeChat's messages have a line or two; an answer that holds more than that is no
-// message.
+// truncate truncates a text to 2 KB. WeChat's messages have a line or two.
 func truncate(text string) string {
 	const longest = 2 << 10
 	if len(text) <= longest {

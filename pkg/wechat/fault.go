@@ -36,7 +36,7 @@ func (e *APIError) Fault(now time.Time) fault.Fault {
 	return f
 }
 
-// RetryAfter is how long WeChat will go on refusing for this reason; 0 where that isn't known.
+// RetryAfter is how long WeChat will keep refusing for this reason; 0: not known.
 func (e *APIError) RetryAfter(now time.Time) time.Duration {
 	switch e.Info().Class {
 	case Busy:
@@ -49,7 +49,7 @@ func (e *APIError) RetryAfter(now time.Time) time.Duration {
 	return 0
 }
 
-// untilMidnightInBeijing is when WeChat's daily quotas start anew.
+// untilMidnightInBeijing is the time until WeChat's daily quotas are reset.
 func untilMidnightInBeijing(now time.Time) time.Duration {
 	beijing := now.In(time.FixedZone("Beijing", 8*60*60))
 	year, month, day := beijing.Date()

@@ -7,12 +7,11 @@ import (
 )
 
 const (
-	badGatewaysUntilAvoided = 3
-	avoidedFor              = time.Minute
+	maxBadGateways = 3
+	avoidDuration  = time.Minute
 )
 
-// hosts are the base URLs, in the order in which they are preferred. One whose gateway fails again and again is avoided
-// for a while.
+// hosts are the base URLs in order of preference. One whose gateway fails repeatedly is avoided for a while.
 type hosts struct {
 	now func() time.Time
 
@@ -34,8 +33,8 @@ func newHosts(bases []string) *hosts {
 	return h
 }
 
-// order is the order in which a call tries the base URLs: those that are avoided come last. A write, which is sent once,
-// avoids those too whose latest answer was a gateway's.
+// order is the order in which a call tries the base URLs, avoided ones last. A write, which is sent once, also avoids those
+// whose last answer was a bad gateway's.
 func (h *hosts) order(write bool) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -51,7 +50,7 @@ func (h *hosts) order(write bool) []string {
 	return append(order, avoided...)
 }
 
-// answered notes that a base URL answered, and whether its gateway answered in place of WeChat.
+// answered records an answer of a base URL, and whether it came from its gateway instead of WeChat.
 func (h *hosts) answered(base string, badGateway bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -60,7 +59,7 @@ func (h *hosts) answered(base string, badGateway bool) {
 		one.badGateways = 0
 		return
 	}
-	if one.badGateways++; one.badGateways >= badGatewaysUntilAvoided {
-		one.avoidedUntil = h.now().Add(avoidedFor)
+	if one.badGateways++; one.badGateways >= maxBadGateways {
+		one.avoidedUntil = h.now().Add(avoidDuration)
 	}
 }

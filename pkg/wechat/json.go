@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// EncodeJSON is json.Marshal without the \u escapes for <, > and & that are meant for web pages. WeChat refuses them where it
-// stores a text (47002); the bundle's own JSON is read by people.
+// EncodeJSON is json.Marshal without HTML escaping. WeChat refuses \u escapes in some texts (47002), and they are hard to read
+// in the bundle's own JSON.
 func EncodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

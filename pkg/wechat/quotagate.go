@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// QuotaGate remembers that a call's quota of the day is used up, so that nobody asks before it starts anew. The zero
-// QuotaGate is ready; it is safe for concurrent use.
+// QuotaGate blocks a call whose daily quota is used up until the quota is reset. The zero QuotaGate is ready to use. It is
+// safe for concurrent use.
 type QuotaGate struct {
 	mu      sync.Mutex
 	ends    time.Time // on the wall clock
 	refusal error
 }
 
-// Err is WeChat's refusal, until the quota starts anew; else nil.
+// Err returns WeChat's refusal until the quota is reset, else nil.
 func (g *QuotaGate) Err(now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -24,7 +24,7 @@ func (g *QuotaGate) Err(now time.Time) error {
 	return nil
 }
 
-// Note notes err if it is a refusal for the day's quota.
+// Note records err if it is a refusal for the daily quota.
 func (g *QuotaGate) Note(err error, now time.Time) {
 	var refusal *APIError
 	if !errors.As(err, &refusal) || refusal.Info().Class != DayQuota {

@@ -2,8 +2,8 @@ package wechat
 
 import "slices"
 
-// IsReleaseCheck reports whether an account is one of WeChat's own, with which it authorises and unauthorises a platform that
-// is to be published (全网发布).
+// IsReleaseCheck reports whether an account is one of WeChat's test accounts, which authorise and unauthorise a platform
+// before it is published (全网发布).
 func IsReleaseCheck(appID string) bool { return slices.Contains(releaseCheckAccounts, appID) }
 
 var releaseCheckAccounts = []string{

@@ -10,7 +10,7 @@ import (
 // SwitchState is the state of an Official Account's draft switch.
 type SwitchState string
 
-// The states. Unknown is an answer without the state.
+// The states. SwitchUnknown is an answer without the state.
 const (
 	SwitchOpen    SwitchState = "open"
 	SwitchClosed  SwitchState = "closed"
@@ -19,9 +19,9 @@ const (
 
 const switchPath = "/cgi-bin/draft/switch"
 
-// switchCall is the one place that makes a request to the draft switch. WeChat has a single address for asking and
-// for opening, which can't be undone; the difference is checkonly=1 in the query, and only there: in a body it has no
-// effect, and the switch opens. The body is an empty object, since POSTs without a body get 44002 on other calls.
+// switchCall is the only place that makes a request to the draft switch. WeChat has one URL for checking and for opening,
+// which can't be undone. Only checkonly=1 in the query makes it a check; in the body it has no effect, and the switch opens.
+// The body is an empty object, since other calls refuse POSTs without a body (44002).
 //
 // https://developers.weixin.qq.com/doc/offiaccount/Draft_Box/Temporary_MP_Switch.html
 func switchCall(account secret.Value, open bool) call {
@@ -32,7 +32,7 @@ func switchCall(account secret.Value, open bool) call {
 	return c
 }
 
-// CheckDraftSwitch asks for the state of an account's draft switch with that account's token. It can't open it.
+// CheckDraftSwitch gets the state of an account's draft switch with that account's token. It can't open it.
 func (c *Client) CheckDraftSwitch(ctx context.Context, account secret.Value) (SwitchState, error) {
 	answer, err := c.do(ctx, switchCall(account, false))
 	if err != nil {
@@ -49,15 +49,15 @@ func (c *Client) CheckDraftSwitch(ctx context.Context, account secret.Value) (Sw
 	return SwitchUnknown, nil
 }
 
-// SwitchOpener opens draft switches. It is a type of its own, apart from [Client], so that only code that was given
+// SwitchOpener opens draft switches. It is a type of its own, apart from [Client], so that only code that is given
 // one can open a switch.
 type SwitchOpener struct{ client *Client }
 
 // NewSwitchOpener makes an opener that calls through c.
 func NewSwitchOpener(c *Client) SwitchOpener { return SwitchOpener{c} }
 
-// OpenDraftSwitch opens an account's draft switch, for good, with that account's token. It is sent once; see [IsOutcomeUnknown]
-// for what an error leaves open. A check right after it may still say closed.
+// OpenDraftSwitch irreversibly opens an account's draft switch with that account's token. It is sent once; see
+// [IsOutcomeUnknown] for errors. A check right after it may still say closed.
 func (o SwitchOpener) OpenDraftSwitch(ctx context.Context, account secret.Value) error {
 	_, err := o.client.do(ctx, switchCall(account, true))
 	return err

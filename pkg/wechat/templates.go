@@ -7,7 +7,7 @@ import (
 	"wechat-draftbox/pkg/secret"
 )
 
-// TemplateLimit is how many ordinary templates a library holds.
+// TemplateLimit is the maximum number of ordinary templates in a library.
 const TemplateLimit = 200
 
 // IsNotFound reports whether err says that there is no such draft or template.
@@ -16,10 +16,10 @@ func IsNotFound(err error) bool { return hasClass(err, NotFound) }
 // IsLibraryFull reports whether err says that the library has no room for another template.
 func IsLibraryFull(err error) bool { return hasClass(err, LibraryFull) }
 
-// TemplateList is the template library as WeChat tells it.
+// TemplateList is the content of the template library.
 type TemplateList struct {
 	Templates []Template // in WeChat's order
-	// Unreadable is what was lost in reading the list. A template that was left out is in the library all the same.
+	// Unreadable are the entries that could not be read. A template that was left out is still in the library.
 	Unreadable []Unreadable
 }
 

@@ -8,10 +8,9 @@ import (
 	"wechat-draftbox/pkg/secret"
 )
 
-// The calls of this file fetch tokens. They are repeated like reads: after a lost answer nobody has the token that it
-// held, and the next one supersedes it.
+// The calls in this file fetch tokens. They are retried like reads: the token of a lost answer is superseded by the next one.
 
-// Grant is an access token as WeChat hands it out.
+// Grant is an access token as WeChat issues it.
 type Grant struct {
 	Access    secret.Value
 	ExpiresIn time.Duration // from now
@@ -26,8 +25,8 @@ type Platform struct {
 
 const componentTokenPath = "/cgi-bin/component/api_component_token"
 
-// ComponentToken fetches a component token with the newest ticket. The former one works for five minutes more, and a
-// daily limit stands on the call.
+// ComponentToken fetches a component token with the newest ticket. The former one works for five more minutes. The call
+// has a daily quota.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/getComponentAccessToken.html
 func (c *Client) ComponentToken(ctx context.Context, p Platform, ticket secret.Value) (Grant, error) {
@@ -44,8 +43,8 @@ func (c *Client) ComponentToken(ctx context.Context, p Platform, ticket secret.V
 	return grant(answer, componentTokenPath, "component_access_token", "")
 }
 
-// AuthorizerToken fetches an account's token with its refresh token, and the component token. The refresh token of the
-// answer takes the former one's place.
+// AuthorizerToken fetches an account's token with its refresh token, and the component token. The refresh token in the
+// answer replaces the former one.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/getAuthorizerAccessToken.html
 func (c *Client) AuthorizerToken(ctx context.Context, component secret.Value, componentAppID, appID string, refresh secret.Value) (Grant, error) {
@@ -62,8 +61,8 @@ func (c *Client) AuthorizerToken(ctx context.Context, component secret.Value, co
 	return grant(answer, path, "authorizer_access_token", "authorizer_refresh_token")
 }
 
-// StableToken fetches an own account's token with its app secret. WeChat gives the same token until near its end,
-// unless force is set (20 times a day).
+// StableToken fetches an own account's token with its app secret. WeChat returns the same token until shortly before
+// its expiry, unless force is set (20 times a day).
 //
 // https://developers.weixin.qq.com/doc/offiaccount/Basic_Information/getStableAccessToken.html
 func (c *Client) StableToken(ctx context.Context, appID string, appSecret secret.Value, force bool) (Grant, error) {
@@ -81,7 +80,7 @@ func (c *Client) StableToken(ctx context.Context, appID string, appSecret secret
 	return grant(answer, path, "access_token", "")
 }
 
-// maxExpiresIn is a day; WeChat's tokens live two hours, and a life of years is a slip that nobody would notice.
+// maxExpiresIn is a day, in seconds. WeChat's tokens live two hours; a much longer life is an error.
 const maxExpiresIn = 24 * 60 * 60
 
 func grant(answer fields, path, access, refresh string) (Grant, error) {
@@ -94,7 +93,7 @@ func grant(answer fields, path, access, refresh string) (Grant, error) {
 	return Grant{secret.New(token), time.Duration(seconds) * time.Second, secret.New(renewed)}, nil
 }
 
-// StartPushTicket asks WeChat to push tickets to the platform. It is fine where they are pushed already.
+// StartPushTicket asks WeChat to push tickets to the platform. It is harmless if WeChat already does.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/startPushTicket.html
 func (c *Client) StartPushTicket(ctx context.Context, p Platform) error {
@@ -153,13 +152,13 @@ func newAuthorizer(sent fields) (a Authorizer, unreadable []string, ok bool) {
 	return a, nil, ok && a.AppID != ""
 }
 
-// Quota is how often a call may be made in a day.
+// Quota is a call's daily quota.
 type Quota struct{ Limit, Used, Left int }
 
-// IsKnown reports whether WeChat gave numbers. Zeros only are none: the call works all the same.
+// IsKnown reports whether WeChat returned numbers. It returns only zeros for some calls that work.
 func (q Quota) IsKnown() bool { return q != Quota{} }
 
-// DraftListQuota asks for the quota of the draft list.
+// DraftListQuota gets the quota of the draft list.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/openapi/getApiQuota.html
 func (c *Client) DraftListQuota(ctx context.Context, component secret.Value) (Quota, error) {

@@ -20,12 +20,12 @@ type Upload struct {
 	SourceMiniprogram      string          // the mini program's name; missing in older answers
 	Developer              string          // the uploader's WeChat name; missing in older answers
 	CategoryList           json.RawMessage // an array of objects
-	Other                  []Member        // what else WeChat sent, by name
+	Other                  []Member        // unknown keys, sorted by name
 
 	sent sentKeys
 }
 
-// Member is a key that the bundle doesn't know, with its JSON.
+// Member is an unknown key with its JSON.
 type Member struct {
 	Name  string
 	Value json.RawMessage
@@ -51,7 +51,7 @@ type uploadText struct {
 	sent  sentKeys
 }
 
-// texts are the text fields, in the order of WeChat's page.
+// texts are the text fields, in the order of WeChat's documentation.
 func (u *Upload) texts() [5]uploadText {
 	return [5]uploadText{
 		{"user_version", &u.UserVersion, sentUserVersion},
@@ -62,7 +62,8 @@ func (u *Upload) texts() [5]uploadText {
 	}
 }
 
-// read reads an upload, but for the ids of its kind. Of equal keys the last one counts. unreadable are the keys whose values were replaced by a default.
+// read reads an upload, without the ids of its kind. Of duplicate keys the last one counts. unreadable are the keys whose
+// values were replaced by a default.
 func (u *Upload) read(sent fields) (unreadable []string) {
 	texts := u.texts()
 	for _, m := range sent {
@@ -91,7 +92,7 @@ func (u *Upload) read(sent fields) (unreadable []string) {
 	return unreadable
 }
 
-// readText reads a text. A number is taken as it was spelled, and so are true and false.
+// readText reads a text. Numbers and booleans are read as spelled.
 func readText(v value) (text string, ok bool) {
 	if v.text == "true" || v.text == "false" {
 		return v.text, true
@@ -99,14 +100,14 @@ func readText(v value) (text string, ok bool) {
 	return textOf(v)
 }
 
-// readCategories reads category_list, and leaves out what is no object.
+// readCategories reads category_list, without entries that are no objects.
 func readCategories(v value) (list json.RawMessage, ok bool) {
 	if v.text == "[]" {
 		return v.raw, true
 	}
 	ok = v.forEach(func(fields) {})
 	var entries []json.RawMessage
-	json.Unmarshal(v.raw, &entries) // of what is no array, there is nothing to keep
+	json.Unmarshal(v.raw, &entries) // no entries if it is no array
 	entries = slices.DeleteFunc(entries, func(entry json.RawMessage) bool { return entry[0] != '{' })
 	list = append(list, '[')
 	for i, entry := range entries {
@@ -118,7 +119,7 @@ func readCategories(v value) (list json.RawMessage, ok bool) {
 	return append(list, ']'), ok
 }
 
-// addOther keeps a key that the bundle doesn't know, in the order of the names. Of equal names the last one counts.
+// addOther adds an unknown key, sorted by name. Of duplicate names the last one counts.
 func (u *Upload) addOther(m member) {
 	at, there := slices.BinarySearchFunc(u.Other, m.name, func(o Member, name string) int { return cmp.Compare(o.Name, name) })
 	if !there {
@@ -127,9 +128,9 @@ func (u *Upload) addOther(m member) {
 	u.Other[at].Value = replaceLoneSurrogates(m.value.raw)
 }
 
-// appendJSON appends an upload's members. The keys are in the order of WeChat's page, each with a value of the type that
-// the OpenAPI document promises, created_at beside create_time, and then whatever else WeChat sent. A key that WeChat
-// didn't send is left out while its field is empty.
+// appendJSON appends an upload's members: the known keys in the order of WeChat's documentation with the types of the
+// OpenAPI document, created_at after create_time, then unknown keys. A key that WeChat didn't send is omitted while its
+// field is empty.
 func (u *Upload) appendJSON(out []byte) []byte {
 	if u.CreateTime != 0 || u.sent&sentCreateTime != 0 {
 		out = appendNumber(out, "create_time", u.CreateTime)
@@ -210,8 +211,8 @@ func newDraft(sent fields) (d Draft, unreadable []string, ok bool) {
 // Template is one entry of the template library.
 type Template struct {
 	TemplateID   int64  // 0 is an id like any other
-	DraftID      *int64 // the draft that it was made of; WeChat gives it sometimes
-	TemplateType int64  // 0 ordinary, which is WeChat's default where it sent none; 1 standard
+	DraftID      *int64 // the draft that it was made from; not always sent
+	TemplateType int64  // 0 ordinary, the default; 1 standard
 	Upload
 }
 

@@ -1,5 +1,5 @@
-// Command floor is the least that a Lambda can do for a cached GET /drafts: it parses the event, writes the metrics line
-// of drafts, and returns the answer of drafts, both from memory.
+// Command floor is the least that a Lambda can do for a cached GET /drafts: it parses the event, writes the metrics
+// line of drafts and returns its response, both from memory.
 //
 // ANSWER and LINE name the files that hold them.
 package main

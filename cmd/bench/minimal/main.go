@@ -1,5 +1,5 @@
-// Command minimal is what the drafts function is measured beside: a Lambda that lists the draft box as one would write
-// it in an afternoon. It reads its token once, at the start, and has no cache and no errors of its own.
+// Command minimal is the baseline for drafts: a Lambda that lists the draft box as one would write it in an afternoon.
+// It reads its token once at start, and has no cache and no error handling.
 //
 // The build tags dynamodb and eventbridge link further SDK clients, so that it can have the same ones as drafts.
 package main
@@ -39,7 +39,7 @@ type list struct {
 	DraftList []draft `json:"draft_list"`
 }
 
-// link holds the constructors of the clients that are linked and not used.
+// link keeps the constructors of unused clients in the binary.
 var link []func(aws.Config)
 
 func main() {

@@ -9,7 +9,7 @@ import (
 	"wechat-draftbox/cmd/internal/console/chart"
 )
 
-// chartData is what the page read from the API and wants drawn.
+// chartData is what the page read from the API for a chart.
 type chartData struct {
 	Accounts []chart.Accounts     `json:"accounts"`
 	Tokens   []chart.Token        `json:"tokens"`
@@ -18,10 +18,10 @@ type chartData struct {
 	More     bool                 `json:"more"` // there is more than was read
 }
 
-// maxChartData is the room for the tokens of 20,000 accounts.
+// maxChartData allows for the tokens of 20,000 accounts.
 const maxChartData = 16 << 20
 
-// serveChart draws the data in the body. The page reads the data itself, so a chart needs nothing of the backend.
+// serveChart draws the data in the body. The page reads the data itself, so charts don't use the backend.
 func serveChart(w http.ResponseWriter, r *http.Request) {
 	var data chartData
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxChartData)).Decode(&data); err != nil {

@@ -1,5 +1,5 @@
-// Package console serves the page on which people look at the bundle and act on it: on the local run, and on a deployed
-// stack through the operator's own AWS credentials. Nothing of it is deployed.
+// Package console serves the web page for looking at the bundle and operating it: on the local run, and on a deployed
+// stack with the operator's own AWS credentials. None of it is deployed.
 package console
 
 import (
@@ -25,23 +25,22 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// ContentPolicy lets the pages load nothing but what is served here, and lets no other page frame them.
+// ContentPolicy restricts the pages to resources served here and forbids framing.
 const ContentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// WriteHeader is a header of each request that the pages send. Another site's page can't send it: a browser asks first
-// whether it may.
+// WriteHeader is sent with each of the pages' requests. Another site's page can't send it without a CORS preflight.
 const WriteHeader = "X-Draftbox-Console"
 
-// maxEvent is how large a task's event may be, in bytes.
+// maxEvent is the maximum size of a task's event, in bytes.
 const maxEvent = 6 << 20
 
-// A Backend is what the page looks at and acts on. The requests for the API that the page sends are the caller's to
-// serve: below the same address, at the paths that they have in the API.
+// A Backend provides what the page shows and does. The caller also serves the API for the page, at its usual paths on
+// the same address.
 type Backend interface {
-	// State is what the page shows beside the answers of the API.
+	// State returns what the page shows beside the API's responses.
 	State(ctx context.Context) State
-	// Task hands an event to a function, {"task": "doctor"}.
+	// Task invokes a function with an event such as {"task": "doctor"}.
 	Task(ctx context.Context, function string, event []byte) (Result, error)
 }
 
@@ -51,14 +50,14 @@ type Result struct {
 	Failed  bool   // the payload is the function's error
 }
 
-// ErrNoFunction is returned by a Backend that has no function of the name.
+// ErrNoFunction is returned by a Backend for an unknown function.
 var ErrNoFunction = errors.New("there is no function of this name")
 
 // Handle adds the console at /, a page to try the API, and what both need below /_local/.
 func Handle(mux *http.ServeMux, b Backend) {
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
-		panic(err) // the name is that of the folder above
+		panic(err) // assets is embedded above
 	}
 	mux.HandleFunc("GET /{$}", page(files, "console.html"))
 	mux.HandleFunc("GET /_local/api", page(files, "api.html"))
@@ -90,7 +89,7 @@ func serveDocument(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(document)
 }
 
-// serveStream sends the state as server-sent events: once, and then each time that it changed.
+// serveStream sends the state as server-sent events: at first, and whenever it changes.
 func serveStream(w http.ResponseWriter, r *http.Request, b Backend) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -115,8 +114,7 @@ func serveStream(w http.ResponseWriter, r *http.Request, b Backend) {
 	}
 }
 
-// serveTask hands the body to a function as its event and answers with what it returned; a function that failed is a 500
-// with its error.
+// serveTask invokes a function with the body and responds with its result, or 500 and its error.
 func serveTask(w http.ResponseWriter, r *http.Request, b Backend) {
 	event, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEvent))
 	if err != nil || !json.Valid(event) {
@@ -139,10 +137,9 @@ func serveTask(w http.ResponseWriter, r *http.Request, b Backend) {
 	w.Write(append(result.Payload, '\n'))
 }
 
-// Guard keeps the pages of other sites away, which the person's own browser would let in: what changes something has to
-// come from a page that was served here, or from no page at all, and a name that leads here by another's doing (DNS
-// rebinding) is no name of this server. A request that isPublic, such as one of WeChat's pushes through a tunnel, may
-// come by any name.
+// Guard rejects cross-site requests from a browser: a write must come from a page served here or from no page, and the
+// host must be a name of this server (DNS rebinding). Requests that isPublic accepts, such as WeChat's pushes through
+// a tunnel, may use any host.
 func Guard(next http.Handler, isPublic func(*http.Request) bool) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -157,7 +154,7 @@ func Guard(next http.Handler, isPublic func(*http.Request) bool) http.Handler {
 	}))
 }
 
-// IsLoopback tells whether a host, with or without a port, is this machine by name or address.
+// IsLoopback reports whether a host, with or without a port, is this machine.
 func IsLoopback(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A State is what the console shows beside the answers of the API. No token is in it.
+// A State is what the console shows beside the API's responses. It holds no token.
 type State struct {
 	Ready      bool              `json:"ready"`
 	Stack      string            `json:"stack,omitempty"` // deployed; empty: the local run
@@ -18,11 +18,11 @@ type State struct {
 	RefusedIP  string            `json:"refused_ip"`
 	Tokens     []StoredToken     `json:"tokens"`
 	TicketFrom *time.Time        `json:"ticket_from"`
-	Accounts   uint32            `json:"accounts_version"` // differs once something else is known of the accounts
+	Accounts   uint32            `json:"accounts_version"` // changes whenever the stored accounts do
 	Events     []ShownEvent      `json:"events"`           // newest first
 }
 
-// NewState is a state with nothing in it: the page finds a list where it expects one.
+// NewState returns an empty state, with empty lists where the page expects lists.
 func NewState() State {
 	return State{Tasks: []Task{}, Names: map[string]string{}, Drafts: []int64{}, Tokens: []StoredToken{}, Events: []ShownEvent{}}
 }
@@ -33,20 +33,20 @@ type Place struct {
 	URL       string `json:"url"`
 }
 
-// A Task can be run at once: what a schedule runs, and doctor.
+// A Task can be run on demand: what a schedule runs, and doctor.
 type Task struct {
 	Function string `json:"function"`
 	Task     string `json:"task"`
 }
 
-// A Fault is one that the simulated WeChat was told to have.
+// A Fault is injected into the simulated WeChat.
 type Fault struct {
 	Path  string `json:"path"`
 	Kind  string `json:"kind"`
 	Times int    `json:"times"`
 }
 
-// A StoredToken says what is known of a token, but for the token.
+// A StoredToken describes a stored token without its value.
 type StoredToken struct {
 	AppID     string    `json:"appid"` // empty: the component's
 	Kind      string    `json:"kind"`  // component, authorizer or own
@@ -54,7 +54,7 @@ type StoredToken struct {
 	ExpiresAt string    `json:"expires_at"`
 }
 
-// A ShownEvent is one that the bundle published.
+// A ShownEvent is an event that the bundle published.
 type ShownEvent struct {
 	ID     string          `json:"id"`
 	Time   time.Time       `json:"time"`

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// An attribute is a value in DynamoDB. It is never changed once it is stored.
+// An attribute is a DynamoDB value, immutable once stored.
 type attribute struct {
 	kind   string // "S", "N", "B", "BOOL", "NULL", "L" or "M"
 	text   string // S, N in its shortest form, the bytes of B
@@ -21,7 +21,7 @@ type attribute struct {
 	fields item
 }
 
-// An item is never changed once it is stored: who reads one needs no lock.
+// An item is immutable once stored, so reading one needs no lock.
 type item map[string]attribute
 
 func textAttribute(s string) attribute { return attribute{kind: "S", text: s} }
@@ -30,7 +30,7 @@ func invalid(format string, args ...any) *refusal {
 	return refuse("ValidationException", format, args...)
 }
 
-// UnmarshalJSON reads {"S": "text"} and its like.
+// UnmarshalJSON parses values such as {"S": "text"}.
 func (a *attribute) UnmarshalJSON(b []byte) error {
 	var tagged map[string]json.RawMessage
 	if err := json.Unmarshal(b, &tagged); err != nil || len(tagged) != 1 {
@@ -71,7 +71,7 @@ func (a *attribute) read(raw json.RawMessage) (err error) {
 	return err
 }
 
-// MarshalJSON writes the whole item at once: a page has thousands of values.
+// MarshalJSON encodes the whole item at once, since a page has thousands of values.
 func (it item) MarshalJSON() ([]byte, error) { return it.append(nil), nil }
 
 func (it item) append(b []byte) []byte {
@@ -86,7 +86,7 @@ func (it item) append(b []byte) []byte {
 	return append(b, '}')
 }
 
-// MarshalJSON writes {"S": "text"} and its like.
+// MarshalJSON encodes values such as {"S": "text"}.
 func (a attribute) MarshalJSON() ([]byte, error) { return a.append(nil), nil }
 
 func (a attribute) append(b []byte) []byte {
@@ -118,8 +118,8 @@ func appendText(b []byte, s string) []byte {
 	return append(b, quoted...)
 }
 
-// size is what DynamoDB charges for: names and values in UTF-8, two digits of a
-// number in a byte, and what holds a list or map together.
+// size is DynamoDB's item size: names and values in UTF-8, numbers at two digits a byte, and an overhead for lists and
+// maps.
 func (it item) size() (n int) {
 	for name, a := range it {
 		n += len(name) + a.size()
@@ -151,7 +151,7 @@ var numberPattern = regexp.MustCompile(`^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE
 
 const maxDigits = 38
 
-// shortest is how DynamoDB gives a number back: 1 for 1.0, 1000 for 1e3.
+// shortest is DynamoDB's form of a number: 1 for 1.0, 1000 for 1e3.
 func shortest(number string) (string, error) {
 	if n, err := strconv.ParseInt(number, 10, 64); err == nil {
 		return strconv.FormatInt(n, 10), nil
@@ -180,7 +180,7 @@ func (a attribute) number() *big.Rat {
 	return value
 }
 
-// plus adds the number b as often as times says: 1 or -1.
+// plus adds times × b, where times is 1 or -1.
 func (a attribute) plus(b attribute, times int64) (attribute, error) {
 	if a.kind != "N" || b.kind != "N" {
 		return attribute{}, invalid("An operand in the update expression has an incorrect data type")
@@ -197,7 +197,7 @@ func (a attribute) equal(b attribute) bool {
 		slices.EqualFunc(a.list, b.list, attribute.equal) && maps.EqualFunc(a.fields, b.fields, attribute.equal)
 }
 
-// compare puts two values of one type in order; ok is false where there is none.
+// compare orders two values of one type; ok is false if they have no order.
 func (a attribute) compare(b attribute) (order int, ok bool) {
 	switch {
 	case a.kind != b.kind:
@@ -212,7 +212,7 @@ func (a attribute) compare(b attribute) (order int, ok bool) {
 
 // Go's values
 
-// attributeOf panics with what DynamoDB would refuse.
+// attributeOf panics on values that DynamoDB would refuse.
 func attributeOf(v any) attribute {
 	switch v := v.(type) {
 	case nil:

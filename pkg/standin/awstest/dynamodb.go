@@ -27,11 +27,10 @@ func (st *tables) operations() map[string]operation {
 	}
 }
 
-// tableInput is input whose resource takes a table's key attributes to tell.
+// tableInput is input whose resource depends on the table's key attributes.
 type tableInput interface{ resourceIn(st *tables) string }
 
-// onTables is on for the operations of DynamoDB. It does them under the lock;
-// what they answer needs none.
+// onTables is on for DynamoDB's operations. It runs them under the lock; their results need none.
 func onTables[In tableInput, Out any](st *tables, do func(In, entryFaults) (Out, error)) operation {
 	return operation{read: func(body []byte) (string, func(context.Context, entryFaults) (any, error), error) {
 		in, err := decode[In](body)
@@ -52,7 +51,7 @@ func withoutEntries[In, Out any](do func(In) (Out, error)) func(In, entryFaults)
 	return func(in In, _ entryFaults) (Out, error) { return do(in) }
 }
 
-// itemResource is "table/pk/sk", as far as the key is one.
+// itemResource is "table/pk/sk", as far as the key is valid.
 func (st *tables) itemResource(name string, it item) string {
 	t := st.byName[name]
 	if t == nil {
@@ -89,7 +88,7 @@ type tableDescription struct {
 	WarmThroughput        warmThroughput
 }
 
-// warmThroughput is what an on-demand table takes at once.
+// warmThroughput is an on-demand table's initial throughput.
 type warmThroughput struct {
 	ReadUnitsPerSecond  int
 	WriteUnitsPerSecond int
@@ -124,7 +123,7 @@ func (st *tables) describe(r describeTable) (*tableDescribed, error) {
 
 // Reading
 
-// selection is which attributes a read gives, and how fresh they are.
+// selection is the attributes that a read returns, and its consistency.
 type selection struct {
 	ConsistentRead           bool              `json:",omitempty"`
 	ExpressionAttributeNames map[string]string `json:",omitempty"`
@@ -169,7 +168,7 @@ func (st *tables) get(r getItem) (*itemGot, error) {
 	return &itemGot{it.project(paths)}, err
 }
 
-// read is an item, or nil, with its cost.
+// read returns an item, or nil, and charges for it.
 func (t *table) read(k tableKey, consistent bool) (item, error) {
 	found := t.get(k)
 	if found == nil {
@@ -194,7 +193,7 @@ type itemBatch struct {
 	UnprocessedKeys map[string]tableKeys
 }
 
-// A wanted item is one that a batch asks for.
+// A wanted item is requested by a batch.
 type wanted struct {
 	table *table
 	key   tableKey
@@ -202,8 +201,8 @@ type wanted struct {
 	paths []path
 }
 
-// batchGet leaves out what there is no capacity for, and the entries that are
-// told to fail: counted over the tables by name.
+// batchGet leaves out items beyond the capacity, and the entries with an injected fault, which are counted over the
+// tables in order of name.
 func (st *tables) batchGet(r batchGetItem, faults entryFaults) (*itemBatch, error) {
 	batch := &itemBatch{make(map[string][]item), make(map[string]tableKeys)}
 	all, err := st.wanted(r)
@@ -273,7 +272,7 @@ func (st *tables) wanted(r batchGetItem) (all []wanted, err error) {
 	return all, nil
 }
 
-// pageInput is what Query and Scan have in common.
+// pageInput is common to Query and Scan.
 type pageInput struct {
 	placeholders
 	TableName            string
@@ -292,7 +291,7 @@ type itemPage struct {
 	LastEvaluatedKey item `json:",omitempty"`
 }
 
-// after is the key that the page starts behind.
+// after is the exclusive start key.
 func (r pageInput) after(t *table) (*tableKey, error) {
 	if r.ExclusiveStartKey == nil {
 		return nil, nil
@@ -304,8 +303,7 @@ func (r pageInput) after(t *table) (*tableKey, error) {
 	return &k, nil
 }
 
-// page takes rows until there are as many as asked for, or 1 MB of them. A page
-// that is full says where it ended, whether or not more follows.
+// page collects rows up to the limit or 1 MB. A full page has a last evaluated key whether or not more rows follow.
 func (r pageInput) page(t *table, c *compiler, rows iter.Seq[*row]) (p *itemPage, size int, err error) {
 	filter, err := c.condition("FilterExpression", r.FilterExpression)
 	if err != nil {
@@ -353,7 +351,7 @@ type scanTable struct{ pageInput }
 
 func (r scanTable) resourceIn(*tables) string { return r.TableName }
 
-// scan charges the table, and not each partition that it passes.
+// scan charges the table but not its partitions.
 func (st *tables) scan(r scanTable) (*itemPage, error) {
 	t, err := st.find(r.TableName)
 	if err != nil {
@@ -413,7 +411,7 @@ func (st *tables) query(r queryTable) (*itemPage, error) {
 	return p, t.charge(asked.hash, readCost(size, r.ConsistentRead), false)
 }
 
-// checkFilter refuses a filter by what the condition on the key is for.
+// checkFilter refuses a filter on key attributes.
 func (r queryTable) checkFilter(t *table) error {
 	c := r.compiler()
 	if _, err := c.condition("FilterExpression", r.FilterExpression); err != nil {
@@ -425,8 +423,7 @@ func (r queryTable) checkFilter(t *table) error {
 	return nil
 }
 
-// keys reads the condition on the key: the partition key's value, and perhaps
-// a range of sort keys.
+// keys parses the key condition: the partition key's value and an optional range of sort keys.
 func (r queryTable) keys(t *table, c *compiler) (asked keyRange, err error) {
 	const kind = "KeyConditionExpression"
 	if r.KeyConditionExpression == nil {
@@ -464,7 +461,7 @@ func (r queryTable) keys(t *table, c *compiler) (asked keyRange, err error) {
 	return asked, nil
 }
 
-// A keyCondition compares one key attribute with a value or two.
+// A keyCondition compares a key attribute with one or two values.
 type keyCondition struct {
 	name, operator string
 	values         [2]string
@@ -514,7 +511,7 @@ func (c *compiler) keyCondition(node language.Expression) (k keyCondition, err e
 
 // Writing
 
-// conditional is what all writes have in common.
+// conditional is common to all writes.
 type conditional struct {
 	placeholders
 	TableName           string
@@ -549,7 +546,7 @@ func (r putItem) resourceIn(st *tables) string    { return st.itemResource(r.Tab
 func (r deleteItem) resourceIn(st *tables) string { return st.itemResource(r.TableName, r.Key) }
 func (r updateItem) resourceIn(st *tables) string { return st.itemResource(r.TableName, r.Key) }
 
-// A change is one write of one item, ready to be made.
+// A change is a prepared write of one item.
 type change struct {
 	table     *table
 	key       tableKey
@@ -563,8 +560,8 @@ type change struct {
 	size     int // of new
 }
 
-// prepare reads what all writes have in common. The caller compiles what else
-// there is and finishes the compiler.
+// prepare parses what is common to all writes. The caller compiles the remaining expressions and finishes the
+// compiler.
 func (st *tables) prepare(r conditional, key item, exact bool) (*change, *compiler, error) {
 	t, err := st.find(r.TableName)
 	if err != nil {
@@ -641,7 +638,7 @@ func (r updateItem) change(st *tables) (*change, error) {
 	return ch, c.finished()
 }
 
-// try finds out what the item becomes, or why it does not.
+// try computes the new item, or the reason for a refusal.
 func (ch *change) try() (err error) {
 	if found := ch.table.get(ch.key); found != nil {
 		ch.old = found.item
@@ -662,8 +659,7 @@ func (ch *change) try() (err error) {
 
 const conditionFailed = "ConditionalCheckFailedException"
 
-// charge is for the larger of the item before and after; what is refused costs
-// too.
+// charge is by the larger of the item before and after; refused writes cost too.
 func (ch *change) charge(times int) error {
 	return ch.table.charge(ch.key.hash, 2*times*units(max(ch.old.size(), ch.size), writeUnit), true)
 }
@@ -682,7 +678,7 @@ type itemWritten struct {
 	Attributes item `json:",omitempty"`
 }
 
-// write makes one change and answers what it was asked to.
+// write applies one change and returns the requested values.
 func (ch *change) write(returns string, allowed ...string) (*itemWritten, error) {
 	if returns != "" && returns != "NONE" && !slices.Contains(allowed, returns) {
 		return nil, invalid("ReturnValues can only be one of NONE, %s", strings.Join(allowed, ", "))
@@ -734,7 +730,7 @@ func (st *tables) update(r updateItem) (*itemWritten, error) {
 
 // Transactions
 
-// A transactWrite is one of its fields.
+// A transactWrite has exactly one field set.
 type transactWrite struct {
 	ConditionCheck *conditionCheck `json:",omitempty"`
 	Delete         *deleteItem     `json:",omitempty"`
@@ -785,7 +781,7 @@ func (w transactWrite) change(st *tables) (*change, error) {
 	return changes[0](st)
 }
 
-// transacted is a transaction that was made: the same again does nothing.
+// transacted is a completed transaction, for idempotency.
 type transacted struct {
 	request [sha256.Size]byte
 	at      time.Time
@@ -793,7 +789,7 @@ type transacted struct {
 
 const transactTokenLife = 10 * time.Minute
 
-// repeated reports whether the transaction was made before.
+// repeated reports whether the transaction was already made.
 func (st *tables) repeated(token string, request [sha256.Size]byte) (bool, error) {
 	maps.DeleteFunc(st.done, func(_ string, d transacted) bool { return st.now().Sub(d.at) >= transactTokenLife })
 	d, ok := st.done[token]
@@ -859,8 +855,7 @@ func (st *tables) changes(r transactWriteItems) (changes []*change, err error) {
 	return changes, nil
 }
 
-// tryAll cancels a transaction that can't be made as a whole, and tells of
-// each write why. A transaction's writes cost twice.
+// tryAll cancels a transaction if one write is refused, with a reason for each write. Transactional writes cost twice.
 func tryAll(changes []*change) error {
 	reasons := make([]reason, len(changes))
 	codes := make([]string, len(changes))

@@ -12,13 +12,12 @@ import (
 
 const (
 	maxEntries = 10
-	// maxEventBytes bounds the entries of one call together, and so each of
-	// them. AWS raised it to 1 MiB in 2026; the stand-in keeps to the 256 KiB
-	// that hold everywhere.
+	// maxEventBytes limits all entries of a call together, and so each. AWS raised it to 1 MiB in 2026; the stand-in
+	// uses the older 256 KiB, which is safe everywhere.
 	maxEventBytes = 256 << 10
 )
 
-// Event is one that PutEvents accepted.
+// Event is an event that PutEvents accepted.
 type Event struct {
 	ID         string
 	Bus        string // by name; "default" where the caller named none
@@ -29,8 +28,7 @@ type Event struct {
 	Time       time.Time
 }
 
-// bus is all event buses of an account. A bus that nobody made accepts events
-// too, as it does in AWS.
+// bus is all event buses of an account. As in AWS, a bus that was never created accepts events too.
 type bus struct {
 	now func() time.Time
 
@@ -43,15 +41,15 @@ func (b *bus) operations() map[string]operation {
 	return map[string]operation{"PutEvents": onContext(b.put)}
 }
 
-// Events is what PutEvents accepted, in that order.
+// Events returns the accepted events in order.
 func (s *Server) Events() []Event {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
 	return slices.Clone(s.bus.events)
 }
 
-// OnEvent calls f with each event that is accepted from now on, before the call
-// that put it is answered. f may use the [Server]; calls may overlap.
+// OnEvent calls f with each event accepted from now on, before the PutEvents call returns. f may use the [Server];
+// calls may overlap.
 func (s *Server) OnEvent(f func(Event)) {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
@@ -79,7 +77,7 @@ func (r putEvents) resource() string {
 	return busName(r.Entries[0].EventBusName)
 }
 
-// busName takes a name or an ARN.
+// busName accepts a name or an ARN.
 func busName(bus string) string {
 	if bus == "" {
 		return "default"
@@ -102,8 +100,7 @@ func (e eventEntry) size() int {
 	return n
 }
 
-// fault is what EventBridge has against the entry; the code is empty where it
-// has nothing.
+// fault validates the entry; the code is empty if it is valid.
 func (e eventEntry) fault() (code, message string) {
 	missing := func(field string) (string, string) {
 		return "InvalidArgument", "Parameter " + field + " is not valid. Reason: " + field + " is a required argument."

@@ -14,7 +14,7 @@ import (
 // evaluator refuses a comparison of two types, which DynamoDB calls false, and
 // counts in floating point.
 
-// placeholders are the names and values that expressions refer to.
+// placeholders are an expression's names and values.
 type placeholders struct {
 	ExpressionAttributeNames  map[string]string
 	ExpressionAttributeValues item
@@ -31,8 +31,7 @@ func (p placeholders) compiler() *compiler {
 	return &compiler{placeholders: p, used: make(map[string]bool), roots: make(map[string]bool)}
 }
 
-// finished refuses what DynamoDB refuses most often: placeholders that no
-// expression uses.
+// finished refuses unused placeholders, the most common error.
 func (c *compiler) finished() error {
 	for name := range c.ExpressionAttributeNames {
 		if !c.used[name] {
@@ -49,9 +48,9 @@ func (c *compiler) finished() error {
 
 type (
 	condition func(item) bool
-	// operand is a value; ok is false where the item has none.
+	// operand returns a value; ok is false if the item lacks it.
 	operand func(item) (a attribute, ok bool)
-	// assigned is operand for updates, which refuse what is missing.
+	// assigned is operand for updates, which refuse missing values.
 	assigned func(item) (attribute, error)
 )
 
@@ -59,7 +58,7 @@ func syntaxError(kind string) *refusal {
 	return invalid("Invalid %s: Syntax error, or more than the stand-in understands", kind)
 }
 
-// condition is nil for an expression that is not there.
+// condition is nil for a missing expression.
 func (c *compiler) condition(kind string, text *string) (condition, error) {
 	if text == nil {
 		return nil, nil
@@ -71,8 +70,8 @@ func (c *compiler) condition(kind string, text *string) (condition, error) {
 	return c.test(kind, node)
 }
 
-// parseCondition sets parentheses around the text: without them minidyn passes
-// over all but the last of several conditions that nothing connects.
+// parseCondition adds parentheses: without them minidyn ignores all but the last of several conditions with no
+// operator between them.
 func parseCondition(kind, text string) (language.Expression, error) {
 	parser := language.NewParser(language.NewLexer("(" + text + ")"))
 	parsed := parser.ParseConditionalExpression()
@@ -166,7 +165,7 @@ func inOrder(operator string, order int) bool {
 	return order >= 0
 }
 
-// function is a call that is a condition.
+// function compiles a call that is a condition.
 func (c *compiler) function(kind string, call *language.CallExpression) (condition, error) {
 	name, arguments := call.Function.String(), call.Arguments
 	if want := map[string]int{"attribute_exists": 1, "attribute_not_exists": 1, "attribute_type": 2, "begins_with": 2, "contains": 2}[name]; want == 0 {
@@ -226,7 +225,7 @@ func (c *compiler) operand(kind string, node language.Expression) (operand, erro
 	return p.of, err
 }
 
-// length is the function size.
+// length compiles the function size.
 func (c *compiler) length(kind string, call *language.CallExpression) (operand, error) {
 	if call.Function.String() != "size" || len(call.Arguments) != 1 {
 		return nil, invalid("Invalid %s: The function is not allowed here; function: %s", kind, call.Function.String())
@@ -247,7 +246,7 @@ func (c *compiler) length(kind string, call *language.CallExpression) (operand, 
 
 // Paths
 
-// A path leads to a value within an item: a.b[2].
+// A path locates a value within an item: a.b[2].
 type path []step
 
 type step struct {
@@ -297,7 +296,7 @@ func (c *compiler) name(kind, name string) (string, error) {
 	return name, nil
 }
 
-// of is the value that the path leads to.
+// of returns the value at the path.
 func (p path) of(it item) (attribute, bool) {
 	a, ok := it[p[0].name]
 	for _, s := range p[1:] {
@@ -315,7 +314,7 @@ func (p path) of(it item) (attribute, bool) {
 	return a, ok
 }
 
-// projection is nil for an expression that is not there.
+// projection is nil for a missing expression.
 func (c *compiler) projection(text *string) ([]path, error) {
 	const kind = "ProjectionExpression"
 	if text == nil {
@@ -333,11 +332,11 @@ func (c *compiler) projection(text *string) ([]path, error) {
 			return nil, err
 		}
 	}
-	return paths, apart(kind, paths)
+	return paths, checkOverlap(kind, paths)
 }
 
-// apart refuses paths of which one is the other, or leads there.
-func apart(kind string, paths []path) error {
+// checkOverlap refuses paths that are equal or contain one another.
+func checkOverlap(kind string, paths []path) error {
 	for i, a := range paths {
 		for _, b := range paths[:i] {
 			if n := min(len(a), len(b)); slices.Equal(a[:n], b[:n]) {
@@ -348,7 +347,7 @@ func apart(kind string, paths []path) error {
 	return nil
 }
 
-// project is the item itself where there are no paths.
+// project returns the item itself if there are no paths.
 func (it item) project(paths []path) item {
 	if paths == nil || it == nil {
 		return it
@@ -362,7 +361,7 @@ func (it item) project(paths []path) item {
 	return out
 }
 
-// graft adds what a path leads to, with no more around it than it needs.
+// graft adds the value at a path, with only the parents it needs.
 func (a attribute) graft(p path, value attribute) attribute {
 	switch {
 	case len(p) == 0:
@@ -387,7 +386,7 @@ type action struct {
 	value assigned // nil removes
 }
 
-// update gives the changes in the order in which they can be made.
+// update returns the changes in an order in which they can be applied.
 func (c *compiler) update(text *string) ([]action, error) {
 	if text == nil {
 		return nil, nil
@@ -410,7 +409,7 @@ func (c *compiler) update(text *string) ([]action, error) {
 		}
 		actions, paths = append(actions, a), append(paths, a.path)
 	}
-	// Of a list, the last elements go first: the others keep their index.
+	// Remove from the end of a list, so that other indexes stay valid.
 	slices.SortStableFunc(actions, func(a, b action) int {
 		switch {
 		case a.value != nil && b.value != nil:
@@ -422,7 +421,7 @@ func (c *compiler) update(text *string) ([]action, error) {
 		}
 		return cmp.Compare(b.path[len(b.path)-1].index, a.path[len(a.path)-1].index)
 	})
-	return actions, apart(updateExpression, paths)
+	return actions, checkOverlap(updateExpression, paths)
 }
 
 func (c *compiler) action(node *language.ActionExpression) (action, error) {
@@ -521,7 +520,7 @@ func (c *compiler) updateFunction(call *language.CallExpression) (assigned, erro
 	}
 }
 
-// updated is the item after all actions, each of which sees the old one.
+// updated is the item after all actions, each of which sees the original.
 func (it item) updated(actions []action) (item, error) {
 	out := it
 	for _, act := range actions {
@@ -545,7 +544,7 @@ func noSuchPath() *refusal {
 	return invalid("The document path provided in the update expression is invalid for update")
 }
 
-// with is a copy in which the path leads to the value, or nowhere.
+// with returns a copy with the value at the path set, or removed.
 func (it item) with(p path, value *attribute) (item, error) {
 	out := make(item, len(it)+1)
 	maps.Copy(out, it)

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// A Fault is something that goes wrong with one call, or with all of them
-// ([Fault.Sticky]).
+// A Fault is an injected failure of one call, or of all ([Fault.Sticky]).
 type Fault struct {
 	kind      faultKind
 	delay     time.Duration
@@ -31,13 +30,12 @@ const (
 	faultBefore
 )
 
-// Refuse answers with an AWS error, as in Refuse("ThrottlingException", 400),
-// and does nothing.
+// Refuse responds with an AWS error, as in Refuse("ThrottlingException", 400), without processing the call.
 func Refuse(code string, status int) Fault {
 	return Fault{kind: faultError, err: &refusal{code: code, message: "refused on request", status: status}}
 }
 
-// Throttle refuses as the services do above their limits.
+// Throttle refuses as services do above their limits.
 func Throttle() Fault {
 	return Fault{kind: faultError, err: throttled()}
 }
@@ -45,48 +43,45 @@ func Throttle() Fault {
 // Deny refuses as IAM does.
 func Deny() Fault { return Refuse("AccessDeniedException", http.StatusBadRequest) }
 
-// Delay does what is asked after d.
+// Delay processes the call after d.
 func Delay(d time.Duration) Fault { return Fault{delay: d} }
 
-// Hang does nothing and never answers; it ends when the client gives up.
+// Hang never responds and does not process the call; it ends when the client gives up.
 func Hang() Fault { return Fault{kind: faultHang} }
 
-// Drop closes the connection and does nothing.
+// Drop closes the connection without processing the call.
 func Drop() Fault { return Fault{kind: faultDrop} }
 
-// DropAfter does what is asked and closes the connection in place of an answer.
+// DropAfter processes the call and closes the connection without a response.
 func DropAfter() Fault { return Fault{kind: faultDropAfter} }
 
-// Garbage does what is asked and answers 200 with a page of HTML.
+// Garbage processes the call and responds 200 with an HTML page.
 func Garbage() Fault { return Fault{kind: faultGarbage} }
 
-// Before calls f and then does what is asked: for what happens between two
-// calls of the program under test. f may use the [Server].
+// Before calls f before processing the call, to simulate a concurrent change. f may use the [Server].
 func Before(f func()) Fault { return Fault{kind: faultBefore, meanwhile: f} }
 
-// FailEntries does what is asked but for the entries with these indexes, which
-// fail with code. It is for the calls that answer entry by entry: PutEvents and
-// SQS's batches, and BatchGetItem, whose unprocessed keys have no code; they are
-// counted table by table, by name.
+// FailEntries processes the call except for the entries at these indexes, which fail with code. It is for PutEvents,
+// SQS's batches, and BatchGetItem, whose unprocessed keys have no code and are counted over the tables in order of
+// name.
 func FailEntries(code string, indexes ...int) Fault {
 	return Fault{entries: entryFaults{code, indexes}}
 }
 
-// Sticky is the fault again and again, until [Server.Heal].
+// Sticky repeats the fault until [Server.Heal].
 func (f Fault) Sticky() Fault {
 	f.sticky = true
 	return f
 }
 
-// On is the fault for calls about one resource only, by the name that the
-// client uses: a secret's id, a parameter's name or path, a queue's URL; see
-// [Call] for DynamoDB.
+// On limits the fault to calls about one resource, as the client names it: a secret's id, a parameter's name or path,
+// a queue's URL; see [Call] for DynamoDB.
 func (f Fault) On(resource string) Fault {
 	f.resource = resource
 	return f
 }
 
-// entryFaults tells which entries of a batch fail.
+// entryFaults are the failures of a batch's entries.
 type entryFaults struct {
 	code    string
 	indexes []int
@@ -94,17 +89,15 @@ type entryFaults struct {
 
 func (e entryFaults) at(i int) bool { return slices.Contains(e.indexes, i) }
 
-// faults are those still to be met, by operation.
+// faults are the pending faults by operation.
 type faults struct {
 	mu      sync.Mutex
 	pending map[string][]Fault
 }
 
-// Fail lets the next calls of an operation ("ssm:PutParameter"), or of a service
-// ("ssm:*"), meet these faults, one each and in this order. A sticky one stays
-// until [Server.Heal]; what stands behind it waits. Faults of an operation come
-// before those of its service. The SDK's own repeats are calls like any other:
-// they meet the next fault. Fail panics where there is no such operation.
+// Fail injects faults into the next calls of an operation ("ssm:PutParameter") or a service ("ssm:*"), one each and in
+// this order. A sticky fault stays until [Server.Heal] and blocks those after it. Faults of an operation come before
+// those of its service. The SDK's retries are calls too and meet the next fault. Fail panics on an unknown operation.
 func (s *Server) Fail(op string, fs ...Fault) {
 	s.mustKnow(op)
 	s.faults.mu.Lock()
@@ -115,8 +108,7 @@ func (s *Server) Fail(op string, fs ...Fault) {
 	s.faults.pending[op] = append(s.faults.pending[op], fs...)
 }
 
-// Heal takes back all faults of an operation or service that were not met yet;
-// "" takes back all there are.
+// Heal removes the pending faults of an operation or service, or all for "".
 func (s *Server) Heal(op string) {
 	s.mustKnow(op)
 	s.faults.mu.Lock()
@@ -128,7 +120,7 @@ func (s *Server) Heal(op string) {
 	delete(s.faults.pending, op)
 }
 
-// next takes the fault that a call meets.
+// next removes and returns the fault for a call.
 func (f *faults) next(op operation, resource string) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()

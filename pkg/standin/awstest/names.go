@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// names are in order, so that a page costs the page and not the whole account.
+// names are sorted, so that a page's cost depends on the page and not on the account.
 type names []string
 
 func (n *names) add(name string) {
@@ -21,13 +21,13 @@ func (n *names) remove(name string) {
 	}
 }
 
-// from is the names at or behind first.
+// from returns the names from first on.
 func (n names) from(first string) names {
 	i, _ := slices.BinarySearch(n, first)
 	return n[i:]
 }
 
-// A page token holds the name that the next page starts at or behind.
+// A page token holds the name from which the next page starts.
 
 func pageToken(next string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte("from " + next))

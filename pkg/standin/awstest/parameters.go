@@ -30,7 +30,7 @@ const (
 	user         = "arn:aws:iam::" + account + ":root" // who modified everything
 )
 
-// parameters are those of an account and Region.
+// parameters are the parameters of an account and Region.
 type parameters struct {
 	now func() time.Time
 
@@ -73,8 +73,7 @@ func (p *parameters) operations() map[string]operation {
 	}
 }
 
-// SetParameter writes a String, or a new value of the kind that the parameter
-// has. It panics where SSM would refuse the value.
+// SetParameter writes a new value of the existing type, or a String. It panics if SSM would refuse the value.
 func (s *Server) SetParameter(name, value string) { s.setParameter(name, value, "String") }
 
 // SetSecureParameter is SetParameter for a SecureString.
@@ -92,22 +91,19 @@ func (s *Server) setParameter(name, value, kind string) {
 	}
 }
 
-// Parameter is a parameter's value, decrypted, and its version from 1; ok is
-// false where there is none.
+// Parameter returns a parameter's decrypted value and its version, counted from 1; ok is false if it does not exist.
 func (s *Server) Parameter(name string) (value string, version int64, ok bool) {
 	v, ok := s.parameters.lookUp(name)
 	return v.value, v.number, ok
 }
 
-// ParameterKey is the KMS key of a parameter's value; empty for the one that AWS
-// manages.
+// ParameterKey returns the KMS key of a parameter; empty for the AWS managed key.
 func (s *Server) ParameterKey(name string) string {
 	v, _ := s.parameters.lookUp(name)
 	return v.key
 }
 
-// Parameters is the values, decrypted, of all parameters whose names begin with
-// prefix.
+// Parameters returns the decrypted values of all parameters whose names start with prefix.
 func (s *Server) Parameters(prefix string) map[string]string {
 	p := s.parameters
 	p.mu.Lock()
@@ -200,8 +196,8 @@ func (p *parameters) put(r putParameter) (*parameterWritten, error) {
 	return &parameterWritten{v.tier, v.number}, nil
 }
 
-// tier is the one that a value of size bytes gets; old is the parameter's, empty
-// where it is new. An advanced parameter never becomes a standard one.
+// tier chooses the tier for a value of size bytes. old is the parameter's tier, or empty; an advanced parameter never
+// becomes standard again.
 func (p *parameters) tier(asked, old string, size int) (string, error) {
 	full := old == "" && p.standard >= maxStandardParameters
 	tier := cmp.Or(asked, old, standardTier)
@@ -258,7 +254,7 @@ func parameterARN(name string) string {
 	return "arn:aws:ssm:" + region + ":" + account + ":parameter/" + strings.TrimPrefix(name, "/")
 }
 
-// shown is what a caller sees: without decryption, something that is of no use.
+// shown is the value for a caller: ciphertext without decryption.
 func (v *parameterVersion) shown(decrypt bool) string {
 	if v.kind != secureString || decrypt {
 		return v.value
@@ -267,7 +263,7 @@ func (v *parameterVersion) shown(decrypt bool) string {
 	return "AQICAH" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// find takes a name, or a name and a version as in "name:3". It needs the lock.
+// find accepts a name, or a name and version, "name:3". The caller holds the lock.
 func (p *parameters) find(selected string, decrypt bool) (parameterAnswer, error) {
 	name, number, versioned := strings.Cut(selected, ":")
 	par := p.byName[name]
@@ -325,7 +321,7 @@ func (p *parameters) getSeveral(r getParameters) (*severalParameters, error) {
 			several.InvalidParameters = append(several.InvalidParameters, name)
 		}
 	}
-	// AWS promises no order. This one shows who counts on the request's.
+	// AWS guarantees no order. A fixed other order exposes callers that rely on the request's.
 	slices.SortFunc(several.Parameters, func(a, b parameterAnswer) int { return strings.Compare(a.Name, b.Name) })
 	return several, nil
 }
@@ -367,7 +363,7 @@ func (p *parameters) byPath(r getParametersByPath) (*parameterPage, error) {
 	for rest := p.names.from(first); len(rest) > 0 && strings.HasPrefix(rest[0], prefix); {
 		name := rest[0]
 		if below := strings.IndexByte(name[len(prefix):], '/'); below >= 0 && !r.Recursive {
-			// Jump over the whole branch: "0" is what follows "/".
+			// Skip the whole branch: "0" comes right after "/".
 			rest = rest.from(name[:len(prefix)+below] + "0")
 			continue
 		}

@@ -19,20 +19,19 @@ import (
 
 const (
 	maxBatch = 10
-	// maxMessageBytes bounds a message, and the bodies of a batch together. AWS
-	// raised it from 256 KiB to 1 MiB in 2025.
+	// maxMessageBytes limits a message, and all bodies of a batch together. AWS raised it from 256 KiB to 1 MiB in
+	// 2025.
 	maxMessageBytes = 1 << 20
 	maxVisibility   = 12 * time.Hour
 	maxDelay        = 15 * time.Minute
 	maxWait         = 20 * time.Second
 	maxRetention    = 14 * 24 * time.Hour
 
-	// A long poll looks again this often: a message may come back by an injected
-	// clock, which no timer of this process follows.
+	// Long polls check at this interval: messages become visible by the injected clock, which real timers don't follow.
 	receiveInterval = 20 * time.Millisecond
 )
 
-// Message is one that stands in a queue.
+// Message is a message in a queue.
 type Message struct {
 	ID       string
 	Body     string
@@ -41,8 +40,7 @@ type Message struct {
 	Visible  time.Time // from when it can be received
 }
 
-// queues are those of an account and Region: standard ones, for the bundle has
-// no other.
+// queues are the queues of an account and Region. All are standard queues.
 type queues struct {
 	now func() time.Time
 
@@ -77,7 +75,7 @@ type message struct {
 	index         int // in the heap
 }
 
-// messageHeap has the message that is visible first on top.
+// messageHeap orders messages by when they become visible.
 type messageHeap []*message
 
 func (h messageHeap) Len() int { return len(h) }
@@ -132,19 +130,16 @@ func (q *queues) operations() map[string]operation {
 // QueueOption is a setting of a queue.
 type QueueOption func(*queue)
 
-// VisibilityTimeout is how long a received message stays hidden where the
-// receiver does not say; 30 seconds without this option.
+// VisibilityTimeout is how long a received message stays hidden by default; 30 seconds without this option.
 func VisibilityTimeout(d time.Duration) QueueOption { return func(q *queue) { q.visibility = d } }
 
-// DeadLetters moves a message to another queue, by its URL, in place of handing
-// it out more than maxReceiveCount times.
+// DeadLetters moves a message to the queue with this URL instead of delivering it more than maxReceiveCount times.
 func DeadLetters(url string, maxReceiveCount int) QueueOption {
 	return func(q *queue) { q.deadLetters, q.maxReceiveCount = lastPart(url), maxReceiveCount }
 }
 
-// CreateQueue makes a queue, or changes the settings of the one of that name,
-// and gives its URL. The server goes by the last part of a queue's URL, so the
-// URL is good whatever host the server is reached by.
+// CreateQueue creates a queue, or changes the settings of an existing one, and returns its URL. Only the last part of
+// a queue URL matters, so the host may differ.
 func (s *Server) CreateQueue(name string, opts ...QueueOption) (url string) {
 	s.queues.mu.Lock()
 	defer s.queues.mu.Unlock()
@@ -159,8 +154,8 @@ func (s *Server) CreateQueue(name string, opts ...QueueOption) (url string) {
 	return q.url()
 }
 
-// Messages is what stands in a queue, visible or not, in the order in which it
-// can be received. It panics where there is no such queue.
+// Messages returns a queue's messages, visible or not, in the order in which they can be received. It panics if there
+// is no such queue.
 func (s *Server) Messages(url string) []Message {
 	s.queues.mu.Lock()
 	defer s.queues.mu.Unlock()
@@ -176,7 +171,7 @@ func (s *Server) Messages(url string) []Message {
 	return messages
 }
 
-// newQueue is a queue with the settings that AWS gives.
+// newQueue makes a queue with AWS's default settings.
 func (q *queues) newQueue(name string) *queue {
 	return &queue{
 		name: name, created: q.now(),
@@ -194,10 +189,10 @@ func (q *queue) arn() string { return queueARN(q.name) }
 
 func queueARN(name string) string { return "arn:aws:sqs:" + region + ":" + account + ":" + name }
 
-// lastPart is a queue's name from its URL.
+// lastPart is the queue's name in its URL.
 func lastPart(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
 
-// find needs the lock.
+// The caller holds the lock.
 func (q *queues) find(url string) (*queue, error) {
 	if found := q.byName[lastPart(url)]; found != nil {
 		return found, nil
@@ -211,7 +206,7 @@ func noQueue() *refusal {
 	return r
 }
 
-// batchRefusal is an error whose older code has a long name.
+// batchRefusal is an error with the long legacy code of batches.
 func batchRefusal(code, format string, args ...any) *refusal {
 	r := refuse(code, format, args...)
 	r.query = "AWS.SimpleQueueService." + code
@@ -268,7 +263,7 @@ func (q *queues) create(r createQueue) (*queueURL, error) {
 	return &queueURL{made.url()}, nil
 }
 
-// set reads an attribute as CreateQueue takes it. It needs the lock.
+// set parses an attribute of CreateQueue. The caller holds the lock.
 func (q *queues) set(to *queue, name, value string) error {
 	invalid := func(why string) error {
 		return refuse("InvalidAttributeValue", "Invalid value for the parameter %s.%s", name, why)
@@ -387,7 +382,7 @@ func (q *queues) attributes(r getQueueAttributes) (*queueAttributes, error) {
 	return answer, nil
 }
 
-// attribute is one of queueAttributeNames; ok is false where it is not set.
+// attribute returns one of queueAttributeNames; ok is false if it is not set.
 func (q *queue) attribute(name string, now time.Time) (value string, ok bool) {
 	seconds := func(d time.Duration) (string, bool) { return strconv.Itoa(int(d / time.Second)), true }
 	count := func(match func(*message) bool) (string, bool) {
@@ -466,7 +461,7 @@ func (q *queues) send(r sendMessage) (*sentMessage, error) {
 	return q.add(to, r.outgoing)
 }
 
-// add needs the lock.
+// The caller holds the lock.
 func (q *queues) add(to *queue, out outgoing) (*sentMessage, error) {
 	delay := to.delay
 	if out.DelaySeconds != nil {
@@ -498,8 +493,7 @@ func (q *queue) remove(m *message) {
 	heap.Remove(&q.messages, m.index)
 }
 
-// hide makes a message visible at a time, behind those that are visible then
-// already.
+// hide makes a message visible at a later time, behind those visible by then.
 func (q *queue) hide(m *message, until time.Time) {
 	m.visible = until
 	heap.Fix(&q.messages, m.index)
@@ -582,8 +576,8 @@ func (q *queues) receive(ctx context.Context, r receiveMessage, _ entryFaults) (
 	}
 }
 
-// take hides and gives the messages that are visible, moves those that were
-// received too often, and drops those that are too old. It needs the lock.
+// take hides and returns visible messages, moves those received too often to the dead-letter queue, and drops expired
+// ones. The caller holds the lock.
 func (q *queues) take(from *queue, most int, hidden time.Duration) []*message {
 	now := q.now()
 	var taken []*message
@@ -605,7 +599,7 @@ func (q *queues) take(from *queue, most int, hidden time.Duration) []*message {
 		m.visible = now.Add(hidden)
 		taken = append(taken, m)
 	}
-	// Only now, for a message that is not hidden at all is handed out once.
+	// Push after the loop: a message with no visibility timeout is delivered only once per call.
 	for _, m := range taken {
 		from.push(m)
 	}
@@ -631,13 +625,13 @@ func (m *message) handOut(names []string) receivedMessage {
 	return receivedMessage{m.id, m.receipt(), m.body, md5Of(m.body), asked}
 }
 
-// receipt is another one each time that a message is received.
+// receipt differs for each delivery of a message.
 func (m *message) receipt() string {
 	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s %d", m.id, m.received))
 }
 
-// received is the message of a receipt: nil where it is gone, or was handed out
-// again since. It needs the lock.
+// receivedAs returns the message of a receipt; nil if it was deleted or delivered again since. The caller holds the
+// lock.
 func (q *queue) receivedAs(receipt string) (*message, error) {
 	raw, err := base64.StdEncoding.DecodeString(receipt)
 	id, _, ok := strings.Cut(string(raw), " ")
@@ -661,8 +655,7 @@ func (q *queues) delete(r deleteMessage) (struct{}, error) {
 	return struct{}{}, q.withQueue(r.QueueUrl, func(from *queue) error { return from.delete(r.receiptOf) })
 }
 
-// delete succeeds for a message that is gone, or was received again: then it
-// stays.
+// delete also succeeds if the message is gone or was delivered again; the latter stays.
 func (q *queue) delete(r receiptOf) error {
 	m, err := q.receivedAs(r.ReceiptHandle)
 	if m != nil {
@@ -733,7 +726,7 @@ type batchResult struct {
 	Failed     []batchFailure `json:",omitempty"`
 }
 
-// inBatch does an entry after the other; those that fail do not keep the others.
+// inBatch processes the entries one by one; a failed entry does not affect the others.
 func inBatch[E interface{ id() string }](entries []E, faults entryFaults, do func(E) (any, error)) (*batchResult, error) {
 	switch {
 	case len(entries) == 0:

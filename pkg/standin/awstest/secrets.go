@@ -25,7 +25,7 @@ const (
 	maxVersionStages = 20
 )
 
-// SecretVersion is one value that a secret has or had.
+// SecretVersion is a current or former value of a secret.
 type SecretVersion struct {
 	ID      string
 	Value   string   // SecretString, or the bytes of SecretBinary
@@ -33,7 +33,7 @@ type SecretVersion struct {
 	Created time.Time
 }
 
-// secrets are those of an account and Region.
+// secrets are the secrets of an account and Region.
 type secrets struct {
 	now func() time.Time
 
@@ -80,8 +80,7 @@ func (s *secrets) operations() map[string]operation {
 	}
 }
 
-// SetSecret writes a value as CreateSecret or PutSecretValue would and gives
-// the version's id.
+// SetSecret writes a value as CreateSecret or PutSecretValue would and returns the version's id.
 func (s *Server) SetSecret(name, value string) (versionID string) {
 	st := s.secrets
 	st.mu.Lock()
@@ -96,8 +95,7 @@ func (s *Server) SetSecret(name, value string) (versionID string) {
 	return v.id
 }
 
-// Secret is the current value of a secret and its version's id; ok is false
-// where there is none, or it is marked for deletion.
+// Secret returns a secret's current value and version id; ok is false if it does not exist or is marked for deletion.
 func (s *Server) Secret(name string) (value, versionID string, ok bool) {
 	st := s.secrets
 	st.mu.Lock()
@@ -110,8 +108,7 @@ func (s *Server) Secret(name string) (value, versionID string, ok bool) {
 	return v.value(), v.id, true
 }
 
-// SecretKey is the KMS key that a secret was made with; empty for the one that
-// AWS manages.
+// SecretKey returns the KMS key that a secret was created with; empty for the AWS managed key.
 func (s *Server) SecretKey(name string) string {
 	st := s.secrets
 	st.mu.Lock()
@@ -123,7 +120,7 @@ func (s *Server) SecretKey(name string) string {
 	return sec.kmsKey
 }
 
-// SecretVersions is every version of a secret that is still kept, oldest first.
+// SecretVersions returns all remaining versions of a secret, oldest first.
 func (s *Server) SecretVersions(name string) []SecretVersion {
 	st := s.secrets
 	st.mu.Lock()
@@ -167,9 +164,9 @@ func badRequest(format string, args ...any) *refusal {
 	return refuse("InvalidRequestException", format, args...)
 }
 
-// Finding. All of these need the lock.
+// Lookup. The caller holds the lock.
 
-// insert makes a secret without a value.
+// insert creates a secret without a value.
 func (s *secrets) insert(name string) *secret {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	suffix := make([]byte, 6)
@@ -193,7 +190,7 @@ func (s *secrets) remove(sec *secret) {
 	s.names.remove(sec.name)
 }
 
-// find takes a name, an ARN, or an ARN without its random end.
+// find accepts a name, an ARN, or an ARN without its random suffix.
 func (s *secrets) find(id string) (*secret, error) {
 	name := id
 	if strings.HasPrefix(id, "arn:") {
@@ -211,7 +208,7 @@ func (s *secrets) find(id string) (*secret, error) {
 	return sec, nil
 }
 
-// alive is the secret of that name, unless its recovery window is over.
+// alive finds a secret by name unless its recovery window has ended.
 func (s *secrets) alive(name string) *secret {
 	sec := s.byName[name]
 	if sec != nil && s.gone(sec) {
@@ -225,7 +222,7 @@ func (s *secrets) gone(sec *secret) bool {
 	return sec.deleted() && !s.now().Before(sec.deleteAfter)
 }
 
-// usable is find for the calls that a secret marked for deletion refuses.
+// usable is find for calls that a secret marked for deletion refuses.
 func (s *secrets) usable(id string) (*secret, error) {
 	sec, err := s.find(id)
 	if err == nil && sec.deleted() {
@@ -270,7 +267,7 @@ func (sec *secret) store(v *version, stages []string) {
 	sec.purge(v.created)
 }
 
-// move takes a stage to a version. Where AWSCURRENT goes, AWSPREVIOUS follows.
+// move moves a stage to a version. AWSPREVIOUS follows AWSCURRENT.
 func (sec *secret) move(stage string, to *version) {
 	holder := sec.stages[stage]
 	if holder == to {
@@ -283,7 +280,7 @@ func (sec *secret) move(stage string, to *version) {
 	sec.stages[previous] = holder
 }
 
-// purge drops the oldest versions that nothing points to.
+// purge drops the oldest versions without a stage.
 func (sec *secret) purge(now time.Time) {
 	for i := 0; i < len(sec.versions) && len(sec.versions) > keptVersions; {
 		v := sec.versions[i]
@@ -304,7 +301,7 @@ type secretID struct{ SecretId string }
 
 func (r secretID) resource() string { return r.SecretId }
 
-// secretRef is how an answer names a secret.
+// secretRef identifies a secret in a response.
 type secretRef struct{ ARN, Name string }
 
 func (sec *secret) ref() secretRef { return secretRef{sec.arn, sec.name} }
@@ -422,7 +419,7 @@ func (s *secrets) get(r getSecretValue) (*secretValue, error) {
 	return s.read(r)
 }
 
-// read needs the lock.
+// The caller holds the lock.
 func (s *secrets) read(r getSecretValue) (*secretValue, error) {
 	sec, err := s.usable(r.SecretId)
 	if err != nil {
@@ -458,8 +455,8 @@ type moveStage struct {
 	RemoveFromVersionId *string
 }
 
-// moveStage is UpdateSecretVersionStage. With both ids it is a compare-and-swap
-// on who holds the stage; a refused call changes nothing.
+// moveStage is UpdateSecretVersionStage. With both ids it is a compare-and-swap of the stage's version; a refused call
+// changes nothing.
 func (s *secrets) moveStage(r moveStage) (secretRef, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -500,7 +497,7 @@ func (s *secrets) moveStage(r moveStage) (secretRef, error) {
 	return sec.ref(), nil
 }
 
-// secretMetadata is a secret as DescribeSecret and ListSecrets tell of it.
+// secretMetadata describes a secret in DescribeSecret and ListSecrets.
 type secretMetadata struct {
 	secretRef
 	CreatedDate            epoch
@@ -584,7 +581,7 @@ func (s *secrets) list(r listSecrets) (*secretList, error) {
 	return list, nil
 }
 
-// page is the secrets, by name, that match the filters. It needs the lock.
+// page returns the secrets that match the filters, sorted by name. The caller holds the lock.
 func (s *secrets) page(filters []secretFilter, size int, token *string, withDeleted bool) (page []*secret, next string, err error) {
 	for _, f := range filters {
 		if f.Key != "name" {
@@ -598,7 +595,7 @@ func (s *secrets) page(filters []secretFilter, size int, token *string, withDele
 			return nil, "", refuse("InvalidNextTokenException", "The NextToken is invalid.")
 		}
 	}
-	// One prefix, the usual case, bounds the walk.
+	// A single prefix, the usual case, bounds the walk.
 	prefix := ""
 	if len(filters) == 1 && len(filters[0].Values) == 1 && !strings.HasPrefix(filters[0].Values[0], "!") {
 		prefix = filters[0].Values[0]
@@ -619,8 +616,7 @@ func (s *secrets) page(filters []secretFilter, size int, token *string, withDele
 	return page, "", nil
 }
 
-// matches: every filter has a value that the name begins with, or with "!"
-// before it, that it does not begin with.
+// matches reports whether each filter has a value that is a prefix of the name, or after "!" is not.
 func matches(name string, filters []secretFilter) bool {
 	for _, f := range filters {
 		if !slices.ContainsFunc(f.Values, func(value string) bool {
@@ -773,7 +769,7 @@ func (s *secrets) delete(r deleteSecret) (*secretDeleted, error) {
 	sec, err := s.find(r.SecretId)
 	switch {
 	case err != nil && r.ForceDeleteWithoutRecovery:
-		// Forcing answers as if the secret had been there.
+		// A forced deletion succeeds even if there is no such secret.
 		return &secretDeleted{secretRef{"", r.SecretId}, epoch{now}}, nil
 	case err != nil:
 		return nil, err
@@ -817,7 +813,7 @@ func checkSecretValue(text *string, binary []byte) error {
 	return nil
 }
 
-// checkRequestToken gives the id of the version to be made.
+// checkRequestToken returns the new version's id.
 func checkRequestToken(token *string) (string, error) {
 	switch {
 	case token == nil:

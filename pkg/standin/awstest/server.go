@@ -7,18 +7,18 @@
 //	defer endpoint.Close()
 //	secrets := secretsmanager.NewFromConfig(aws.Config(endpoint.URL))
 //
-// It keeps state in memory and answers as the services do, with their limits,
-// their paging and their errors. It can be told to misbehave: see
+// It keeps state in memory and responds as the services do, with their limits,
+// their paging and their errors. It can inject faults: see
 // [Server.Fail]. Requests are not authenticated.
 //
-// It has what the bundle uses and no more: no labels of parameters, no FIFO
-// queues, no message attributes, no indexes of tables, no sets, no keys but
-// strings. A field of a request that it does not know is refused, never
-// ignored. No item of a table goes when its time to live is over: DynamoDB
-// takes days for that, and nobody may rely on it.
+// It implements only what the bundle uses: no parameter labels, no FIFO
+// queues, no message attributes, no table indexes, no sets, and only string
+// keys. An unknown field of a request is refused, never
+// ignored. Items are not deleted when their time to live ends: DynamoDB
+// takes days for that, so callers must not rely on it.
 //
-// What it answers is held against moto, another stand-in, by this package's
-// contract test.
+// This package's contract test compares it with moto, another
+// stand-in.
 package awstest
 
 import (
@@ -46,8 +46,7 @@ const (
 	region  = "us-east-1"
 	account = "123456789012"
 
-	// maxBody is above the largest request of any service here: a batch to SQS
-	// of 1 MiB, whose characters may be escaped.
+	// maxBody exceeds the largest request of any service: a 1 MiB batch to SQS with escaped characters.
 	maxBody = 8 << 20
 )
 
@@ -69,29 +68,24 @@ type Server struct {
 // Option changes how a [Server] behaves.
 type Option func(*Server)
 
-// WithClock sets the clock of the dates that the stand-in gives, of recovery
-// windows and of the life of SQS messages. Long polls, throttling and latency
-// go by the time of the machine.
+// WithClock sets the clock for dates, recovery windows and message lifetimes. Long polls, throttling and latency use
+// real time.
 func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
 
 // WithLatency makes every call take at least d.
 func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
 
-// WithThrottling refuses calls above the rates that AWS allows an account by
-// default: 50 writes a second to Secrets Manager, 40 reads and 3 writes a
-// second to SSM, and 10,000 calls a second of any other kind to one service.
+// WithThrottling refuses calls above an account's default rates: 50 writes a second to Secrets Manager, 40 reads and 3
+// writes a second to SSM, and 10,000 other calls a second to a service.
 //
-// DynamoDB's are in capacity units, those of an on-demand table that nobody
-// has used yet: 4,000 written and 12,000 read a second, of which 1,000 and
-// 3,000 under one value of the partition key. A unit writes 1 KB or reads 4 KB,
-// rounded up; a read that is not consistent costs half, a write in a
-// transaction twice. A Scan counts against its table only.
+// DynamoDB's limits are in capacity units, those of a new on-demand table: 4,000 written and 12,000 read a second, of
+// which 1,000 and 3,000 for one partition key value. A unit writes 1 KB or reads 4 KB, rounded up; an eventually
+// consistent read costs half, a transactional write twice. A Scan counts against its table only.
 //
-// Each allows a burst of one second's worth.
+// Each limit allows a burst of one second's worth.
 func WithThrottling() Option { return func(s *Server) { s.throttles = newThrottles() } }
 
-// New makes an empty account: no secrets, no parameters, no tables, no queues,
-// and every event bus that somebody puts an event on.
+// New makes an empty account: no secrets, parameters, tables or queues. Every event bus exists.
 func New(opts ...Option) *Server {
 	s := &Server{now: time.Now}
 	for _, opt := range opts {
@@ -111,9 +105,8 @@ func New(opts ...Option) *Server {
 	return s
 }
 
-// Config is an SDK configuration whose clients talk to the stand-in at url, as
-// in "http://127.0.0.1:4566". They repeat as the SDK does by default, but without
-// its waits; a test that counts calls sets RetryMaxAttempts.
+// Config is an SDK configuration for the stand-in at url, such as "http://127.0.0.1:4566". Clients retry as the SDK
+// does by default, but without backoff; a test that counts calls sets RetryMaxAttempts.
 func (s *Server) Config(url string) aws.Config {
 	return aws.Config{
 		Retryer: func() aws.Retryer {
@@ -128,10 +121,9 @@ func (s *Server) Config(url string) aws.Config {
 	}
 }
 
-// wholeRequests sends each request in one piece. The SDK closes a request's body once the answer is there, and net/http,
-// which looks once more for the end of a body that it doesn't know to be in memory, gives the connection up if it finds it
-// closed. A stand-in on loopback is quick enough for that, now and then. The SDK then calls again if the answer was a long
-// one, and a test would count one call too many.
+// wholeRequests sends each body from memory. Otherwise the SDK may close the body, once a fast stand-in has responded,
+// before net/http has read its end; net/http then drops the connection, and the SDK retries, so that a test counts one
+// call too many.
 type wholeRequests struct{ aws.HTTPClient }
 
 // Do implements [aws.HTTPClient].
@@ -146,7 +138,7 @@ func (c wholeRequests) Do(r *http.Request) (*http.Response, error) {
 	return c.HTTPClient.Do(r)
 }
 
-// A service is one of AWS's, by its name and its way of speaking JSON.
+// A service is an AWS service: its name and JSON protocol.
 type service struct {
 	name        string // as in IAM actions
 	target      string // X-Amz-Target before the dot
@@ -169,8 +161,7 @@ type operation struct {
 	name    string
 	write   bool // counts against the service's limit of writes
 
-	// read makes the request ready from its body: what it is about, and what to
-	// do. The faults are those of single entries, for the calls that have such.
+	// read parses the body and returns the resource and the call to make. The faults are for entries of batch calls.
 	read func(body []byte) (resource string, do func(context.Context, entryFaults) (any, error), err error)
 }
 
@@ -184,12 +175,12 @@ func (s *Server) add(svc *service, ops map[string]operation) {
 // input is the body of a request.
 type input interface{ resource() string }
 
-// on makes an operation of a method that takes In and answers Out.
+// on makes an operation from a method.
 func on[In input, Out any](do func(In) (Out, error)) operation {
 	return onContext(func(_ context.Context, in In, _ entryFaults) (Out, error) { return do(in) })
 }
 
-// onContext is on for calls that wait, or whose entries can fail one by one.
+// onContext is on for calls that wait or have entries.
 func onContext[In input, Out any](do func(context.Context, In, entryFaults) (Out, error)) operation {
 	return operation{read: func(body []byte) (string, func(context.Context, entryFaults) (any, error), error) {
 		in, err := decode[In](body)
@@ -214,8 +205,7 @@ func writing(op operation) operation {
 	return op
 }
 
-// unreadable tells no more of a body than the name of an unknown field: the
-// rest of what a decoder says may quote a secret.
+// unreadable names at most an unknown field of a body: the rest of a decoder's error may quote a secret.
 func unreadable(err error) error {
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		return refused
@@ -226,7 +216,7 @@ func unreadable(err error) error {
 	return refuse("SerializationException", "the request is not the JSON that this operation takes")
 }
 
-// ServeHTTP answers one call of the JSON protocols 1.0 and 1.1.
+// ServeHTTP handles a call of the JSON protocols 1.0 and 1.1.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("x-amzn-RequestId", newUUID())
 	op, known := s.operations[r.Header.Get("X-Amz-Target")]
@@ -234,8 +224,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, eventBridge, nil, refuse("UnknownOperationException", "no such operation in this stand-in"))
 		return
 	}
-	// The body is read whole even where nothing is done with it: only then does
-	// the server notice that a client hangs up.
+	// Read the whole body in any case: only then does the server notice that a client disconnects.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		answer(w, op.service, nil, refuse("RequestEntityTooLarge", "the request is too large"))
@@ -308,7 +297,7 @@ func answer(w http.ResponseWriter, svc *service, out any, err error) {
 	w.Write(body)
 }
 
-// A refusal is an error as AWS answers it.
+// A refusal is an AWS error response.
 type refusal struct {
 	code    string
 	message string
@@ -319,7 +308,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.code + ": " + r.message }
 
-// queryError is what SQS says for clients that knew its query protocol.
+// queryError is SQS's error code for clients of its older query protocol.
 func (r *refusal) queryError() string {
 	code, fault := r.query, "Sender"
 	if code == "" {
@@ -335,14 +324,12 @@ func refuse(code, format string, args ...any) *refusal {
 	return &refusal{code: code, message: fmt.Sprintf(format, args...), status: http.StatusBadRequest}
 }
 
-// outOfRange is how AWS's services refuse a field by its constraint. They quote
-// the field's value; the stand-in does not, for it may be a secret.
+// outOfRange is AWS's error for a violated constraint, without the field's value, which may be a secret.
 func outOfRange(field, constraint string) *refusal {
 	return refuse("ValidationException", "1 validation error detected: Value at '%s' failed to satisfy constraint: Member must have %s", field, constraint)
 }
 
-// pageSize is how many entries a page holds: the most there may be where the
-// caller does not say.
+// pageSize is the requested page size, by default the maximum.
 func pageSize(asked *int, most int) (int, error) {
 	switch {
 	case asked == nil:
@@ -370,8 +357,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// newUUID makes a random UUID. It guards nothing, so it need not be hard to
-// guess.
+// newUUID makes a random UUID. It need not be unpredictable.
 func newUUID() string {
 	a, b := rand.Uint64(), rand.Uint64()
 	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48&0x3fff|0x8000, b&0xffffffffffff)
@@ -384,7 +370,7 @@ func (e epoch) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(e.UnixMilli())/1e3, 'f', 3, 64), nil
 }
 
-// epochOf leaves a time out that was never set.
+// epochOf leaves out a zero time.
 func epochOf(t time.Time) *epoch {
 	if t.IsZero() {
 		return nil
@@ -401,21 +387,21 @@ func (e *epoch) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Call is one request that arrived, whatever came of it.
+// Call is a request that arrived, whatever its result.
 type Call struct {
 	Service   string // "secretsmanager", "ssm", "dynamodb", "events", "sqs"
 	Operation string // "secretsmanager:GetSecretValue"
-	// Resource is a secret's id, a parameter's name or path, a bus or a queue's URL, as the client named it; may be empty.
-	// In DynamoDB it is "table/pk/sk" or "table/pk" of an item, as far as the key is one, "table/pk" of a Query, and else
-	// the table; of several, all with commas between them.
+	// Resource is a secret's id, a parameter's name or path, a bus or a queue's URL, as the client named it; may be
+	// empty. In DynamoDB it is "table/pk/sk" or "table/pk" of an item, as far as its key is valid, "table/pk" of a
+	// Query, and otherwise the table; several are joined by commas.
 	Resource string
 	Time     time.Time
 }
 
-// maxRecorded bounds what a long benchmark keeps.
+// maxRecorded bounds the memory of a long benchmark.
 const maxRecorded = 1 << 16
 
-// A ledger counts all calls and keeps the newest.
+// A ledger counts all calls and records the newest.
 type ledger struct {
 	mu     sync.Mutex
 	total  int
@@ -439,9 +425,8 @@ func (l *ledger) add(c Call) {
 	l.counts[c.Service+":*"]++
 }
 
-// Calls is how many requests arrived for an operation, for all of a service
-// ("ssm:*"), or in all (""). It panics where there is no such operation, for a
-// test that counts a misspelled one would never fail.
+// Calls returns the number of requests for an operation, for a service ("ssm:*"), or in total (""). It panics on an
+// unknown operation: a test with a misspelled name would never fail.
 func (s *Server) Calls(op string) int {
 	s.mustKnow(op)
 	s.ledger.mu.Lock()
@@ -452,7 +437,7 @@ func (s *Server) Calls(op string) int {
 	return s.ledger.counts[op]
 }
 
-// Recorded is the requests that arrived, oldest first: the newest 65,536.
+// Recorded returns the newest 65,536 requests, oldest first.
 func (s *Server) Recorded() []Call {
 	l := &s.ledger
 	l.mu.Lock()

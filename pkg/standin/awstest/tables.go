@@ -24,12 +24,12 @@ const (
 	readUnit        = 4096
 	writeUnit       = 1024
 
-	// What a table, and a partition key value, takes a second.
+	// Limits per second of a table, and of one partition key value.
 	tableWrites, tableReads         = 4000, 12_000
 	partitionWrites, partitionReads = 1000, 3000
 )
 
-// tables are DynamoDB's of an account and Region.
+// tables are the DynamoDB tables of an account and Region.
 type tables struct {
 	now       func() time.Time
 	throttled bool
@@ -47,8 +47,8 @@ type table struct {
 	created   time.Time
 
 	partitions map[string]*partition
-	// order is that of a Scan: by a hash of the partition key, as DynamoDB's is,
-	// so that nobody relies on more.
+	// order is the order of a Scan: by a hash of the partition key, as in DynamoDB, so that no caller relies on key
+	// order.
 	order  names
 	limits *capacity // nil admits everything
 	byHash map[string]*capacity
@@ -59,7 +59,7 @@ type partition struct {
 	order names
 }
 
-// A row is never changed.
+// A row is immutable.
 type row struct {
 	key  tableKey
 	item item
@@ -72,8 +72,8 @@ func newTables(now func() time.Time, throttled bool) *tables {
 	return &tables{now: now, throttled: throttled, byName: make(map[string]*table), done: make(map[string]transacted)}
 }
 
-// CreateTable makes a table whose keys are strings; rangeKey is empty for one
-// without a sort key. A table of that name and those keys is left as it is.
+// CreateTable creates a table with string keys, unless one with that name and those keys exists. An empty rangeKey
+// means no sort key.
 func (s *Server) CreateTable(name, hashKey, rangeKey string) {
 	st := s.tables
 	st.mu.Lock()
@@ -94,10 +94,9 @@ func (s *Server) CreateTable(name, hashKey, rangeKey string) {
 	st.byName[name] = t
 }
 
-// SetItem writes an item as PutItem would, without its capacity. Values are
-// strings, int, int64, float64, [json.Number], bool, []byte, nil, and slices
-// and maps of these. It panics where there is no such table and with what
-// DynamoDB would refuse.
+// SetItem writes an item as PutItem would, without using capacity. Values are strings, int, int64, float64,
+// [json.Number], bool, []byte, nil, and slices and maps of these. It panics if the table does not exist or DynamoDB
+// would refuse the item.
 func (s *Server) SetItem(table string, item map[string]any) {
 	st := s.tables
 	it := itemOf(item)
@@ -114,9 +113,8 @@ func (s *Server) SetItem(table string, item map[string]any) {
 	t.put(&row{k, it, it.size()})
 }
 
-// Item is an item by its key; rangeKey is empty in a table without a sort key.
-// Its numbers are [json.Number], as exact as DynamoDB's, its binary values
-// []byte, its lists []any and its maps map[string]any.
+// Item returns an item by its key; rangeKey is empty for a table without a sort key. Numbers are [json.Number], as
+// exact as DynamoDB's; binary values are []byte, lists []any and maps map[string]any.
 func (s *Server) Item(table, hashKey, rangeKey string) (map[string]any, bool) {
 	st := s.tables
 	st.mu.Lock()
@@ -128,7 +126,7 @@ func (s *Server) Item(table, hashKey, rangeKey string) (map[string]any, bool) {
 	return r.item.values(), true
 }
 
-// Items is all items of a table, by their keys; see [Server.Item].
+// Items returns all items of a table in key order; see [Server.Item].
 func (s *Server) Items(table string) []map[string]any {
 	st := s.tables
 	st.mu.Lock()
@@ -144,7 +142,7 @@ func (s *Server) Items(table string) []map[string]any {
 	return all
 }
 
-// DeleteItem removes an item, if it is there.
+// DeleteItem removes an item if it exists.
 func (s *Server) DeleteItem(table, hashKey, rangeKey string) {
 	st := s.tables
 	st.mu.Lock()
@@ -152,7 +150,7 @@ func (s *Server) DeleteItem(table, hashKey, rangeKey string) {
 	st.must(table).remove(tableKey{hashKey, rangeKey})
 }
 
-// The rest needs the lock.
+// The caller of everything below holds the lock.
 
 func (st *tables) must(name string) *table {
 	t := st.byName[name]
@@ -169,8 +167,7 @@ func (st *tables) find(name string) (*table, error) {
 	return nil, refuse("ResourceNotFoundException", "Requested resource not found")
 }
 
-// key takes the key out of an item; exact is for what has to be a key and no
-// more.
+// key extracts an item's key; exact refuses any further attributes.
 func (t *table) key(it item, exact bool) (k tableKey, err error) {
 	want := 1
 	if k.hash, err = keyValue(it, t.hash, maxHashKey); err == nil && t.rng != "" {
@@ -205,7 +202,7 @@ func checkItemSize(it item) error {
 	return nil
 }
 
-// keyItem is the key as an answer has it.
+// keyItem is the key in its response form.
 func (t *table) keyItem(k tableKey) item {
 	it := item{t.hash: textAttribute(k.hash)}
 	if t.rng != "" {
@@ -256,7 +253,7 @@ func scanned(hashKey string) string {
 	return string(h.Sum(make([]byte, 0, hashBytes))) + hashKey
 }
 
-// scan is all rows behind a key.
+// scan yields all rows after a key.
 func (t *table) scan(after *tableKey) iter.Seq[*row] {
 	return func(yield func(*row) bool) {
 		order := t.order
@@ -279,23 +276,22 @@ func (t *table) scan(after *tableKey) iter.Seq[*row] {
 	}
 }
 
-// upper is the index behind a name.
+// upper is the index after a name.
 func upper(n names, name string) int {
 	return sort.Search(len(n), func(i int) bool { return n[i] > name })
 }
 
-// lower is the index of a name, or of the one behind it.
+// lower is the index of a name, or of the next one.
 func lower(n names, name string) int { return sort.SearchStrings(n, name) }
 
-// A keyRange is what a Query asks for: the sort keys under one partition key
-// that stand in order with a value or two.
+// A keyRange is a Query's range of sort keys under one partition key.
 type keyRange struct {
 	hash     string
 	operator string // none: all of them
 	values   [2]string
 }
 
-// bounds are the indexes of the sort keys asked for.
+// bounds returns the indexes of the range.
 func (r keyRange) bounds(n names) (from, to int) {
 	from, to = 0, len(n)
 	first, last := r.values[0], r.values[1]
@@ -319,7 +315,7 @@ func (r keyRange) bounds(n names) (from, to int) {
 	return from, max(from, to)
 }
 
-// query is the rows in a range, in order or backwards, behind a key.
+// query yields the rows of a range after a key, in either direction.
 func (t *table) query(r keyRange, after *tableKey, backwards bool) iter.Seq[*row] {
 	return func(yield func(*row) bool) {
 		p := t.partitions[r.hash]
@@ -347,8 +343,7 @@ func (t *table) query(r keyRange, after *tableKey, backwards bool) iter.Seq[*row
 
 // Capacity
 
-// capacity is what may be written and read within a second, in half units: a
-// read that may be stale costs half a unit.
+// capacity limits writes and reads per second, in half units: an eventually consistent read costs half a unit.
 type capacity struct{ writes, reads *rate.Limiter }
 
 func newCapacity(writes, reads int) *capacity {
@@ -358,7 +353,7 @@ func newCapacity(writes, reads int) *capacity {
 	}
 }
 
-// units is how many a size takes, one at least.
+// units is the cost of a size, at least one.
 func units(size, unit int) int { return max(1, (size+unit-1)/unit) }
 
 // readCost is in half units.
@@ -373,8 +368,7 @@ func overCapacity() *refusal {
 	return refuse("ProvisionedThroughputExceededException", "The level of configured provisioned throughput for the table was exceeded")
 }
 
-// charge takes half units off a table and, if the call is about one, off a
-// partition: off both or none.
+// charge takes half units from a table and, for a call about one partition, from the partition: from both or neither.
 func (t *table) charge(hashKey string, halves int, write bool) error {
 	if t.limits == nil {
 		return nil

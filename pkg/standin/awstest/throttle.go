@@ -4,9 +4,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// throttles are the token buckets of an account, one for a service's writes and
-// one for its other calls. The zero value admits everything. DynamoDB's are by
-// the size of what is read and written; see [table.charge].
+// throttles are the token buckets of an account: per service, one for writes and one for other calls. The zero value
+// admits everything. DynamoDB charges by size instead; see [table.charge].
 type throttles map[throttleKey]*rate.Limiter
 
 type throttleKey struct {

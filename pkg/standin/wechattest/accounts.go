@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Account is an Official Account or mini program: one that authorised the platform, or (with a Secret) one of the
-// operator's own.
+// Account is an Official Account or mini program that authorised the platform or, with a Secret, is the operator's
+// own.
 type Account struct {
 	AppID        string
 	Name         string
@@ -32,10 +32,10 @@ type formerRefreshToken struct {
 	until time.Time
 }
 
-// permissionSet is the one that the draft box switch belongs to.
+// permissionSet is the permission set of the draft box switch.
 const permissionSet = 11
 
-// AddAccount adds an account, or replaces the one with its appid, whose tokens and article drafts stay.
+// AddAccount adds or replaces an account; tokens and article drafts of the same appid stay.
 func (s *Server) AddAccount(a Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *Server) addAccount(a Account) *account {
 	return added
 }
 
-// Account returns a copy of an account; its Open tells the switch at once, whatever a check says meanwhile.
+// Account returns a copy of an account. Its Open is the actual state, which checks may lag behind.
 func (s *Server) Account(appid string) (Account, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *Server) Account(appid string) (Account, bool) {
 	return a.Account, true
 }
 
-// code is an authorization code. It works once, for an hour.
+// code is an authorization code, valid once and for an hour.
 type code struct {
 	account *account
 	expires time.Time
@@ -75,8 +75,8 @@ type code struct {
 
 const codeLife = time.Hour
 
-// NewCode lets an account authorise the platform and returns the authorization code, without a push. An appid that
-// is not known becomes an Official Account that grants permission set 11.
+// NewCode has an account authorise the platform and returns the authorization code, without a push. An unknown appid
+// becomes an Official Account that grants permission set 11.
 func (s *Server) NewCode(appid string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,8 +84,8 @@ func (s *Server) NewCode(appid string) string {
 	return value
 }
 
-// authorize returns the code, and whether the authorisation stood before. One that didn't gets a new refresh token,
-// which nobody has before the code is exchanged.
+// authorize returns the code, and whether the account was already authorised. A new authorisation gets a new refresh
+// token, which is first revealed in exchange for the code.
 func (s *Server) authorize(appid string) (value string, stood bool) {
 	a := s.accountByID[appid]
 	if a == nil {
@@ -93,15 +93,15 @@ func (s *Server) authorize(appid string) (value string, stood bool) {
 	}
 	if stood = a.Authorized; !stood {
 		a.Authorized, a.RefreshToken, a.former, a.authorizedAt = true, "", nil, s.now()
-		s.revoke(holder{authorizerToken, appid})
+		s.revoke(owner{authorizerToken, appid})
 	}
 	value = s.secret("queryauthcode@@@", 64)
 	s.codes[value] = &code{account: a, expires: s.now().Add(codeLife)}
 	return value, stood
 }
 
-// withdraw ends an authorisation. Its refresh token and its codes are worth nothing from then on, and its tokens are
-// answered with 61003 until it authorises again, which doesn't bring them back.
+// withdraw ends an authorisation. Its refresh token and codes become invalid; its tokens get 61003 until it authorises
+// again, which doesn't restore them.
 func (s *Server) withdraw(a *account) {
 	a.Authorized, a.RefreshToken, a.former = false, "", nil
 }
@@ -124,7 +124,7 @@ func (s *Server) changeRefreshToken(a *account) {
 	a.RefreshToken = s.secret("refreshtoken@@@", 43)
 }
 
-// checkComponent checks the component_appid that calls with a component token repeat in their body.
+// checkComponent checks the component_appid repeated in the body of calls with a component token.
 func (s *Server) checkComponent(appid string) *refusal {
 	switch appid {
 	case s.platform.AppID:
@@ -136,7 +136,7 @@ func (s *Server) checkComponent(appid string) *refusal {
 	}
 }
 
-// authorizer finds an account whose authorisation stands.
+// authorizer finds an authorised account.
 func (s *Server) authorizer(component, appid string) (*account, *refusal) {
 	if refusal := s.checkComponent(component); refusal != nil {
 		return nil, refusal
@@ -197,13 +197,13 @@ func (s *Server) queryAuth(r *request) (any, *refusal) {
 	if c.account.RefreshToken == "" {
 		s.changeRefreshToken(c.account)
 	}
-	t := s.issue(holder{authorizerToken, c.account.AppID})
+	t := s.issue(owner{authorizerToken, c.account.AppID})
 	return struct { // the real answer has no errcode
 		Info authorizationInfo `json:"authorization_info"`
 	}{authorizationInfo{c.account.AppID, t.value, t.secondsLeft(s.now()), c.account.RefreshToken, c.account.functions()}}, nil
 }
 
-// maxListCount is the most accounts that one page of api_get_authorizer_list gives.
+// maxListCount is the maximum page size of api_get_authorizer_list.
 const maxListCount = 500
 
 type authorizerEntry struct {

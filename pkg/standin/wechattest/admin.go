@@ -16,10 +16,10 @@ import (
 
 const adminPrefix = "/_sim/"
 
-// Admin serves what a person with curl, or a console, needs of a simulated WeChat that runs alone. [Server.ServeHTTP]
-// mounts it under /_sim/. It has no guard of its own, so such a server belongs on a loopback address.
+// Admin serves the controls of a simulated WeChat, for curl or a console. [Server.ServeHTTP]
+// mounts it under /_sim/. It has no access control, so the server belongs on a loopback address.
 //
-// Bodies are JSON objects; keys that are not known are refused. A bad request is answered 400 with {"error"}.
+// Bodies are JSON objects; unknown keys are refused. A bad request gets 400 with {"error"}.
 //
 //	GET    /_sim/state         drafts, templates, accounts, tokens without their values, ticket, faults, pushes
 //	POST   /_sim/drafts        a draft in WeChat's field names: uploads it, answers {"draft_id"}
@@ -59,7 +59,7 @@ func (s *Server) Admin() http.Handler {
 	return mux
 }
 
-// adminRequestPaths serves what shows and spoils requests.
+// adminRequestPaths serves requests, results and faults.
 func (s *Server) adminRequestPaths(mux *http.ServeMux) {
 	mux.HandleFunc("GET /_sim/state", s.adminState)
 	mux.HandleFunc("GET /_sim/requests", s.adminRequests)
@@ -86,7 +86,7 @@ func (s *Server) adminRequestPaths(mux *http.ServeMux) {
 	})
 }
 
-// adminBoxPaths serves what changes draft boxes and their switch.
+// adminBoxPaths serves draft boxes and their switch.
 func (s *Server) adminBoxPaths(mux *http.ServeMux) {
 	handle(mux, "POST /_sim/drafts", func(_ *http.Request, d Draft) (any, error) {
 		return map[string]int64{"draft_id": s.UploadDraft(d)}, nil
@@ -116,7 +116,7 @@ func (s *Server) adminBoxPaths(mux *http.ServeMux) {
 	})
 }
 
-// adminAccountPaths serves what changes accounts and tokens.
+// adminAccountPaths serves accounts and tokens.
 func (s *Server) adminAccountPaths(mux *http.ServeMux) {
 	handle(mux, "POST /_sim/accounts", func(_ *http.Request, a adminAccount) (any, error) {
 		if a.AppID == "" {
@@ -137,7 +137,7 @@ func (s *Server) adminAccountPaths(mux *http.ServeMux) {
 	})
 }
 
-// adminPushPaths serves what leads to pushes.
+// adminPushPaths serves what triggers pushes.
 func (s *Server) adminPushPaths(mux *http.ServeMux) {
 	handle(mux, "POST /_sim/callback", func(_ *http.Request, in struct{ URL string }) (any, error) {
 		s.PushTo(in.URL)
@@ -163,7 +163,7 @@ func (s *Server) adminPushPaths(mux *http.ServeMux) {
 	})
 }
 
-// handle serves a path whose body is read into an In. An empty body is an empty object.
+// handle serves a path whose body decodes into an In. An empty body is an empty object.
 func handle[In any](mux *http.ServeMux, pattern string, do func(*http.Request, In) (any, error)) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		var in In
@@ -223,7 +223,7 @@ type adminFault struct {
 	delay, every        time.Duration
 }
 
-// faultKinds are the faults that can be asked for by name.
+// faultKinds are the faults by name.
 var faultKinds = map[string]func(adminFault) Fault{
 	"refuse": func(f adminFault) Fault {
 		if f.ErrMsg == "" {
@@ -297,7 +297,7 @@ type adminPush struct {
 	Err      string    `json:"error,omitempty"`
 }
 
-// pushed tells what became of a push. One that nobody answered is no error of the request that asked for it.
+// pushed is the result of a push. An unanswered push is no error of the admin request.
 func pushed(p Push, err error) (any, error) {
 	if p.Time.IsZero() {
 		return nil, err // it was not even tried
@@ -361,7 +361,7 @@ func (s *Server) state() []byte {
 	}
 	for _, t := range s.tokens {
 		if t.live(now) {
-			out.Tokens = append(out.Tokens, tokenState{t.holder.kind, t.holder.appid, t.expires.UTC(), !t.superseded.IsZero()})
+			out.Tokens = append(out.Tokens, tokenState{t.owner.kind, t.owner.appid, t.expires.UTC(), !t.superseded.IsZero()})
 		}
 	}
 	slices.SortFunc(out.Tokens, func(a, b tokenState) int {
@@ -417,7 +417,7 @@ func redactQuery(raw string) string {
 
 var secretKey = regexp.MustCompile(`(?i)secret|token|ticket|code`)
 
-// redactBody hides the values of a body's secret keys, and all of a body that is no JSON object.
+// redactBody hides the values of secret keys, and any body that is not a JSON object.
 func redactBody(body string) string {
 	if body == "" {
 		return ""

@@ -22,8 +22,8 @@ type ArticleDraft struct {
 	Articles   []Article
 }
 
-// AddArticleDraft puts a draft into an Official Account's draft box and returns its media id. An appid that
-// [Server.AddAccount] never saw panics.
+// AddArticleDraft adds a draft to an Official Account's draft box and returns its media id. It panics on an unknown
+// appid.
 func (s *Server) AddArticleDraft(appid string, d ArticleDraft) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,17 +63,17 @@ func (a *account) newestFirst() []ArticleDraft {
 	return all
 }
 
-// WithTitlesLeftOut leaves the whole content of article drafts out for no_content 1. Whether WeChat does is not known;
-// without this option the titles stay.
+// WithTitlesLeftOut omits the whole content of article drafts for no_content 1. It is not known whether WeChat does;
+// by default the titles are included.
 func WithTitlesLeftOut() Option { return func(s *Server) { s.titlesOut = true } }
 
-// draftBoxOf is the account whose article drafts a request may read.
+// draftBoxOf returns the account whose article drafts a request may read.
 func (s *Server) draftBoxOf(r *request) (*account, *refusal) {
-	a := s.accountByID[r.token.holder.appid]
+	a := s.accountByID[r.token.owner.appid]
 	switch {
 	case a.MiniProgram: // article drafts are an Official Account's
 		return nil, refused(48001)
-	case r.token.holder.kind == authorizerToken && !a.Granted:
+	case r.token.owner.kind == authorizerToken && !a.Granted:
 		return nil, refused(61007)
 	}
 	return a, nil
@@ -89,7 +89,7 @@ func (s *Server) draftCount(r *request) (any, *refusal) {
 	}{len(a.articleDrafts)}, nil
 }
 
-// maxArticleDrafts is the most that one page of draft/batchget gives.
+// maxArticleDrafts is the maximum page size of draft/batchget.
 const maxArticleDrafts = 20
 
 type articleItem struct {

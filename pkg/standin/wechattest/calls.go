@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// bearer says whose token a call takes.
+// bearer is the kind of token that a call takes.
 type bearer int
 
 const (
@@ -27,7 +27,7 @@ type call struct {
 	handle     func(*Server, *request) (any, *refusal)
 }
 
-// request is what a call's handler is given. The token has been checked by then.
+// request is a handler's input. The token has been checked.
 type request struct {
 	path  string
 	query string // raw
@@ -57,7 +57,7 @@ func init() { // not in the declaration: the quota call looks into the table its
 	}
 }
 
-// done is the answer of a call that has nothing to tell, and the head of most others.
+// done is the body of a call without a result, and the head of most others.
 type done struct {
 	ErrCode int    `json:"errcode"`
 	ErrMsg  string `json:"errmsg"`
@@ -65,8 +65,8 @@ type done struct {
 
 var ok = done{0, "ok"}
 
-// answer checks a request in the order method, token, address, authorisation, quota, body, and lets the call's handler
-// do the rest. WeChat does not publish its order; no call of the bundle may depend on it.
+// answer checks a request in the order method, token, address, authorisation, quota, body, then runs the call's
+// handler. WeChat does not publish its order; the bundle must not depend on it.
 func (s *Server) answer(r *http.Request, body []byte) (any, *refusal) {
 	c, known := calls[r.URL.Path]
 	if !known {
@@ -93,10 +93,10 @@ func (s *Server) answer(r *http.Request, body []byte) (any, *refusal) {
 		return nil, refusal
 	}
 	if t := req.token; t != nil {
-		if t.holder.kind == authorizerToken && !s.accountByID[t.holder.appid].Authorized {
+		if t.owner.kind == authorizerToken && !s.accountByID[t.owner.appid].Authorized {
 			return nil, refused(61003)
 		}
-		if refusal := s.spend(t.holder.appid, req.path); refusal != nil {
+		if refusal := s.spend(t.owner.appid, req.path); refusal != nil {
 			return nil, refusal
 		}
 	}
@@ -110,7 +110,7 @@ var unicodeEscape = regexp.MustCompile(`(?:^|[^\\])(?:\\\\)*\\u[0-9a-fA-F]{4}`)
 
 func hasUnicodeEscape(body []byte) bool { return unicodeEscape.Match(body) }
 
-// decode reads a body, which has to be one JSON object with fields of the right types.
+// decode parses a body, which must be one JSON object with the right types.
 func (r *request) decode(into any) *refusal {
 	if !strings.HasPrefix(strings.TrimSpace(string(r.body)), "{") || json.Unmarshal(r.body, into) != nil {
 		return refused(47001)
@@ -118,8 +118,8 @@ func (r *request) decode(into any) *refusal {
 	return nil
 }
 
-// RefuseAddress makes WeChat take every request for one from ip, which is not in the whitelists: 61004 for the
-// platform's calls, 40164 for an own account's. An empty ip puts the address into them.
+// RefuseAddress treats every request as coming from ip, which is not whitelisted: 61004 for the platform's calls,
+// 40164 for an own account's. An empty ip ends that.
 func (s *Server) RefuseAddress(ip string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,14 +133,14 @@ func (s *Server) checkAddress(r *request) *refusal {
 	switch ip := s.refusedIP; {
 	case ip == "":
 		return nil
-	case r.path == PathStableToken || r.token != nil && r.token.holder.kind == ownToken:
+	case r.path == PathStableToken || r.token != nil && r.token.owner.kind == ownToken:
 		return &refusal{code: 40164, msg: fmt.Sprintf("invalid ip %s ipv6 ::ffff:%s, not in whitelist", ip, ip)}
 	default:
 		return &refusal{code: 61004, msg: "access clientip is not registered requestIP: " + ip}
 	}
 }
 
-// refusal is an answer with an errcode, or a page with another status than 200.
+// refusal is a response with an errcode, or a page with a status other than 200.
 type refusal struct {
 	code int
 	msg  string // without rid; empty: the usual one of the code
@@ -162,7 +162,7 @@ func (s *Server) refuse(f refusal) reply {
 	return reply{http.StatusOK, s.contentType, encode(done{f.code, f.msg + " rid: " + s.rid()})}
 }
 
-// rid makes the id that WeChat puts at the end of a failure's errmsg: Unix seconds, and two numbers that look like chance.
+// rid makes the id at the end of an errmsg: Unix seconds and two random-looking numbers.
 func (s *Server) rid() string {
 	s.answers++
 	return fmt.Sprintf("%08x-%08x-%08x", uint32(s.now().Unix()), s.answers*2654435761, s.answers*2246822519)
@@ -173,7 +173,7 @@ func htmlPage(status int) []byte {
 	return fmt.Appendf(nil, "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n<center><h1>%s</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n", title, title)
 }
 
-// messages are the usual errmsgs, as servers sent them or as WeChat's pages have them.
+// messages are the usual errmsgs, from real responses or WeChat's pages.
 var messages = map[int]string{
 	-1:    "system error",
 	40001: "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r",

@@ -20,7 +20,7 @@ type Draft struct {
 	Omit                   []string       // keys left out of the answer, as older answers leave some out
 }
 
-// draft holds a draft beside its JSON, so that a list of many costs no encoding.
+// draft caches a draft's JSON, so that long lists need no encoding.
 type draft struct {
 	Draft
 	encoded json.RawMessage
@@ -36,7 +36,7 @@ func (d Draft) MarshalJSON() ([]byte, error) {
 	return encode(m), nil
 }
 
-// UnmarshalJSON reads a draft as WeChat writes it; keys that are not known become Extra.
+// UnmarshalJSON parses a draft as WeChat writes it; unknown keys become Extra.
 func (d *Draft) UnmarshalJSON(b []byte) error {
 	var fields struct {
 		DraftID                int64  `json:"draft_id"`
@@ -69,7 +69,7 @@ func (d *Draft) UnmarshalJSON(b []byte) error {
 
 var draftKeys = []string{"draft_id", "create_time", "user_version", "user_desc", "source_miniprogram_appid", "source_miniprogram", "developer", "category_list"}
 
-// addUpload adds what a draft and the template made of it have in common.
+// addUpload adds the fields common to a draft and the template made from it.
 func addUpload(m map[string]any, d Draft) {
 	m["user_version"] = d.UserVersion
 	m["user_desc"] = d.UserDesc
@@ -88,9 +88,9 @@ func addUpload(m map[string]any, d Draft) {
 	}
 }
 
-// UploadDraft puts a draft into the box and returns its id: ids grow from 0, and d.DraftID is taken where it is higher
-// than the last one. A CreateTime of 0 is now. The draft replaces those of the same development mini program, since
-// WeChat keeps only the newest upload of each.
+// UploadDraft adds a draft to the box and returns its id. Ids count up from 0; a higher d.DraftID is used as it is. A
+// CreateTime of 0 is now. The draft replaces those of the same development mini program, since WeChat keeps only the
+// newest upload of each.
 func (s *Server) UploadDraft(d Draft) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +110,7 @@ func (s *Server) addDraft(d Draft) int64 {
 	return d.DraftID
 }
 
-// RemoveDraft takes a draft out of the box, as its deletion on the platform's own page does, and tells whether it was there.
+// RemoveDraft deletes a draft, as the platform's own page can, and reports whether it existed.
 func (s *Server) RemoveDraft(id int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +119,7 @@ func (s *Server) RemoveDraft(id int64) bool {
 	return len(s.drafts) < before
 }
 
-// Drafts returns what is in the box, in the order of the uploads.
+// Drafts returns the drafts in upload order.
 func (s *Server) Drafts() []Draft {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,8 +134,8 @@ func (s *Server) allDrafts() []Draft {
 	return all
 }
 
-// WithEmptyListsLeftOut leaves the keys draft_list and template_list out where they would be empty. Whether WeChat
-// does is not known; without this option it sends [].
+// WithEmptyListsLeftOut omits empty draft_list and template_list. It is not known whether WeChat does; by default they
+// are [].
 func WithEmptyListsLeftOut() Option { return func(s *Server) { s.emptyListsOut = true } }
 
 func (s *Server) listDrafts(*request) (any, *refusal) {

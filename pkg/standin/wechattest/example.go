@@ -12,7 +12,7 @@ const (
 // ExampleOwnSecret is the app secret of [ExampleOwn].
 const ExampleOwnSecret = "5d41402abc4b2a76b9719d911017c592"
 
-// ExamplePlatform returns the settings of a platform that exists nowhere else.
+// ExamplePlatform returns the settings of a fictitious platform.
 func ExamplePlatform() Platform {
 	return Platform{
 		AppID:          "wxc0ffee0000000001",
@@ -22,13 +22,13 @@ func ExamplePlatform() Platform {
 	}
 }
 
-// WithExample starts with the two drafts of WeChat's own page (ids 0 and 4) and five accounts in different states,
-// two of which have article drafts. There
-// is no ticket and no token yet.
+// WithExample starts with the two drafts of WeChat's own page (ids 0 and 4) and five accounts in different states, two
+// of which have article drafts. There is no ticket or token yet.
 func WithExample() Option { return func(s *Server) { s.example = true } }
 
 func (s *Server) loadExample() {
-	// The page gives both drafts the same mini program, which a box never holds: the next upload from it replaces both.
+	// On WeChat's page both drafts have the same mini program, which can't happen in a real box: the next upload from
+	// it replaces both.
 	const miniProgram, name, developer = "wx6XXXXXXXXXXXXXXX", "LXXXXX", "XXX"
 	for _, d := range []Draft{
 		{DraftID: 0, CreateTime: 1488965944, UserVersion: "VVV", UserDesc: "AAS"},

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// Fault is something that goes wrong with a request. Make one with [Refuse], [Status], [Raw], [Drop], [Reset], [Hang],
-// [Redirect] (these come instead of the processing, or after it with [Fault.After]), [Pass], [Late], [Rewrite],
-// [CutShort], [Drip] or [Huge] (these deliver the genuine answer in their own way). Methods return a changed copy.
+// Fault is an injected failure. [Refuse], [Status], [Raw], [Drop], [Reset], [Hang] and [Redirect] replace the
+// processing, or follow it with [Fault.After]. [Pass], [Late], [Rewrite], [CutShort], [Drip] and [Huge] deliver the
+// genuine response in their own way. Methods return a changed copy.
 type Fault struct {
 	name    string
 	times   int
@@ -23,7 +23,7 @@ type Fault struct {
 	deliver func(exchange)
 }
 
-// exchange is what a fault has to do with: a request, and the genuine answer where it was processed.
+// exchange is a request, and the genuine response if it was processed.
 type exchange struct {
 	s      *Server
 	w      http.ResponseWriter
@@ -31,20 +31,20 @@ type exchange struct {
 	answer reply
 }
 
-// Times makes the next n requests meet the fault. Without it, one does.
+// Times applies the fault to the next n requests instead of one.
 func (f Fault) Times(n int) Fault { f.times = n; return f }
 
-// Always makes every request meet the fault until [Server.Heal].
+// Always applies the fault to every request until [Server.Heal].
 func (f Fault) Always() Fault { return f.Times(-1) }
 
-// After lets WeChat do what the request asks for before the fault takes its answer away.
+// After processes the request before the fault replaces the response.
 func (f Fault) After() Fault { f.process = true; f.name += "-after"; return f }
 
-// Delayed waits for d before anything else. The request of a client that leaves meanwhile is not processed.
+// Delayed waits for d first. If the client leaves meanwhile, the request is not processed.
 func (f Fault) Delayed(d time.Duration) Fault { f.delay = d; return f }
 
-// When lets only those requests meet the fault for which it says true, such as [Request.Opens]; others pass it by.
-// Several conditions have to hold together.
+// When limits the fault to requests for which the condition holds, such as [Request.Opens]. Several conditions must
+// all hold.
 func (f Fault) When(meets func(Request) bool) Fault {
 	if before := f.when; before != nil {
 		f.when = func(r Request) bool { return before(r) && meets(r) }
@@ -54,18 +54,17 @@ func (f Fault) When(meets func(Request) bool) Fault {
 	return f
 }
 
-// For lets only those requests meet the fault that bear a token of the account.
+// For limits the fault to requests with a token of the account.
 func (f Fault) For(appid string) Fault {
 	return f.When(func(r Request) bool { return r.AppID == appid })
 }
 
-// ForHost lets only those requests meet the fault that were sent to this host, such as "sh.api.weixin.qq.com", for a
-// server that is reached under several.
+// ForHost limits the fault to requests sent to this host, such as "sh.api.weixin.qq.com".
 func (f Fault) ForHost(host string) Fault {
 	return f.When(func(r Request) bool { return r.Host == host })
 }
 
-// Refuse answers with an errcode and its usual errmsg, or the one given, followed by a rid.
+// Refuse responds with an errcode and its usual errmsg, or the given one, followed by a rid.
 func Refuse(errcode int, errmsg ...string) Fault {
 	refusal := refusal{code: errcode}
 	if len(errmsg) > 0 {
@@ -79,7 +78,7 @@ func Refuse(errcode int, errmsg ...string) Fault {
 	}}
 }
 
-// Status answers with an HTTP status and a body; the usual HTML page of a gateway where the body is empty.
+// Status responds with an HTTP status and a body; empty means a gateway's usual HTML page.
 func Status(status int, body string) Fault {
 	answer := reply{status, "text/html", []byte(body)}
 	if body == "" {
@@ -88,28 +87,28 @@ func Status(status int, body string) Fault {
 	return Fault{name: "status", deliver: func(x exchange) { answer.write(x.w) }}
 }
 
-// Raw answers 200 with these bytes: nothing, HTML, half a JSON, whatever servers sent.
+// Raw responds 200 with these bytes: nothing, HTML, half a JSON.
 func Raw(body string) Fault {
 	return Fault{name: "raw", deliver: func(x exchange) { reply{http.StatusOK, x.s.contentType, []byte(body)}.write(x.w) }}
 }
 
-// Drop closes the connection without an answer.
+// Drop closes the connection without a response.
 func Drop() Fault { return Fault{name: "drop", deliver: func(x exchange) { x.hangUp(-1) }} }
 
 // Reset closes the connection with a TCP reset.
 func Reset() Fault { return Fault{name: "reset", deliver: func(x exchange) { x.hangUp(0) }} }
 
-// Hang never answers. It ends when the client gives up.
+// Hang never responds. It ends when the client gives up.
 func Hang() Fault { return Fault{name: "hang", deliver: func(x exchange) { <-x.r.Context().Done() }} }
 
-// Redirect answers 302 to another place, with the request's query, which holds the token.
+// Redirect responds 302 to another place, with the request's query, which holds the token.
 func Redirect(to string) Fault {
 	return Fault{name: "redirect", deliver: func(x exchange) {
 		http.Redirect(x.w, x.r, to+"?"+x.r.URL.RawQuery, http.StatusFound)
 	}}
 }
 
-// Late processes the request at once and answers d later. For a wait before the processing: [Pass] and [Fault.Delayed].
+// Late processes the request at once and responds d later. To wait before processing, use [Pass] with [Fault.Delayed].
 func Late(d time.Duration) Fault {
 	return genuine("late", func(x exchange) {
 		if wait(x.r.Context(), d) {
@@ -118,7 +117,7 @@ func Late(d time.Duration) Fault {
 	})
 }
 
-// Rewrite changes the bytes of the genuine answer, such as [WithBOM].
+// Rewrite changes the bytes of the genuine response, as [WithBOM] does.
 func Rewrite(change func(body []byte) []byte) Fault {
 	return genuine("rewrite", func(x exchange) {
 		x.answer.body = change(x.answer.body)
@@ -126,11 +125,11 @@ func Rewrite(change func(body []byte) []byte) Fault {
 	})
 }
 
-// WithBOM puts a UTF-8 byte order mark before an answer, for [Rewrite].
+// WithBOM prepends a UTF-8 byte order mark, for [Rewrite].
 func WithBOM(body []byte) []byte { return append([]byte("\xef\xbb\xbf"), body...) }
 
-// InGBK writes an answer in GBK, as WeChat sends text of accounts with old names, for [Rewrite]. What GBK lacks is
-// written in the four bytes of GB18030.
+// InGBK encodes a response in GBK, as WeChat does with text of accounts with old names, for [Rewrite]. Characters
+// outside GBK become four bytes of GB18030.
 func InGBK(body []byte) []byte {
 	encoded, err := simplifiedchinese.GB18030.NewEncoder().Bytes(body)
 	if err != nil {
@@ -139,10 +138,10 @@ func InGBK(body []byte) []byte {
 	return encoded
 }
 
-// HalfOf cuts an answer in two and keeps the first half, for [Rewrite]: JSON that ends too early in a good HTTP answer.
+// HalfOf keeps the first half of a response, for [Rewrite]: truncated JSON in a complete HTTP response.
 func HalfOf(body []byte) []byte { return body[:len(body)/2] }
 
-// CutShort sends half of the genuine answer, promises all of it by Content-Length, and closes the connection.
+// CutShort sends half of the genuine response with the full Content-Length, and closes the connection.
 func CutShort() Fault {
 	return genuine("cut-short", func(x exchange) {
 		x.w.Header().Set("Content-Length", strconv.Itoa(len(x.answer.body)))
@@ -154,7 +153,7 @@ func CutShort() Fault {
 	})
 }
 
-// Drip sends the genuine answer byte by byte, one after each interval.
+// Drip sends the genuine response byte by byte, one after each interval.
 func Drip(interval time.Duration) Fault {
 	return genuine("drip", func(x exchange) {
 		x.w.Header().Set("Content-Length", strconv.Itoa(len(x.answer.body)))
@@ -169,7 +168,7 @@ func Drip(interval time.Duration) Fault {
 	})
 }
 
-// Huge sends the genuine answer behind 9 MiB of white space: good JSON, more than 8 MB.
+// Huge sends the genuine response after 9 MiB of white space: valid JSON above 8 MB.
 func Huge() Fault {
 	return genuine("huge", func(x exchange) {
 		padding, body := bytes.Repeat([]byte(" "), 64<<10), x.answer.body
@@ -184,15 +183,15 @@ func Huge() Fault {
 	})
 }
 
-// Pass is no fault: the request is served as usual. It lets requests by before a later fault of the same [Server.Fail].
+// Pass is no fault: it lets requests through before a later fault of the same [Server.Fail].
 func Pass() Fault { return genuine("pass", func(x exchange) { x.answer.write(x.w) }) }
 
 func genuine(name string, deliver func(exchange)) Fault {
 	return Fault{name: name, process: true, deliver: deliver}
 }
 
-// Fail makes the next requests to path meet these faults, one each, in this order, after the ones that wait there
-// already. An empty path is every path that has none of its own.
+// Fail adds faults for the next requests to path, one each and in this order, after pending ones. An empty path
+// applies to every path without faults of its own.
 func (s *Server) Fail(path string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,7 +203,7 @@ func (s *Server) Fail(path string, faults ...Fault) {
 	}
 }
 
-// Heal takes away the faults that were set for path; all faults there are for an empty path.
+// Heal removes the faults of path, or all faults for an empty path.
 func (s *Server) Heal(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,7 +214,7 @@ func (s *Server) Heal(path string) {
 	delete(s.faults, path)
 }
 
-// nextFault takes the fault that a request is to meet. The caller holds the lock.
+// nextFault removes and returns the fault for a request. The caller holds the lock.
 func (s *Server) nextFault(r Request) *Fault {
 	for _, path := range []string{r.Path, ""} {
 		waiting := s.faults[path]
@@ -234,7 +233,7 @@ func (s *Server) nextFault(r Request) *Fault {
 	return nil
 }
 
-// meet serves a request as the fault has it.
+// meet serves a request with the fault.
 func (f *Fault) meet(s *Server, w http.ResponseWriter, r *http.Request, body []byte) {
 	if !wait(r.Context(), f.delay) {
 		return
@@ -248,7 +247,7 @@ func (f *Fault) meet(s *Server, w http.ResponseWriter, r *http.Request, body []b
 
 func (x exchange) flush() { _ = http.NewResponseController(x.w).Flush() }
 
-// hangUp closes the connection; a linger of 0 makes that a reset.
+// hangUp closes the connection; a linger of 0 resets it.
 func (x exchange) hangUp(linger int) {
 	conn, _, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {

@@ -21,10 +21,10 @@ import (
 	"time"
 )
 
-// pushTimeout is how long WeChat waits for the answer to a push.
+// pushTimeout is how long WeChat waits for a response to a push.
 const pushTimeout = 5 * time.Second
 
-// Push is a push and what became of it.
+// Push is a push and its result.
 type Push struct {
 	Time     time.Time // by the server's clock
 	InfoType string    // empty for one sent by [Server.Push]
@@ -33,7 +33,7 @@ type Push struct {
 	Err      string    // why there was no answer; holds no URL
 }
 
-// Accepted tells whether the receiver answered as WeChat wants it; else WeChat would push again.
+// Accepted reports whether the receiver responded correctly; otherwise WeChat would push again.
 func (p Push) Accepted() bool { return p.Status == http.StatusOK && p.Body == "success" }
 
 // PushTo sets the URL that pushes go to (授权事件接收 URL). It may have a query of its own.
@@ -50,7 +50,7 @@ func (s *Server) Pushes() []Push {
 	return s.pushes.all()
 }
 
-// SendTicket makes a new component_verify_ticket and pushes it. The error says that there was no answer.
+// SendTicket pushes a new component_verify_ticket. It returns an error if there was no response.
 func (s *Server) SendTicket(ctx context.Context) (Push, error) {
 	s.mu.Lock()
 	t := s.newTicket()
@@ -58,8 +58,8 @@ func (s *Server) SendTicket(ctx context.Context) (Push, error) {
 	return s.pushInfo(ctx, "component_verify_ticket", t.issued, "ComponentVerifyTicket", t.value)
 }
 
-// Authorize lets an account authorise the platform and pushes the code: `authorized`, or `updateauthorized` where the
-// authorisation stood already. It makes the account if it has to, see [Server.NewCode].
+// Authorize has an account authorise the platform and pushes the code: `authorized`, or `updateauthorized` if it
+// already had. It creates an unknown account, see [Server.NewCode].
 func (s *Server) Authorize(ctx context.Context, appid string) (Push, error) {
 	s.mu.Lock()
 	value, stood := s.authorize(appid)
@@ -73,7 +73,7 @@ func (s *Server) Authorize(ctx context.Context, appid string) (Push, error) {
 		"AuthorizationCodeExpiredTime", strconv.FormatInt(now.Add(codeLife).Unix(), 10), "PreAuthCode", "preauthcode@@@"+rand.Text())
 }
 
-// Unauthorize lets an account end its authorisation and pushes `unauthorized`.
+// Unauthorize has an account end its authorisation and pushes `unauthorized`.
 func (s *Server) Unauthorize(ctx context.Context, appid string) (Push, error) {
 	s.mu.Lock()
 	a := s.accountByID[appid]
@@ -87,8 +87,8 @@ func (s *Server) Unauthorize(ctx context.Context, appid string) (Push, error) {
 	return s.pushInfo(ctx, "unauthorized", now, "AuthorizerAppid", appid)
 }
 
-// Register lets a mini program come into being by the platform's registration interface. It authorises the platform at
-// once: `notify_third_fasteregister` has the code.
+// Register creates a mini program through the platform's registration interface. It authorises the platform at once;
+// `notify_third_fasteregister` has the code.
 func (s *Server) Register(ctx context.Context, appid, company string) (Push, error) {
 	s.mu.Lock()
 	if s.accountByID[appid] == nil {
@@ -104,14 +104,14 @@ func (s *Server) Register(ctx context.Context, appid, company string) (Push, err
 	return s.push(ctx, infoType, bytes.Replace(xml, []byte("</xml>"), []byte(info), 1))
 }
 
-// Push pushes any XML, for kinds of pushes that the server has no method for.
+// Push pushes any XML, for kinds of pushes without a method.
 func (s *Server) Push(ctx context.Context, xml []byte) (Push, error) { return s.push(ctx, "", xml) }
 
 func (s *Server) pushInfo(ctx context.Context, infoType string, created time.Time, more ...string) (Push, error) {
 	return s.push(ctx, infoType, InfoXML(s.platform.AppID, infoType, created, more...))
 }
 
-// InfoXML writes what is inside a push: AppId, CreateTime, InfoType, and more elements as pairs of name and text.
+// InfoXML encodes the plaintext of a push: AppId, CreateTime, InfoType, and more elements as pairs of name and text.
 func InfoXML(appid, infoType string, created time.Time, more ...string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "<xml><AppId><![CDATA[%s]]></AppId>\n<CreateTime>%d</CreateTime>\n<InfoType><![CDATA[%s]]></InfoType>\n", appid, created.Unix(), infoType)
@@ -139,7 +139,7 @@ func (s *Server) push(ctx context.Context, infoType string, xml []byte) (Push, e
 
 var errNoCallback = errors.New("no callback URL is set")
 
-// noRedirects: WeChat follows none, so a receiver that sends one has not answered.
+// noRedirects: WeChat follows no redirects.
 var noRedirects = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func (p *Push) send(ctx context.Context, platform Platform, to string, xml []byte) error {
@@ -184,7 +184,7 @@ func (p *Push) send(ctx context.Context, platform Platform, to string, xml []byt
 	return nil
 }
 
-// startPushTicket starts the pushes of tickets; errcode 0 also means that they ran already.
+// startPushTicket starts the pushes of tickets; it returns errcode 0 also if they had been started.
 func (s *Server) startPushTicket(r *request) (any, *refusal) {
 	var in struct {
 		AppID  string `json:"component_appid"`
@@ -207,22 +207,22 @@ func (s *Server) startPushing() {
 	}
 }
 
-// StartPushing starts the pushes of tickets, as WeChat does by itself for a platform that is published.
+// StartPushing starts the pushes of tickets, as WeChat does by itself for a published platform.
 func (s *Server) StartPushing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.startPushing()
 }
 
-// Pushing tells whether tickets are pushed.
+// Pushing reports whether tickets are pushed.
 func (s *Server) Pushing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pushing
 }
 
-// PushTickets waits until the pushes start, and then pushes a new ticket at once and after each interval,
-// until the context ends. What became of them, [Server.Pushes] tells.
+// PushTickets waits until the pushes are started, then pushes a new ticket at once and after each interval until ctx
+// ends. [Server.Pushes] has the results.
 func (s *Server) PushTickets(ctx context.Context, interval time.Duration) {
 	select {
 	case <-s.pushingBegins:
@@ -237,8 +237,8 @@ func (s *Server) PushTickets(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// EncryptPush encrypts and signs a push as WeChat does and returns its query and body. The random16 stand before the
-// message. It panics on an EncodingAESKey that is no 43 characters of base64, and on random bytes that are not 16.
+// EncryptPush encrypts and signs a push as WeChat does and returns its query and body. random16 precedes the message.
+// It panics unless the EncodingAESKey is 43 characters of base64 and random16 has 16 bytes.
 func EncryptPush(p Platform, xml []byte, timestamp, nonce string, random16 []byte) (query url.Values, body []byte) {
 	key, err := base64.StdEncoding.DecodeString(p.EncodingAESKey + "=") // not strict: real keys may have stray bits at their end
 	if err != nil || len(key) != 32 || len(random16) != 16 {

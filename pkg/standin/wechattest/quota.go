@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// dailyLimit is the limit of a call for which [WithDailyLimit] sets none: more than anybody needs.
+// dailyLimit is the limit of calls without [WithDailyLimit].
 const dailyLimit = 1_000_000
 
-// usageKey names a quota: each appid (the platform's is empty) has one for each path.
+// usageKey identifies a quota, by path and appid (empty for the platform).
 type usageKey struct{ appid, path string }
 
-// usage is how much of a quota went on one day.
+// usage is the use of a quota on one day.
 type usage struct {
 	day  string
 	used int
 }
 
-// WithDailyLimit sets how often a path can be called with one appid's tokens in a day of Beijing, until 45009.
+// WithDailyLimit sets how often an appid may call a path in a day (Beijing time) before 45009.
 func WithDailyLimit(path string, calls int) Option {
 	return func(s *Server) { s.dailyLimits[path] = calls }
 }
@@ -31,7 +31,7 @@ func (s *Server) limit(path string) int {
 	return dailyLimit
 }
 
-// used returns what went today.
+// used returns today's usage.
 func (s *Server) used(k usageKey) usage {
 	today := s.now().In(beijing).Format(time.DateOnly)
 	if u := s.usage[k]; u.day == today {
@@ -65,7 +65,7 @@ func (s *Server) quota(r *request) (any, *refusal) {
 		return nil, refusal
 	}
 	asked, known := calls[in.Path]
-	platform := r.token.holder.kind == componentToken
+	platform := r.token.owner.kind == componentToken
 	switch {
 	case !strings.HasPrefix(in.Path, "/"):
 		return nil, refused(76003)
@@ -74,7 +74,7 @@ func (s *Server) quota(r *request) (any, *refusal) {
 	case platform == (asked.token == accountOnly):
 		return nil, refused(76022)
 	}
-	limit, used := s.limit(in.Path), s.used(usageKey{r.token.holder.appid, in.Path}).used
+	limit, used := s.limit(in.Path), s.used(usageKey{r.token.owner.appid, in.Path}).used
 	type quota struct {
 		DailyLimit int `json:"daily_limit"`
 		Used       int `json:"used"`

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Result counts the calls of one path that were answered alike in one minute.
+// Result counts the calls of a path with the same result in one minute.
 type Result struct {
 	Minute  time.Time `json:"minute"`
 	Path    string    `json:"path"`
@@ -19,10 +19,10 @@ type Result struct {
 	Count   int       `json:"count"`
 }
 
-// resultsKept is how long results are counted.
-const resultsKept = time.Hour
+// resultRetention is how long results are counted.
+const resultRetention = time.Hour
 
-// Results returns what became of the calls of the last hour, oldest first. Faults count as what the client got.
+// Results returns the results of the last hour's calls, oldest first, as the client saw them.
 func (s *Server) Results() []Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,11 +39,11 @@ func (s *Server) Results() []Result {
 }
 
 func (s *Server) dropOldResults() {
-	oldest := s.now().Add(-resultsKept).Truncate(time.Minute).UTC()
+	oldest := s.now().Add(-resultRetention).Truncate(time.Minute).UTC()
 	maps.DeleteFunc(s.results, func(r Result, _ int) bool { return r.Minute.Before(oldest) })
 }
 
-func (s *Server) countResult(path string, seen *answerWatch) {
+func (s *Server) countResult(path string, seen *responseRecorder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := Result{Minute: s.now().Truncate(time.Minute).UTC(), Path: path, Status: seen.status, Errcode: seen.errcode()}
@@ -53,25 +53,25 @@ func (s *Server) countResult(path string, seen *answerWatch) {
 	s.results[key]++
 }
 
-// answerWatch remembers the status and the beginning of an answer.
-type answerWatch struct {
+// responseRecorder records the status and the beginning of a response.
+type responseRecorder struct {
 	to     http.ResponseWriter
 	status int
 	head   []byte
 }
 
-func (w *answerWatch) Header() http.Header         { return w.to.Header() }
-func (w *answerWatch) Unwrap() http.ResponseWriter { return w.to } // for http.ResponseController
+func (w *responseRecorder) Header() http.Header         { return w.to.Header() }
+func (w *responseRecorder) Unwrap() http.ResponseWriter { return w.to } // for http.ResponseController
 
-func (w *answerWatch) WriteHeader(status int) {
+func (w *responseRecorder) WriteHeader(status int) {
 	w.status = status
 	w.to.WriteHeader(status)
 }
 
-// headLength is more than any errcode needs: it is an answer's first key.
+// headLength suffices for any errcode, which comes first in a response.
 const headLength = 64
 
-func (w *answerWatch) Write(b []byte) (int, error) {
+func (w *responseRecorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
@@ -81,7 +81,7 @@ func (w *answerWatch) Write(b []byte) (int, error) {
 
 var errcodeOf = regexp.MustCompile(`"errcode":\s*(-?\d+)`)
 
-func (w *answerWatch) errcode() int {
+func (w *responseRecorder) errcode() int {
 	if m := errcodeOf.FindSubmatch(w.head); m != nil {
 		code, _ := strconv.Atoi(string(m[1]))
 		return code

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// secretsFile names a file to which every secret is added as it comes into being, one a line. The scan for leaks over
-// the output of all tests sets it.
+// secretsFile is a variable that names a file to which every new secret is appended, one a line. The leak scan over
+// all tests' output sets it.
 const secretsFile = "WECHAT_DRAFTBOX_SECRETS"
 
 var openSecretsFile = sync.OnceValue(func() *os.File {
@@ -23,7 +23,7 @@ var openSecretsFile = sync.OnceValue(func() *os.File {
 	return file
 })
 
-// remember keeps secrets for [Server.Secrets]. Empty ones aren't any.
+// remember records secrets for [Server.Secrets], except empty ones.
 func (s *Server) remember(secrets ...string) {
 	for _, v := range secrets {
 		if v == "" {
@@ -36,8 +36,8 @@ func (s *Server) remember(secrets ...string) {
 	}
 }
 
-// Secrets returns every token, refresh token, ticket, authorization code, app secret and key that this server ever
-// knew, for tests that look for leaks.
+// Secrets returns every token, refresh token, ticket, authorization code, app secret and key that this server has had,
+// for leak tests.
 func (s *Server) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

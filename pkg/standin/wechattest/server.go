@@ -2,9 +2,9 @@
 // concerns a third-party platform's draft box, the draft box switch of its accounts, and the tokens of both.
 //
 // A [Server] is an [http.Handler]. Tests mount it through httptest.NewServer, the local run on a loopback port. It
-// keeps what WeChat keeps (drafts, templates, accounts, tokens and their lives, quotas), refuses what WeChat
-// refuses, pushes what WeChat pushes, and can be told to misbehave ([Server.Fail]). Where WeChat's own pages are
-// silent it takes the stricter reading, and the comment there says that it is one.
+// keeps WeChat's state (drafts, templates, accounts, tokens and their expiry, quotas), refuses what WeChat
+// refuses, pushes what WeChat pushes, and can inject faults ([Server.Fail]). Where WeChat's own pages are
+// silent it takes the stricter reading, and a comment says so.
 package wechattest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// The paths the server knows. Any other one is answered with an HTML page and status 404.
+// The supported paths. Any other gets status 404 with an HTML page.
 const (
 	PathDraftList       = "/wxa/gettemplatedraftlist"
 	PathAddToTemplate   = "/wxa/addtotemplate"
@@ -37,7 +37,7 @@ const (
 	PathDraftBatchGet   = "/cgi-bin/draft/batchget"
 )
 
-// Platform is what a third-party platform's settings page shows.
+// Platform is a third-party platform's settings.
 type Platform struct {
 	AppID          string // component_appid
 	AppSecret      string // component_appsecret
@@ -51,7 +51,7 @@ type Server struct {
 	now      func() time.Time
 	admin    http.Handler
 
-	// Set by options, and never changed once New is done.
+	// Set by options, and read-only after New.
 	latency         time.Duration
 	contentType     string
 	example         bool
@@ -71,7 +71,7 @@ type Server struct {
 	accounts      []*account
 	accountByID   map[string]*account
 	tokens        map[string]*token
-	held          map[holder][]*token
+	tokensOf      map[owner][]*token
 	tickets       []ticket
 	codes         map[string]*code
 	nextMedia     int
@@ -94,22 +94,22 @@ type Server struct {
 // Option changes how a [Server] behaves.
 type Option func(*Server)
 
-// WithClock sets the clock that the lives of tokens, tickets and codes and the days of quotas follow. The default is
+// WithClock sets the clock for the lifetimes of tokens, tickets and codes and the days of quotas. The default is
 // [time.Now]. Latency, delays and push time-outs are always in real time.
 func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
 
 // WithPlatform sets the platform whose calls are served. The default is [ExamplePlatform].
 func WithPlatform(p Platform) Option { return func(s *Server) { s.platform = p } }
 
-// WithLatency makes every call wait for d before it is processed; one whose client leaves meanwhile is not. It does not
-// hold for the admin paths.
+// WithLatency delays the processing of every call by d, except on the admin paths. A call whose client leaves
+// meanwhile is not processed.
 func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
 
-// WithContentType sets the Content-Type of good answers. The default is text/plain, which WeChat often sends with
-// good JSON.
+// WithContentType sets the Content-Type of successful responses. The default is text/plain, which WeChat often sends
+// with JSON.
 func WithContentType(t string) Option { return func(s *Server) { s.contentType = t } }
 
-// WithRecordedRequests sets how many of the newest requests [Server.Requests] can tell. The default is 10,000.
+// WithRecordedRequests sets how many requests [Server.Requests] retains. The default is 10,000.
 func WithRecordedRequests(n int) Option {
 	return func(s *Server) { s.requests = newRing[Request](n) }
 }
@@ -124,7 +124,7 @@ func New(opts ...Option) *Server {
 		templateLimit: 200,
 		accountByID:   map[string]*account{},
 		tokens:        map[string]*token{},
-		held:          map[holder][]*token{},
+		tokensOf:      map[owner][]*token{},
 		codes:         map[string]*code{},
 		usage:         map[usageKey]usage{},
 		faults:        map[string][]*Fault{},
@@ -159,14 +159,14 @@ type Request struct {
 	AppID    string // the appid its token belongs to; empty where it bore none that is known
 }
 
-// Checks tells whether the request asks for the state of a switch: checkonly=1 stands in its query.
+// Checks reports whether the request reads the state of a switch: its query has checkonly=1.
 func (r Request) Checks() bool { return r.Path == PathSwitch && checksOnly(r.RawQuery) }
 
-// Opens tells whether the request opens a switch or tries to.
+// Opens reports whether the request tries to open a switch.
 func (r Request) Opens() bool { return r.Path == PathSwitch && !checksOnly(r.RawQuery) }
 
-// Requests returns the newest requests to path, oldest first; all of them for an empty path. How many are kept,
-// [WithRecordedRequests] says.
+// Requests returns the newest requests to path, or to all paths if it is empty, oldest first. See
+// [WithRecordedRequests] for how many.
 func (s *Server) Requests(path string) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,7 +179,7 @@ func (s *Server) Requests(path string) []Request {
 	return found
 }
 
-// Calls returns how many requests to path there were since New; all of them for an empty path.
+// Calls returns the number of requests to path, or to all paths if it is empty, since New.
 func (s *Server) Calls(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,10 +193,10 @@ func (s *Server) Calls(path string) int {
 	return total
 }
 
-// maxBody is what the server reads of a request: far more than any of its calls needs.
+// maxBody is the read limit for a request.
 const maxBody = 1 << 20
 
-// ServeHTTP answers one of WeChat's calls, or one of the admin paths under /_sim/.
+// ServeHTTP serves WeChat's calls, and the admin paths under /_sim/.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, adminPrefix) {
 		s.admin.ServeHTTP(w, r)
@@ -207,7 +207,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the client went away in the middle of its request
 	}
 	fault := s.arrive(r, body)
-	seen := &answerWatch{to: w}
+	seen := &responseRecorder{to: w}
 	defer s.countResult(r.URL.Path, seen)
 	if !wait(r.Context(), s.latency) {
 		return
@@ -219,13 +219,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault.meet(s, seen, r, body)
 }
 
-// arrive records a request and returns the fault that it is to meet, if any.
+// arrive records a request and returns its fault, if any.
 func (s *Server) arrive(r *http.Request, body []byte) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	req := Request{Time: s.now(), Method: r.Method, Path: r.URL.Path, Host: r.Host, RawQuery: r.URL.RawQuery, Body: string(body)}
 	if t := s.tokens[r.URL.Query().Get("access_token")]; t != nil {
-		req.AppID = t.holder.appid
+		req.AppID = t.owner.appid
 	}
 	s.requests.add(req)
 	s.calls[req.Path]++
@@ -235,7 +235,7 @@ func (s *Server) arrive(r *http.Request, body []byte) *Fault {
 	return s.nextFault(req)
 }
 
-// process lets WeChat do what the request asks for, and returns what WeChat answers.
+// process performs a request and returns WeChat's reply.
 func (s *Server) process(r *http.Request, body []byte) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,7 +246,7 @@ func (s *Server) process(r *http.Request, body []byte) reply {
 	return reply{status: http.StatusOK, contentType: s.contentType, body: encode(answer)}
 }
 
-// reply is an answer before it is sent.
+// reply is a response before it is sent.
 type reply struct {
 	status      int
 	contentType string
@@ -259,7 +259,7 @@ func (p reply) write(w http.ResponseWriter) {
 	_, _ = w.Write(p.body) // a client that went away is its own affair
 }
 
-// encode writes JSON as WeChat does: text as it is, without escapes for HTML.
+// encode writes JSON as WeChat does, without escapes for HTML.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -270,7 +270,7 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// wait sleeps for d and tells whether the client is still there.
+// wait sleeps for d and reports whether the client is still there.
 func wait(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
@@ -285,7 +285,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// ring keeps the newest entries, as many as it was made for.
+// ring keeps the newest entries up to its capacity.
 type ring[T any] struct {
 	size    int
 	entries []T

@@ -5,19 +5,19 @@ import (
 	"net/url"
 )
 
-// OpenCalls returns how many requests opened a switch or tried to: those to [PathSwitch] without checkonly=1 in their
-// query, whatever became of them.
+// OpenCalls returns how many requests tried to open a switch: those to [PathSwitch] without checkonly=1 in their
+// query, whatever their result.
 func (s *Server) OpenCalls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.opens
 }
 
-// WithOpeningLag makes the first checks after an opening still say 0.
+// WithOpeningLag makes the first checks after an opening still return 0.
 func WithOpeningLag(checks int) Option { return func(s *Server) { s.openingLag = checks } }
 
-// WithRetiredSwitch retires the switch's interface, as WeChat's newest page calls it: an errcode such as 48009 for
-// status 200, else a page with that status, such as 404.
+// WithRetiredSwitch retires the switch's interface, as WeChat's newest page announces: with an errcode such as 48009
+// for status 200, else with a page of that status, such as 404.
 func WithRetiredSwitch(status, errcode int) Option {
 	return func(s *Server) { s.retireSwitch(status, errcode) }
 }
@@ -37,8 +37,8 @@ func (s *Server) retireSwitch(status, errcode int) {
 	s.retired = &refusal{page: status}
 }
 
-// checksOnly tells whether a query makes the call a check. What WeChat does with checkonly=0, with an empty one or with
-// several is not known; here all of them open, the harmful reading, so that no test passes by luck.
+// checksOnly reports whether a query makes the call a check. WeChat's reading of checkonly=0, of an empty value or of
+// several is not known; here all of them open the switch, the harmful reading, so that no test passes by luck.
 func checksOnly(rawQuery string) bool {
 	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
@@ -49,11 +49,11 @@ func checksOnly(rawQuery string) bool {
 }
 
 func (s *Server) draftSwitch(r *request) (any, *refusal) {
-	a := s.accountByID[r.token.holder.appid]
+	a := s.accountByID[r.token.owner.appid]
 	switch {
 	case a.MiniProgram: // the switch is for Official Accounts
 		return nil, refused(48001)
-	case r.token.holder.kind == authorizerToken && !a.Granted:
+	case r.token.owner.kind == authorizerToken && !a.Granted:
 		return nil, refused(61007)
 	}
 	if !checksOnly(r.query) { // the body is never looked at: a checkonly there opens as well

@@ -30,18 +30,18 @@ func (t Template) MarshalJSON() ([]byte, error) {
 // WithTemplateLimit sets how many templates of each type the library holds. The default is 200.
 func WithTemplateLimit(n int) Option { return func(s *Server) { s.templateLimit = n } }
 
-// WithTemplateDraftIDs makes the library remember each template's draft_id, which WeChat does only sometimes.
+// WithTemplateDraftIDs includes each template's draft_id, which WeChat does only sometimes.
 func WithTemplateDraftIDs() Option { return func(s *Server) { s.templateDraftID = true } }
 
-// Templates returns the library, in the order of the additions.
+// Templates returns the library in the order of addition.
 func (s *Server) Templates() []Template {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.templates)
 }
 
-// AddTemplate puts a template into the library, whatever its limit, and returns its id: ids grow from 0, and
-// t.TemplateID is taken where it is higher than the last one. A CreateTime of 0 is now.
+// AddTemplate adds a template regardless of the limit and returns its id. Ids count up from 0; a higher t.TemplateID
+// is used as it is. A CreateTime of 0 is now.
 func (s *Server) AddTemplate(t Template) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ func (s *Server) addToTemplate(r *request) (any, *refusal) {
 	if s.templateDraftID {
 		t.DraftID = in.DraftID
 	}
-	// Nothing says that WeChat notices a draft that is in the library already: the second addition is a second template.
+	// WeChat is not documented to detect duplicates: adding a draft again makes a second template.
 	s.addTemplate(t)
 	return ok, nil
 }

@@ -11,9 +11,9 @@ const (
 	tokenLife  = 2 * time.Hour
 	overlap    = 5 * time.Minute // how long a superseded token still works
 	ticketLife = 12 * time.Hour
-	// stable_token makes a new token where the one it gave has no more than this left.
+	// stable_token issues a new token if the last one expires within this time.
 	stableRenewal = 5 * time.Minute
-	// forceRefreshes is how many forced refreshes WeChat allows an own account in a day.
+	// forceRefreshes is the daily limit of forced refreshes for an own account.
 	forceRefreshes = 20
 )
 
@@ -24,58 +24,58 @@ const (
 	ownToken        = "own"
 )
 
-// holder is whose token it is. The platform's has an empty appid.
-type holder struct{ kind, appid string }
+// owner is a token's owner. The platform's appid is empty.
+type owner struct{ kind, appid string }
 
 type token struct {
-	holder     holder
+	owner      owner
 	value      string
 	expires    time.Time
 	superseded time.Time // when the next one was issued; zero while it is the newest
 }
 
-func (t *token) live(now time.Time) bool { return now.Before(t.expires) && !t.dead(now) }
+func (t *token) live(now time.Time) bool { return now.Before(t.expires) && !t.isSuperseded(now) }
 
-// dead tells whether a newer token put an end to it.
-func (t *token) dead(now time.Time) bool {
+// isSuperseded reports whether a newer token has ended this one.
+func (t *token) isSuperseded(now time.Time) bool {
 	return !t.superseded.IsZero() && !now.Before(t.superseded.Add(overlap))
 }
 
-// issue makes a new token, from whose issue on the former one has five minutes. The caller holds the lock.
-func (s *Server) issue(h holder) *token {
+// issue issues a new token; the previous one remains valid for five minutes. The caller holds the lock.
+func (s *Server) issue(h owner) *token {
 	now := s.now()
 	if newest := s.newest(h); newest != nil {
 		newest.superseded = now
 	}
-	t := &token{holder: h, value: s.secret("92_", 138), expires: now.Add(tokenLife)}
-	// One that ended over a day ago is forgotten, so that a long run with a fast clock doesn't grow.
-	s.held[h] = slices.DeleteFunc(s.held[h], func(old *token) bool {
+	t := &token{owner: h, value: s.secret("92_", 138), expires: now.Add(tokenLife)}
+	// Drop tokens that expired over a day ago, so that a long run with a fast clock doesn't grow.
+	s.tokensOf[h] = slices.DeleteFunc(s.tokensOf[h], func(old *token) bool {
 		if now.Sub(old.expires) < 24*time.Hour {
 			return false
 		}
 		delete(s.tokens, old.value)
 		return true
 	})
-	s.held[h] = append(s.held[h], t)
+	s.tokensOf[h] = append(s.tokensOf[h], t)
 	s.tokens[t.value] = t
 	return t
 }
 
-// revoke ends all tokens of a holder at once.
-func (s *Server) revoke(h holder) {
-	for _, t := range s.held[h] {
+// revoke ends all tokens of an owner at once.
+func (s *Server) revoke(h owner) {
+	for _, t := range s.tokensOf[h] {
 		t.superseded = s.now().Add(-overlap)
 	}
 }
 
-func (s *Server) newest(h holder) *token {
-	if held := s.held[h]; len(held) > 0 {
+func (s *Server) newest(h owner) *token {
+	if held := s.tokensOf[h]; len(held) > 0 {
 		return held[len(held)-1]
 	}
 	return nil
 }
 
-// secret makes a value nobody can guess, and remembers it for [Server.Secrets].
+// secret makes an unguessable value and records it for [Server.Secrets].
 func (s *Server) secret(prefix string, n int) string {
 	v := prefix
 	for len(v) < len(prefix)+n {
@@ -86,12 +86,12 @@ func (s *Server) secret(prefix string, n int) string {
 	return v
 }
 
-// secondsLeft is what expires_in says.
+// secondsLeft is the value of expires_in.
 func (t *token) secondsLeft(now time.Time) int { return int(t.expires.Sub(now) / time.Second) }
 
 var tokenShape = regexp.MustCompile(`^[A-Za-z0-9_-]{32,512}$`)
 
-// admit finds the token of a request and checks that the call takes it.
+// admit finds the token of a request and checks that the call accepts its kind.
 func (s *Server) admit(value string, by bearer) (*token, *refusal) {
 	if value == "" {
 		return nil, refused(41001)
@@ -104,10 +104,10 @@ func (s *Server) admit(value string, by bearer) (*token, *refusal) {
 		return nil, refused(40001)
 	case !s.now().Before(t.expires):
 		return nil, refused(42001)
-	case t.dead(s.now()):
+	case t.isSuperseded(s.now()):
 		return nil, refused(40001)
 	}
-	switch kind := t.holder.kind; {
+	switch kind := t.owner.kind; {
 	case by == componentOfWxa && kind == ownToken:
 		return nil, refused(86000)
 	case (by == componentOnly || by == componentOfWxa) && kind != componentToken:
@@ -118,12 +118,12 @@ func (s *Server) admit(value string, by bearer) (*token, *refusal) {
 	return t, nil
 }
 
-// IssueComponentToken issues a component token as api_component_token would, without asking for a ticket. The former
-// one has five minutes from then.
+// IssueComponentToken issues a component token as api_component_token would, without a ticket. The previous one
+// remains valid for five minutes.
 func (s *Server) IssueComponentToken() string { return s.KickToken("") }
 
-// IssueAccountToken issues the token of an account: an authorizer's token, or an own account's where the account has a
-// Secret. An appid that [Server.AddAccount] never saw panics.
+// IssueAccountToken issues an account's token: an own account's if it has a Secret, else an authorizer's. It panics on
+// an unknown appid.
 func (s *Server) IssueAccountToken(appid string) string {
 	if appid == "" {
 		panic("wechattest: IssueAccountToken: no appid")
@@ -131,30 +131,30 @@ func (s *Server) IssueAccountToken(appid string) string {
 	return s.KickToken(appid)
 }
 
-// KickToken is somebody else fetching a new token of the account, or of the platform for an empty appid: the former
-// one has five minutes from now. It returns the new one.
+// KickToken simulates another system fetching a token of the account, or of the platform for an empty appid, and
+// returns it. The previous token remains valid for five minutes.
 func (s *Server) KickToken(appid string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.issue(s.holderOf(appid)).value
+	return s.issue(s.ownerOf(appid)).value
 }
 
-func (s *Server) holderOf(appid string) holder {
+func (s *Server) ownerOf(appid string) owner {
 	if appid == "" {
-		return holder{kind: componentToken}
+		return owner{kind: componentToken}
 	}
 	a := s.accountByID[appid]
 	switch {
 	case a == nil:
 		panic("wechattest: no such account: " + appid)
 	case a.Secret != "":
-		return holder{ownToken, appid}
+		return owner{ownToken, appid}
 	default:
-		return holder{authorizerToken, appid}
+		return owner{authorizerToken, appid}
 	}
 }
 
-// ExpireTokens ends the life of every token there is.
+// ExpireTokens expires all tokens.
 func (s *Server) ExpireTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,21 +166,21 @@ func (s *Server) ExpireTokens() {
 	}
 }
 
-// LiveToken returns the newest token of an account, or of the platform for an empty appid; empty where none was issued.
+// LiveToken returns the newest token of an account, or of the platform for an empty appid; empty if none was issued.
 func (s *Server) LiveToken(appid string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if appid != "" && s.accountByID[appid] == nil {
 		return ""
 	}
-	if t := s.newest(s.holderOf(appid)); t != nil {
+	if t := s.newest(s.ownerOf(appid)); t != nil {
 		return t.value
 	}
 	return ""
 }
 
-// TokenState tells whose a token is ("component" with an empty appid, "authorizer" or "own"), whether a newer one has
-// been fetched since, and in ok whether this server issued it at all.
+// TokenState returns a token's kind ("component" with an empty appid, "authorizer" or "own") and owner, whether a
+// newer one was issued since, and in ok whether this server issued it.
 func (s *Server) TokenState(token string) (kind, appid string, superseded, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,16 +188,16 @@ func (s *Server) TokenState(token string) (kind, appid string, superseded, ok bo
 	if t == nil {
 		return "", "", false, false
 	}
-	return t.holder.kind, t.holder.appid, !t.superseded.IsZero(), true
+	return t.owner.kind, t.owner.appid, !t.superseded.IsZero(), true
 }
 
-// ticket is a component_verify_ticket. All that are younger than 12 hours work.
+// ticket is a component_verify_ticket. It is valid for 12 hours; newer ones don't end it.
 type ticket struct {
 	value  string
 	issued time.Time
 }
 
-// Ticket returns the newest component_verify_ticket; empty where there is none yet.
+// Ticket returns the newest component_verify_ticket, or empty.
 func (s *Server) Ticket() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,7 +207,7 @@ func (s *Server) Ticket() string {
 	return ""
 }
 
-// NewTicket makes a ticket without pushing it, and returns it.
+// NewTicket makes and returns a ticket without pushing it.
 func (s *Server) NewTicket() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,7 +244,7 @@ func (s *Server) componentToken(r *request) (any, *refusal) {
 	if refusal := s.spend("", r.path); refusal != nil {
 		return nil, refusal
 	}
-	t := s.issue(holder{kind: componentToken})
+	t := s.issue(owner{kind: componentToken})
 	return struct { // the real answer has no errcode
 		Token     string `json:"component_access_token"`
 		ExpiresIn int    `json:"expires_in"`
@@ -265,8 +265,8 @@ func (s *Server) checkPlatform(appid, secret string) *refusal {
 	return nil
 }
 
-// WithRotatingRefreshTokens changes an account's refresh token at each refresh. The former one works for five minutes
-// more.
+// WithRotatingRefreshTokens changes an account's refresh token at each refresh. The previous one remains valid for
+// five minutes.
 func WithRotatingRefreshTokens() Option { return func(s *Server) { s.rotateRefresh = true } }
 
 func (s *Server) authorizerToken(r *request) (any, *refusal) {
@@ -288,7 +288,7 @@ func (s *Server) authorizerToken(r *request) (any, *refusal) {
 	if s.rotateRefresh {
 		s.changeRefreshToken(a)
 	}
-	t := s.issue(holder{authorizerToken, a.AppID})
+	t := s.issue(owner{authorizerToken, a.AppID})
 	return struct { // the real answer has no errcode
 		Token        string `json:"authorizer_access_token"`
 		ExpiresIn    int    `json:"expires_in"`
@@ -324,7 +324,7 @@ func (s *Server) stableToken(r *request) (any, *refusal) {
 	if refusal := s.spend(a.AppID, r.path); refusal != nil {
 		return nil, refusal
 	}
-	now, h := s.now(), holder{ownToken, a.AppID}
+	now, h := s.now(), owner{ownToken, a.AppID}
 	t := s.newest(h)
 	switch {
 	case in.Force:

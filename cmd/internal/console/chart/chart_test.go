@@ -110,8 +110,7 @@ func TestPictures(t *testing.T) {
 
 var shares = regexp.MustCompile(`(?:x|width)="(-?[\d.]+)%"`)
 
-// checkMarkup finds what no picture may have: broken markup, scripts, styles that the page's policy refuses, and what
-// reaches out of the picture.
+// checkMarkup reports broken markup, scripts, styles forbidden by the page's policy, and elements outside the picture.
 func checkMarkup(t *testing.T, drawn string) {
 	t.Helper()
 	for d := xml.NewDecoder(strings.NewReader(strings.ReplaceAll(drawn, "<br>", "<br/>"))); ; {
@@ -165,7 +164,7 @@ func TestPeoplesTextIsNoMarkup(t *testing.T) {
 	}
 }
 
-// Every account is in a part of the picture, the parts fill their bar, and none is too small to be seen.
+// Every account is counted in a segment, the segments fill their bar, and none is too small to see.
 func TestAccountParts(t *testing.T) {
 	t.Parallel()
 	c := countAccounts([]Accounts{
