@@ -76,7 +76,7 @@ func wrap(text string) (lines []string) {
 	return append(lines, line)
 }
 
-var errNotWell = errors.New("not all is well")
+var errNotWell = errors.New("some checks failed")
 
 // doctor prints the doctor's result. The error is [errNotWell] if a check failed.
 func doctor(ctx context.Context, ask asker, out io.Writer) error {

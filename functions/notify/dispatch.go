@@ -79,8 +79,8 @@ func (d dispatcher) dispatch(ctx context.Context, robots []robot.Robot, all []Ev
 // send sends events to one robot and records the delivery. On failure, after is the robot's requested pause.
 func (d dispatcher) send(ctx context.Context, r robot.Robot, events []Event) (after time.Duration, err error) {
 	if left := d.pauses.remaining(r.Name); left > 0 {
-		d.log.InfoContext(ctx, "a robot is left alone after too many messages", "robot", r.Name, "notices", len(events), "seconds", int(left/time.Second))
-		return left, fmt.Errorf("it is left alone for %v", left)
+		d.log.InfoContext(ctx, "a robot is paused after too many messages", "robot", r.Name, "notices", len(events), "seconds", int(left/time.Second))
+		return left, fmt.Errorf("it is paused for %v", left)
 	}
 	err = d.client.Send(ctx, r, Compose(r, events))
 	var refused *robot.Error
@@ -90,7 +90,7 @@ func (d dispatcher) send(ctx context.Context, r robot.Robot, events []Event) (af
 	}
 	if err != nil {
 		d.metrics.Put(telemetry.NoticeFailures, float64(len(events)))
-		d.log.WarnContext(ctx, "a robot did not take its message", "robot", r.Name, "kind", string(r.Kind), "notices", len(events), "error", err.Error())
+		d.log.WarnContext(ctx, "a robot rejected its message", "robot", r.Name, "kind", string(r.Kind), "notices", len(events), "error", err.Error())
 		return after, err
 	}
 	d.metrics.Put(telemetry.Notices, float64(len(events)))

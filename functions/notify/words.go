@@ -62,8 +62,8 @@ func english() words {
 		componentToken: "the platform's component token", accountToken: "account %s",
 		errcodeAndMessage: "WeChat: %d %s", errcode: "WeChat: errcode %d", reason: "Reason: %s", todo: "To do: %s",
 		fetchedAgain: "The bundle fetches a new one.",
-		test:         "Test of wechat-draftbox", testEvents: "This chat is told of: %s",
-		testNoEvents: "This chat is told of no events.",
+		test:         "Test of wechat-draftbox", testEvents: "This chat receives: %s",
+		testNoEvents: "This chat receives no events.",
 		action:       englishAction,
 	}
 }

@@ -61,7 +61,7 @@ func (h handler) promoteOne(ctx context.Context, r *api.Request) (*api.Response,
 		return nil, err
 	}
 	if len(r.Query) > 0 { // a template_type in the query would be ignored
-		return nil, fault.Invalid("this route takes no query parameters; template_type stands in the body")
+		return nil, fault.Invalid("this route takes no query parameters; template_type belongs in the body")
 	}
 	return h.promote(ctx, r, byID(id))
 }
@@ -78,7 +78,7 @@ func (h handler) promoteLatest(ctx context.Context, r *api.Request) (*api.Respon
 		return nil, err
 	}
 	if appID == "" {
-		return nil, fault.Invalid("the query parameter source_miniprogram_appid has to say whose newest draft it is to be; user_version may stand beside it")
+		return nil, fault.Invalid("the query parameter source_miniprogram_appid has to say whose newest draft it is to be; user_version is optional")
 	}
 	return h.promote(ctx, r, newest(appID, version))
 }

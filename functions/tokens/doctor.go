@@ -80,7 +80,7 @@ func (h *handler) doctor(ctx context.Context, _ json.RawMessage) (any, error) {
 		accepted = h.examineWeChat(ctx, d, stored)
 	} else {
 		for _, name := range []string{checkAccepted, checkQuota, checkWhitelist} {
-			d.fail(name, "not known: there is no component token to call WeChat with", "Mend the component token first.")
+			d.fail(name, "not known: there is no component token to call WeChat with", "Fix the component token first.")
 		}
 	}
 	h.examineTables(ctx, d)
@@ -163,7 +163,7 @@ func (h *handler) examineWeChat(ctx context.Context, d *diagnosis, stored token.
 	refused := errors.As(err, &refusal)
 	action := fault.Of(err, h.renewer.Now()).Action
 	if refused && refusal.Info().Class == wechat.Whitelist {
-		const first = "Mend the whitelist first."
+		const first = "Fix the whitelist first."
 		d.fail(checkAccepted, "not known: WeChat refuses the address before it looks at the token", first)
 		d.fail(checkQuota, "not known: WeChat refuses the address", first)
 		d.fail(checkWhitelist, "WeChat refuses the bundle's address: "+h.refusedAddresses(ctx, stored, refusal), action)
@@ -283,7 +283,7 @@ func (h *handler) examineWrittenOff(ctx context.Context, d *diagnosis, excluded 
 		return
 	}
 	if !accepted {
-		d.fail(checkWrittenOff, "not known: there is no component token that WeChat accepts", "Mend the component token first.")
+		d.fail(checkWrittenOff, "not known: there is no component token that WeChat accepts", "Fix the component token first.")
 		return
 	}
 	var listed []string

@@ -90,11 +90,11 @@ func soak(t *testing.T, o outage, functions map[string]Wire) {
 	}
 	well := time.Since(midnight)
 	if len(sick) > 0 {
-		t.Errorf("%v after WeChat was mended:\n%s", well, strings.Join(sick, "\n"))
+		t.Errorf("%v after WeChat recovered:\n%s", well, strings.Join(sick, "\n"))
 	}
 	time.Sleep(after - well)
 	if sick := w.sick(); len(sick) > 0 {
-		t.Errorf("an hour after WeChat was mended:\n%s", strings.Join(sick, "\n"))
+		t.Errorf("an hour after WeChat recovered:\n%s", strings.Join(sick, "\n"))
 	}
 	calls := w.tokenCalls()
 	for path := range calls {
