@@ -63,7 +63,7 @@ func (routes Routes) Serve(ctx context.Context, log *slog.Logger, event []byte) 
 	return encoded
 }
 
-// refuse answers with a problem, and logs it: as a warning where the bundle or WeChat failed.
+// refuse responds with a problem and logs it, server errors (5xx) as warnings.
 func refuse(ctx context.Context, log *slog.Logger, request *Request, err error) []byte {
 	response, f := problem(request, err, time.Now())
 	telemetry.CountFault(ctx, err)
@@ -88,8 +88,8 @@ func (routes Routes) answer(ctx context.Context, request *Request) (*Response, e
 	return route.Handle(ctx, request)
 }
 
-// find is the route that API Gateway matched: then the path decides nothing, so that a base path or a named stage does no
-// harm. Where API Gateway names none of the function's routes, the path is matched here.
+// find returns the route that API Gateway matched, regardless of the path, which may have a base path or a stage. If API
+// Gateway names none of the function's routes, as with a catch-all route, the path is matched here.
 func (routes Routes) find(request *Request) (Route, error) {
 	for _, route := range routes {
 		if route.Method+" "+route.Path == request.matched {
@@ -118,7 +118,7 @@ func (routes Routes) find(request *Request) (Route, error) {
 	return Route{}, fault.New(fault.NotFound, "there is no such route")
 }
 
-// match compares a path with a pattern, part by part, and decodes it once.
+// match matches a path against a pattern, segment by segment, and decodes each segment once.
 func match(pattern, path string) (map[string]string, bool) {
 	wanted, parts := strings.Split(pattern, "/"), strings.Split(path, "/")
 	if len(wanted) != len(parts) {

@@ -85,34 +85,34 @@ var (
 // Length limits: AWS's, less room for what is appended to a prefix. In the patterns such counts would cost every cold
 // start a millisecond.
 const (
-	longestPrefix = 200
-	longestTable  = 255
-	longestBus    = 1600
-	longestKey    = 2048
+	maxPrefixLength = 200
+	maxTableLength  = 255
+	maxBusLength    = 1600
+	maxKeyLength    = 2048
 
-	longestRetention = 36500 // days; more don't fit into a time.Duration for long
+	maxRetentionDays = 36500 // days; more don't fit into a time.Duration for long
 )
 
 // ReadSettings reads the settings through getenv, such as [os.Getenv]. An empty variable has its default. The error
 // names every invalid variable, in one line.
 func ReadSettings(getenv func(string) string) (Settings, error) {
 	r := reader{getenv: getenv}
-	table := matches(tableName, longestTable, "it must be the name of a DynamoDB table")
+	table := matches(tableName, maxTableLength, "it must be the name of a DynamoDB table")
 	s := Settings{
 		SecretPrefix: strings.TrimRight(r.text("SECRET_PREFIX", "wechat/draftbox",
-			matches(secretName, longestPrefix, "it must be letters, digits and any of /_+=.@-")), "/"),
+			matches(secretName, maxPrefixLength, "it must be letters, digits and any of /_+=.@-")), "/"),
 		ParameterPrefix: strings.TrimRight(r.text("PARAMETER_PREFIX", "/wechat/draftbox",
-			matches(parameterName, longestPrefix+1, "it must begin with / and hold letters, digits and any of /_.-")), "/"),
+			matches(parameterName, maxPrefixLength+1, "it must begin with / and hold letters, digits and any of /_.-")), "/"),
 		StateTable:            r.text("STATE_TABLE", "wechat-draftbox-state", table),
 		TokenTable:            r.text("TOKEN_TABLE", "wechat-draftbox-tokens", table),
-		EventBusName:          r.text("EVENT_BUS_NAME", "default", matches(busName, longestBus, "it must be the name or ARN of an event bus")),
+		EventBusName:          r.text("EVENT_BUS_NAME", "default", matches(busName, maxBusLength, "it must be the name or ARN of an event bus")),
 		SwitchQueueURL:        r.text("SWITCH_QUEUE_URL", "", isBaseURL),
 		AuthorizationQueueURL: r.text("AUTHORIZATION_QUEUE_URL", "", isBaseURL),
 		NoticeQueueURL:        r.text("NOTICE_QUEUE_URL", "", isBaseURL),
 		AccountTokenStore:     AccountTokenStore(r.oneOf("ACCOUNT_TOKEN_STORE", string(SecretsManager), string(DynamoDB))),
 		IgnoreMiniPrograms:    r.oneOf("MINI_PROGRAMS", "keep", "ignore") == "ignore",
 		ManageTokens:          r.oneOf("MANAGE_TOKENS", "true", "false") == "true",
-		KMSKey:                r.text("KMS_KEY_ARN", "", matches(kmsKey, longestKey, "it must be the ARN of a KMS key")),
+		KMSKey:                r.text("KMS_KEY_ARN", "", matches(kmsKey, maxKeyLength, "it must be the ARN of a KMS key")),
 		TokenCacheTTL:         r.duration("TOKEN_CACHE_TTL", "5m"),
 		DraftCacheTTL:         r.duration("DRAFT_CACHE_TTL", "30s"),
 	}
@@ -188,8 +188,8 @@ func (s *Settings) setBaseURLs(list string) error {
 
 func (s *Settings) setRetention(v string) error {
 	days, err := strconv.Atoi(v)
-	if err != nil || days < 0 || days > longestRetention {
-		return fmt.Errorf("it must be a whole number of days from 0 to %d", longestRetention)
+	if err != nil || days < 0 || days > maxRetentionDays {
+		return fmt.Errorf("it must be a whole number of days from 0 to %d", maxRetentionDays)
 	}
 	s.HistoryRetention = time.Duration(days) * 24 * time.Hour
 	return nil

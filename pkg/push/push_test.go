@@ -193,7 +193,7 @@ func TestOpenReadsEveryKind(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotNeededDoesNoHarm: each of these stands before and behind what is needed.
+// TestWhatIsNotNeededDoesNoHarm puts each of these before and after the required elements.
 func TestWhatIsNotNeededDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	for name, junk := range map[string]string{

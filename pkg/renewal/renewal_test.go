@@ -111,7 +111,7 @@ func (f *fixture) putOp() string {
 
 var errFetch = errors.New("WeChat is busy")
 
-// Whoever loses a race fetches once more and writes against what is there now. Where that fails, what is there now expires
+// The loser of a race fetches again and replaces the current record. Where that fails, what is there now expires
 // within five minutes.
 func TestUpdateToken(t *testing.T) {
 	t.Parallel()

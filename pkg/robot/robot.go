@@ -1,6 +1,6 @@
 // Package robot sends messages to the robots of group chats: WeCom, DingTalk, Feishu (Lark) and Slack.
 //
-// The URL of a robot is a secret: whoever has it can write to the group. No error or log line of this package shows one.
+// The URL of a robot is a secret: anyone who has it can post to the group. No error or log line of this package contains one.
 package robot
 
 import (

@@ -68,7 +68,7 @@ func TestLeaseOfAnotherIsNotReleased(t *testing.T) {
 	wantHeld(t, "acquired by a third", false, f.TokenLease(time.Minute).Acquire)
 }
 
-// A holder that was frozen past the end has it again where nobody else took it.
+// A holder that was frozen past the expiry reacquires the lease if no other holder has.
 func TestLeaseAfterAFreeze(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -56,7 +56,7 @@ func copyOf(w, want state.Wait) state.Wait {
 	return w
 }
 
-// Who loses a race changes what is there now.
+// The loser of a race changes the current wait.
 func TestWaitsThatRace(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -47,7 +47,7 @@ func TestLevels(t *testing.T) {
 	}
 }
 
-// Whoever keeps account of these lines reads them by program. Here, as where an operator asks Lambda for text, other lines
+// Audit lines are read by programs. Here, as where an operator configures Lambda for text logs, other lines
 // are no JSON.
 func TestAuditLinesAreJSON(t *testing.T) { //nolint:paralleltest // it takes over standard output
 	out, in, err := os.Pipe()

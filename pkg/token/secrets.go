@@ -88,7 +88,7 @@ func record(owner string, version *string, created *time.Time) Record {
 	return Record{Owner: owner, Version: aws.ToString(version), UpdatedAt: aws.ToTime(created), stored: true}
 }
 
-// maxSuccessors is how many version ids are tried. More than one is needed only if somebody moved AWSCURRENT back to a
+// maxSuccessors is how many version ids are tried. More than one is needed only if AWSCURRENT was moved back to a
 // version that already has a successor.
 const maxSuccessors = 5
 

@@ -158,7 +158,7 @@ func TestPutKeepsWhatOthersWrote(t *testing.T) {
 	})
 }
 
-// Whoever lost a race gets what is there now, and can replace that.
+// The loser of a race gets the current record, and can replace it.
 func TestPutAfterALostRace(t *testing.T) {
 	t.Parallel()
 	for _, existed := range []bool{false, true} {

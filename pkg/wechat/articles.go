@@ -38,7 +38,7 @@ type ArticleDrafts struct {
 // ArticleDraft is a draft of up to eight articles, without their content.
 type ArticleDraft struct {
 	MediaID    string
-	UpdateTime int64     // Unix seconds; 0 where WeChat sent none
+	UpdateTime int64     // Unix seconds; 0 if missing
 	Articles   []Article // empty if WeChat omits them with the content
 }
 

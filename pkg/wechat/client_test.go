@@ -42,7 +42,7 @@ var writeCalls = map[string]struct {
 	}},
 }
 
-// TestBytesSent looks at what stands on the wire: whether a switch is asked or opened is in these bytes.
+// TestBytesSent checks the bytes on the wire: they decide whether a switch is checked or opened.
 func TestBytesSent(t *testing.T) {
 	t.Parallel()
 	const token = "84_tok%2Ben%2Fa%3Db%26c+d%25e%E4%B8%AD"
@@ -340,7 +340,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 				if name == "open" {
 					token = account
 				}
-				// Kept connections that a write might be tempted to use.
+				// Idle connections that a write must not use.
 				c.DraftList(t.Context(), component)
 				wechat.Fail(write.path, f.fault.Always())
 				limit := 10 * time.Second

@@ -27,7 +27,7 @@ func TestEveryCodeIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Where the list names two parties, the one that people have to ask is told.
+	// If the list names two parties, the one to be asked is reported.
 	parties := map[string]Party{
 		"WeChat": WeChat, "the bundle": Bundle, "platform operator": PlatformOperator, "account administrator": AccountAdministrator,
 		"account administrator or platform operator": AccountAdministrator,
@@ -166,7 +166,7 @@ func TestIsOutcomeUnknownAndIsRetired(t *testing.T) {
 	}
 }
 
-// TestAdviceFollowsFromWhoseTokenTheCallTook: one code is told for the whitelists and secrets of both.
+// TestAdviceFollowsFromWhoseTokenTheCallTook: WeChat uses one code for the whitelists and secrets of both.
 func TestAdviceFollowsFromWhoseTokenTheCallTook(t *testing.T) {
 	t.Parallel()
 	const account, platform = "微信开发者平台 (developers.weixin.qq.com/platform) → 我的业务 → 公众号 → 开发密钥", "platform's settings"

@@ -71,7 +71,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// checkSilent fails if an error's text holds a secret, raw or as it stands in a URL.
+// checkSilent fails if an error's text contains a secret, raw or percent-encoded.
 func checkSilent(t *testing.T, err error, secrets ...secret.Value) {
 	t.Helper()
 	if err == nil {

@@ -13,7 +13,7 @@ import (
 
 // Upload is what drafts and templates have in common: one upload of a development mini program.
 type Upload struct {
-	CreateTime             int64           // Unix seconds; 0 where WeChat sent none that can be read
+	CreateTime             int64           // Unix seconds; 0 if missing or unreadable
 	UserVersion            string          // the developer's own text; CI puts the commit here
 	UserDesc               string          //
 	SourceMiniprogramAppID string          // missing in older answers
