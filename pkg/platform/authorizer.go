@@ -26,25 +26,20 @@ func (d Directory) Each(ctx context.Context, f func(wechat.Authorizer) error) er
 	if err != nil {
 		return err
 	}
-	type page struct {
-		authorizers []wechat.Authorizer
-		total       int
-	}
 	for offset := 0; ; {
-		got, err := token.Call(ctx, d.Tokens, token.Component, func(ctx context.Context, component secret.Value) (page, error) {
-			authorizers, total, err := d.WeChat.Authorizers(ctx, component, p.AppID, offset)
-			return page{authorizers, total}, err
+		page, err := token.Call(ctx, d.Tokens, token.Component, func(ctx context.Context, component secret.Value) (wechat.AuthorizerPage, error) {
+			return d.WeChat.Authorizers(ctx, component, p.AppID, offset)
 		})
 		if err != nil {
 			return err
 		}
-		for _, one := range got.authorizers {
+		for _, one := range page.Authorizers {
 			if err := f(one); err != nil {
 				return err
 			}
 		}
-		offset += len(got.authorizers)
-		if len(got.authorizers) == 0 || offset >= got.total {
+		offset += page.Entries
+		if page.Entries == 0 || offset >= page.Total {
 			return nil
 		}
 	}

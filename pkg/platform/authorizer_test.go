@@ -104,6 +104,18 @@ func TestEachEndsWithAnEmptyPage(t *testing.T) {
 	}
 }
 
+// An entry without an appid counts for the place of the next page.
+func TestEachCountsUnreadableEntries(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.WeChat.Fail(wechattest.PathAuthorizerList, wechattest.Raw(`{"total_count":2,"list":[{"authorizer_appid":"wx0000000000000001"},{}]}`))
+	seen := 0
+	err := f.directory.Each(t.Context(), func(wechat.Authorizer) error { seen++; return nil })
+	if n := f.WeChat.Calls(""); err != nil || seen != 1 || n != 1 {
+		t.Errorf("%d accounts by %d calls, error %v", seen, n, err)
+	}
+}
+
 // TestFailures: what goes wrong comes back as it is, whether for the list or for one account.
 func TestFailures(t *testing.T) {
 	t.Parallel()

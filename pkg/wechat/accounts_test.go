@@ -172,8 +172,8 @@ func TestWhatCouldNotBeReadIsTold(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 
-	page, total, err := answering(t, `{"total_count":2,"list":[{"refresh_token":"r"},{"authorizer_appid":"wx1","refresh_token":null}]}`).Authorizers(t.Context(), awkward, "wx2", 0)
-	if err != nil || total != 2 || len(page) != 1 || page[0].AppID != "wx1" {
-		t.Errorf("%+v, %d, %v", page, total, err)
+	page, err := answering(t, `{"total_count":2,"list":[{"refresh_token":"r"},{"authorizer_appid":"wx1","refresh_token":null}]}`).Authorizers(t.Context(), awkward, "wx2", 0)
+	if err != nil || page.Total != 2 || page.Entries != 2 || len(page.Authorizers) != 1 || page.Authorizers[0].AppID != "wx1" {
+		t.Errorf("%+v, %v", page, err)
 	}
 }

@@ -63,6 +63,7 @@ type listOf[T any] struct {
 
 type listing[T any] struct {
 	entries    []T
+	count      int  // of the answer's entries
 	missing    bool // the answer has no such key
 	unreadable []Unreadable
 }
@@ -79,25 +80,25 @@ func readList[T any](answer fields, of listOf[T]) (listing[T], error) {
 		}
 		return listing[T]{missing: true}, nil
 	}
-	sent, count := answer.get(of.key), 0
+	sent := answer.get(of.key)
 	l := listing[T]{entries: make([]T, 0, strings.Count(sent.text, `"`+of.id+`"`))}
 	isList := sent.forEach(func(o fields) {
 		entry, unreadable, ok := of.read(o)
 		switch {
 		case !ok:
-			l.unreadable = append(l.unreadable, Unreadable{count, []string{of.id}, true})
+			l.unreadable = append(l.unreadable, Unreadable{l.count, []string{of.id}, true})
 		case len(unreadable) > 0:
-			l.unreadable = append(l.unreadable, Unreadable{count, unreadable, false})
+			l.unreadable = append(l.unreadable, Unreadable{l.count, unreadable, false})
 		}
 		if ok {
 			l.entries = append(l.entries, entry)
 		}
-		count++
+		l.count++
 	})
 	if !isList {
 		return listing[T]{}, unusable(of.key + " is no list of objects")
 	}
-	if len(l.entries) == 0 && count > 0 {
+	if len(l.entries) == 0 && l.count > 0 {
 		return listing[T]{}, unusable("the entries of " + of.key + " have no id that can be read")
 	}
 	return l, nil

@@ -129,20 +129,26 @@ type Authorizer struct {
 // authorizersPerPage is the most that WeChat allows (40170).
 const authorizersPerPage = 500
 
-// Authorizers lists the accounts that authorised the platform, a page of at most 500 from offset, and how many there
-// are in all.
+// AuthorizerPage is a page of the list of authorizers.
+type AuthorizerPage struct {
+	Authorizers []Authorizer
+	Entries     int // on the page, also those without an appid, which are left out
+	Total       int // on all pages
+}
+
+// Authorizers lists the accounts that authorised the platform, a page of at most 500 entries from offset.
 //
 // https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/authorization-management/getAuthorizerList.html
-func (c *Client) Authorizers(ctx context.Context, component secret.Value, componentAppID string, offset int) (page []Authorizer, total int, err error) {
+func (c *Client) Authorizers(ctx context.Context, component secret.Value, componentAppID string, offset int) (AuthorizerPage, error) {
 	const path = "/cgi-bin/component/api_get_authorizer_list"
 	answer, err := c.do(ctx, call{method: http.MethodPost, path: path, caller: ByPlatform, token: component,
 		body: map[string]any{"component_appid": componentAppID, "offset": offset, "count": authorizersPerPage}})
 	if err != nil {
-		return nil, 0, err
+		return AuthorizerPage{}, err
 	}
 	list, err := readList(answer, listOf[Authorizer]{path, "list", "authorizer_appid", newAuthorizer})
 	count, _ := answer.number("total_count")
-	return list.entries, int(count), err
+	return AuthorizerPage{list.entries, list.count, int(count)}, err
 }
 
 func newAuthorizer(sent fields) (a Authorizer, unreadable []string, ok bool) {
