@@ -23,7 +23,7 @@ type fault struct {
 	slug    string // of the problem that a read ends in; empty: the function bears it
 	errcode int    // WeChat's
 	again   bool   // it may pass without anybody acting, so that a message is worth a repeat
-	lost    bool   // what WeChat did can't be told from the answer to a write
+	lost    bool   // the response to a write doesn't show what WeChat did
 	acted   bool   // WeChat did what it was asked for
 }
 

@@ -133,8 +133,8 @@ func runCell(t *testing.T, tr trigger, f fault, w want) {
 	if more := world.wechat.OpenCalls() - sent; more > 0 && (a.Open || !tr.opens) || more > 1 {
 		t.Errorf("%d more calls opened a switch", more)
 	}
-	if tr.kept != nil {
-		if err := tr.kept(world, f); err != nil {
+	if tr.checkState != nil {
+		if err := tr.checkState(world, f); err != nil {
 			t.Errorf("lost: %v\n%s", err, world.said.String())
 		}
 	}

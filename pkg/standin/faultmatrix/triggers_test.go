@@ -27,8 +27,8 @@ type trigger struct {
 	ends map[string]func(fault) want
 	// heals is the result of the same event after the fault.
 	heals func(f fault) want
-	// kept returns an error if something was lost that must not be.
-	kept func(w *world, f fault) error
+	// checkState returns an error if something was lost that must not be.
+	checkState func(w *world, f fault) error
 }
 
 // read is the rule for a route that reads.
@@ -201,7 +201,7 @@ var triggers = []trigger{
 		ends:  every(orElse(done("done", "uploaded", 1, "removed", 0), functionError), "wechat", "secretsmanager", "dynamodb", "events"),
 		// An event published before the crash may be published again, under the same id.
 		heals: withinQuota(done("done", "drafts", 3), functionError),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			if f.errcode == 45009 {
 				return nil // tomorrow's watch publishes it
 			}
@@ -227,8 +227,8 @@ var triggers = []trigger{
 			}
 			return functionError
 		}, "dynamodb": orElse(finished, again)},
-		heals: as(finished),
-		kept:  noticed,
+		heals:      as(finished),
+		checkState: noticed,
 	},
 	{
 		function: "notify", name: "notify-test", event: task("notify-test"),
@@ -248,12 +248,12 @@ var triggers = []trigger{
 	{
 		function: "switch", name: "POST draft-switch, its check", event: request("POST", "/accounts/"+closed+"/draft-switch", `{"confirm": "`+closed+`"}`),
 		path: wechattest.PathSwitch, only: wechattest.Request.Checks, opens: true,
-		ends: openingChecked, heals: openedLater(openingChecked), kept: opened(openingChecked),
+		ends: openingChecked, heals: openedLater(openingChecked), checkState: opened(openingChecked),
 	},
 	{
 		function: "switch", name: "POST draft-switch, its opening", event: request("POST", "/accounts/"+closed+"/draft-switch", `{"confirm": "`+closed+`"}`),
 		path: wechattest.PathSwitch, only: wechattest.Request.Opens, opens: true,
-		ends: openingSent, heals: openedLater(openingSent), kept: opened(openingSent),
+		ends: openingSent, heals: openedLater(openingSent), checkState: opened(openingSent),
 	},
 	{
 		function: "switch", name: "GET /accounts", event: request("GET", "/accounts", ""), scene: func(w *world) { w.storeAccount(open, "closed") },
@@ -287,8 +287,8 @@ var triggers = []trigger{
 			"secretsmanager": surveyed, "dynamodb": surveyed,
 			"events": orElse(done("done", "accounts", 3, "checked", 3), done("one without state", "checked", 2)),
 		},
-		heals: as(done("done", "accounts", 3, "failed", 0)),
-		kept:  func(w *world, _ fault) error { return w.publishedOnce("Draft Switch Changed", true) },
+		heals:      as(done("done", "accounts", 3, "failed", 0)),
+		checkState: func(w *world, _ fault) error { return w.publishedOnce("Draft Switch Changed", true) },
 	},
 	{
 		function: "switch", name: "check-switches, with a queue", event: task("check-switches"),
@@ -307,7 +307,7 @@ var triggers = []trigger{
 			return message(f)
 		}, "secretsmanager": message, "dynamodb": orElse(finished, again), "events": message},
 		heals: as(finished),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			if f.service == "wechat" && !f.again && !f.borne() || isGone(f) || f.slug == "misconfigured" && f.service != "dynamodb" {
 				return nil // the message is gone; the next survey asks again
 			}
@@ -317,17 +317,17 @@ var triggers = []trigger{
 	{
 		function: "templates", name: "POST /drafts/{draft_id}/template, its list", event: request("POST", "/drafts/4/template", ""), path: wechattest.PathDraftList,
 		ends:  rules{"wechat": read(status(201)), "secretsmanager": read(status(201)), "dynamodb": whatever(status(201))},
-		heals: promoted, kept: oneCopy,
+		heals: promoted, checkState: oneCopy,
 	},
 	{
 		function: "templates", name: "POST /drafts/{draft_id}/template, its addition", event: request("POST", "/drafts/4/template", ""), path: wechattest.PathAddToTemplate,
 		ends:  rules{"wechat": write(status(201))},
-		heals: promoted, kept: oneCopy,
+		heals: promoted, checkState: oneCopy,
 	},
 	{
 		function: "templates", name: "POST /drafts/latest/template", event: request("POST", "/drafts/latest/template?source_miniprogram_appid=wx6XXXXXXXXXXXXXXX", ""), path: wechattest.PathTemplateList,
 		ends:  rules{"wechat": read(status(201)), "secretsmanager": read(status(201)), "dynamodb": whatever(status(201))},
-		heals: promoted, kept: oneCopy,
+		heals: promoted, checkState: oneCopy,
 	},
 	{
 		function: "templates", name: "GET /templates", event: request("GET", "/templates", ""), path: wechattest.PathTemplateList,
@@ -339,7 +339,7 @@ var triggers = []trigger{
 		scene: func(w *world) { w.wechat.AddTemplate(wechattest.Template{}) },
 		ends:  rules{"wechat": write(status(204)), "secretsmanager": read(status(204))},
 		heals: func(f fault) want { return either(status(204), status(404)) },
-		kept: func(w *world, _ fault) error {
+		checkState: func(w *world, _ fault) error {
 			if n := len(w.wechat.Templates()); n != 0 {
 				return fmt.Errorf("%d templates are left", n)
 			}
@@ -354,12 +354,12 @@ var triggers = []trigger{
 			}
 			return refreshedFromStore(f)
 		}, "ssm": refreshed, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
-		heals: as(done("done", "failed", 0)), kept: tokensLive,
+		heals: as(done("done", "failed", 0)), checkState: tokensLive,
 	},
 	{
 		function: "tokens", name: "refresh-tokens, an authorizer's", event: task("refresh-tokens"), path: wechattest.PathAuthorizerToken, scene: due(closed), waits: closed,
 		ends:  rules{"wechat": refreshed, "secretsmanager": refreshedFromStore, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
-		heals: as(done("done", "failed", 0)), kept: tokensLive,
+		heals: as(done("done", "failed", 0)), checkState: tokensLive,
 	},
 	{
 		function: "tokens", name: "refresh-tokens, an own account's", event: task("refresh-tokens"), path: wechattest.PathStableToken, scene: due(own), waits: own,
@@ -369,20 +369,20 @@ var triggers = []trigger{
 			}
 			return refreshedFromStore(f)
 		}, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
-		heals: as(done("done", "failed", 0)), kept: tokensLive,
+		heals: as(done("done", "failed", 0)), checkState: tokensLive,
 	},
 	{
 		function: "tokens", name: "refresh-tokens, an authorizer's in DynamoDB", event: task("refresh-tokens"),
 		inTable: true, scene: due(closed),
 		ends:  rules{"dynamodb": refreshedFromStore},
-		heals: as(done("done", "failed", 0)), kept: tokensLive,
+		heals: as(done("done", "failed", 0)), checkState: tokensLive,
 	},
 	{
 		function: "tokens", name: "import-accounts", event: task("import-accounts"), path: wechattest.PathAuthorizerList,
 		ends: rules{"wechat": orElse(done("done", "accounts", 3, "added", 1), functionError), "secretsmanager": orElse(done("done", "accounts", 3), notDone("added")),
 			"dynamodb": orElse(done("done", "accounts", 3, "failed", 0), done("failed", "updated", 0))},
 		heals: as(done("done", "accounts", 3, "failed", 0)),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			if _, refresh := w.storedToken(notGranted); refresh == "" {
 				return fmt.Errorf("an account was not imported")
 			}
@@ -398,7 +398,7 @@ var triggers = []trigger{
 			return notDone("moved")
 		}, "dynamodb": orElse(done("done", "moved", 3, "failed", 0), done("failed", "moved", 0, "failed", 3))},
 		heals: as(done("done", "failed", 0)),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			for _, id := range []string{closed, open, own} {
 				access, _ := w.storedToken(id)
 				if copied, _ := w.aws.Item(tokenTable, id, ""); copied["access_token"] != access {
@@ -429,9 +429,9 @@ var triggers = []trigger{
 		event: func(w *world) []byte {
 			return batchOf("", fmt.Sprintf(`{"task": "authorize", "appid": %q, "authorization_code": %q, "create_time": %d}`, notGranted, w.code, time.Now().Unix()-5))
 		},
-		ends:  every(authorization, "wechat", "secretsmanager", "dynamodb", "events"),
-		heals: as(finished),
-		kept:  authorized,
+		ends:       every(authorization, "wechat", "secretsmanager", "dynamodb", "events"),
+		heals:      as(finished),
+		checkState: authorized,
 	},
 	{
 		function: "tokens", name: "an authorization of the queue, tokens in DynamoDB",
@@ -439,9 +439,9 @@ var triggers = []trigger{
 		event: func(w *world) []byte {
 			return batchOf("", fmt.Sprintf(`{"task": "authorize", "appid": %q, "authorization_code": %q, "create_time": %d}`, notGranted, w.code, time.Now().Unix()-5))
 		},
-		ends:  rules{"dynamodb": authorization},
-		heals: as(finished),
-		kept:  authorized,
+		ends:       rules{"dynamodb": authorization},
+		heals:      as(finished),
+		checkState: authorized,
 	},
 	{
 		function: "tokens", name: "the event Token Rejected", path: wechattest.PathComponentToken, waits: "component",
@@ -457,7 +457,7 @@ var triggers = []trigger{
 			return either(functionError, done("done"))
 		}},
 		heals: as(done("done")),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			if !f.borne() && f.service == "wechat" && len(w.events("Token Refresh Failed")) == 0 {
 				return fmt.Errorf("nobody is told that the refresh failed")
 			}
@@ -477,7 +477,7 @@ var triggers = []trigger{
 			return state(success)(f)
 		}},
 		heals: as(success),
-		kept: func(w *world, _ fault) error {
+		checkState: func(w *world, _ fault) error {
 			if text, _, _ := w.aws.Parameter(parameters + "component-verify-ticket"); !strings.Contains(text, w.ticket) {
 				return fmt.Errorf("the ticket is lost")
 			}
@@ -493,7 +493,7 @@ var triggers = []trigger{
 		ends: rules{"secretsmanager": read(success), "dynamodb": whatever(success), "events": orElse(success, problem("aws-unavailable", 0)),
 			"sqs": orElse(success, problem("aws-unavailable", 0))},
 		heals: as(success),
-		kept: func(w *world, _ fault) error {
+		checkState: func(w *world, _ fault) error {
 			for _, m := range w.aws.Messages(w.toAWS.url + "/123456789012/AUTHORIZATION_QUEUE_URL") {
 				if strings.Contains(m.Body, w.code) {
 					return nil
@@ -514,15 +514,15 @@ var triggers = []trigger{
 			}
 			return problem("aws-unavailable", 0)
 		}, "secretsmanager": read(success), "dynamodb": state(success), "events": orElse(success, problem("aws-unavailable", 0))},
-		heals: as(success),
-		kept:  authorized,
+		heals:      as(success),
+		checkState: authorized,
 	},
 	{
 		function: "callback", name: "a push of another kind",
-		event: func(w *world) []byte { return pushed(w, "notify_third_fastregisterbetaapp", "appid", closed) },
-		ends:  rules{"secretsmanager": read(success), "events": orElse(success, problem("aws-unavailable", 0))},
-		heals: as(success),
-		kept:  func(w *world, _ fault) error { return w.publishedOnce("Push Received", true) },
+		event:      func(w *world) []byte { return pushed(w, "notify_third_fastregisterbetaapp", "appid", closed) },
+		ends:       rules{"secretsmanager": read(success), "events": orElse(success, problem("aws-unavailable", 0))},
+		heals:      as(success),
+		checkState: func(w *world, _ fault) error { return w.publishedOnce("Push Received", true) },
 	},
 	{
 		function: "callback", name: "the end of an authorization",
@@ -530,7 +530,7 @@ var triggers = []trigger{
 		ends: rules{"secretsmanager": read(success), "dynamodb": state(success),
 			"events": orElse(success, problem("aws-unavailable", 0))},
 		heals: as(success),
-		kept: func(w *world, _ fault) error {
+		checkState: func(w *world, _ fault) error {
 			if account, _ := w.aws.Item(stateTable, "account", closed); account["status"] != "unauthorized" {
 				return fmt.Errorf("it is not recorded")
 			}
@@ -547,7 +547,7 @@ const notice = `{"version": "0", "id": "envelope", "detail-type": "Draft Uploade
 // noticed: each robot accepted the event, and a working one only once, unless that could not be recorded.
 func noticed(w *world, f fault) error {
 	if f.service == "secretsmanager" && f.name == missing {
-		return nil // nobody asked to be told
+		return nil // no robot is configured
 	}
 	for _, r := range []robottest.Robot{brokenRobot, wellRobot} {
 		n := len(w.chat.Messages(r.Name))

@@ -79,7 +79,7 @@ type process struct {
 	server   *http.Server
 	started  time.Time
 	queue    chan *invocation
-	gone     chan struct{} // closed when the process has exited and all are told
+	gone     chan struct{} // closed once the process has exited and its invocations have failed
 	stderr   *lastLine
 
 	mu       sync.Mutex
