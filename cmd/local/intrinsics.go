@@ -167,7 +167,7 @@ func (e *evaluator) call(name string, arg *yaml.Node) (*yaml.Node, error) {
 	return nil, nil // known in AWS only
 }
 
-// generated holds the suffixes that SAM adds to a function's id to name generated resources.
+// generated matches the suffixes that SAM adds to a function's id to name generated resources.
 var generated = regexp.MustCompile(`^(Role|Version|Alias\w+)$`)
 
 func (e *evaluator) ref(at *yaml.Node, name string) (*yaml.Node, error) {

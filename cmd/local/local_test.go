@@ -48,16 +48,16 @@ func (t *terminal) String() string {
 	return t.text.String()
 }
 
-// kept is the folder of all functions that the tests build.
-var kept string
+// buildFolder is the folder of all functions that the tests build.
+var buildFolder string
 
 func TestMain(m *testing.M) {
 	var err error
-	if kept, err = os.MkdirTemp("", "local-"); err != nil {
+	if buildFolder, err = os.MkdirTemp("", "local-"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { // no goroutine may outlive the tests
-		os.RemoveAll(kept)
+		os.RemoveAll(buildFolder)
 		os.Exit(code)
 	}))
 }
@@ -73,7 +73,7 @@ func binaries(t *testing.T, template string) string {
 		if err != nil {
 			return "", err
 		}
-		folder, err := os.MkdirTemp(kept, "")
+		folder, err := os.MkdirTemp(buildFolder, "")
 		if err != nil {
 			return "", err
 		}

@@ -1,4 +1,4 @@
-// Package apitest holds answers of the API against its OpenAPI document.
+// Package apitest validates the API's responses against its OpenAPI document.
 package apitest
 
 import (
@@ -21,7 +21,7 @@ import (
 	"wechat-draftbox/pkg/standin/gateway"
 )
 
-// Document reads the OpenAPI document and checks that it is one, with its examples.
+// Document loads and validates the OpenAPI document and its examples.
 func Document() (*openapi3.T, error) {
 	doc, err := openapi3.NewLoader().LoadFromData([]byte(api.OpenAPI()))
 	if err != nil {
@@ -33,8 +33,8 @@ func Document() (*openapi3.T, error) {
 	return doc, nil
 }
 
-// strict is the document as tests read it: a key that it doesn't name is a mistake, though callers have to put up with
-// more, and its servers don't matter.
+// strict is the document as tests read it: unknown keys are errors, though clients must tolerate them, and servers are
+// ignored.
 var strict = sync.OnceValues(func() (*checker, error) {
 	doc, err := Document()
 	if err != nil {
@@ -58,7 +58,8 @@ type checker struct {
 	router routers.Router
 }
 
-// Routes are the document's routes, as API Gateway matches them. Which function serves them the document doesn't say.
+// Routes returns the document's routes, as API Gateway matches them, without functions, which the document doesn't
+// name.
 func Routes() ([]gateway.Route, error) {
 	c, err := strict()
 	if err != nil {
@@ -73,7 +74,7 @@ func Routes() ([]gateway.Route, error) {
 	return routes, nil
 }
 
-// CheckAnswer says in which way an answer is not what the document promises for its method and path.
+// CheckAnswer returns how a response violates the document for its method and path.
 func CheckAnswer(ctx context.Context, method, path string, status int, header http.Header, body string) error {
 	c, err := strict()
 	if err != nil {
@@ -87,7 +88,7 @@ func CheckAnswer(ctx context.Context, method, path string, status int, header ht
 	if len(promised.Value.Content) == 0 && body != "" {
 		return fmt.Errorf("%s %s: %d has a body: %s", method, path, status, body)
 	}
-	// The library passes over some statuses, so the answer that was found stands alone in an operation made for it.
+	// The library skips some statuses, so validate the found response alone in an operation made for it.
 	return openapi3filter.ValidateResponse(ctx, &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{
 			Request: request,
@@ -101,7 +102,7 @@ func CheckAnswer(ctx context.Context, method, path string, status int, header ht
 	})
 }
 
-// promised is the document's description of an answer.
+// promised is the document's description of a response.
 func (c *checker) promised(request *http.Request, status int) (*openapi3.ResponseRef, error) {
 	route, _, err := c.router.FindRoute(request)
 	if err != nil {

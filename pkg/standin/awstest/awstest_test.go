@@ -29,7 +29,7 @@ import (
 	"wechat-draftbox/pkg/standin/awstest"
 )
 
-// start gives a stand-in and clients that never repeat.
+// start returns a stand-in and clients that don't retry.
 func start(t *testing.T, opts ...awstest.Option) (*awstest.Server, clients) {
 	t.Helper()
 	server := awstest.New(opts...)
@@ -40,7 +40,7 @@ func start(t *testing.T, opts ...awstest.Option) (*awstest.Server, clients) {
 	return server, clientsOf(cfg)
 }
 
-// clock is a time that a test moves.
+// clock is moved by a test.
 type clock struct{ unix atomic.Int64 }
 
 func newClock() *clock {
@@ -119,7 +119,7 @@ func TestOldSecretVersionsGo(t *testing.T) {
 	}
 }
 
-// Many callers move AWSCURRENT from the version they all saw: one succeeds.
+// Of many concurrent moves of AWSCURRENT from the same version, one succeeds.
 func TestUpdateSecretVersionStageIsCompareAndSwap(t *testing.T) {
 	t.Parallel()
 	server, c := start(t)
@@ -280,7 +280,7 @@ func TestStandardParametersAreLimited(t *testing.T) {
 	if out, err := put(ssmtypes.ParameterTierIntelligentTiering); err != nil || out.Tier != ssmtypes.ParameterTierAdvanced {
 		t.Errorf("the 10,001st with intelligent tiering: %v, %v", out, err)
 	}
-	// All of them in pages of ten, each once.
+	// Ten a page, each secret once.
 	seen := make(map[string]bool)
 	pages := ssm.NewGetParametersByPathPaginator(c.parameters, &ssm.GetParametersByPathInput{Path: aws.String("/p")})
 	for pages.HasMorePages() {
@@ -461,7 +461,7 @@ func TestLongPoll(t *testing.T) {
 	}
 	group.Wait()
 
-	// A poll whose client went away takes no message.
+	// A poll whose client disconnected takes no message.
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	other := server.CreateQueue("other")
@@ -696,7 +696,7 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// Everything at once, for the race detector.
+// Concurrent use, for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	server, c := start(t)

@@ -34,9 +34,8 @@ import (
 	"wechat-draftbox/pkg/standin/awstest"
 )
 
-// motoIsWrong lists where moto and AWS differ, and why the stand-in follows AWS.
-// A key is "case/step" for a whole answer, or "case/step: field" for one field
-// of it at any depth. An entry that is no longer needed fails the test.
+// motoIsWrong lists where moto differs from AWS, and the reason to follow AWS. A key is "case/step" for a whole
+// response, or "case/step: field" for one field at any depth. An obsolete entry fails the test.
 var motoIsWrong = map[string]string{
 	"secret/describe: LastAccessedDate":          "moto notes no access; DescribeSecret has the day",
 	"secret/versions: ARN":                       "moto gives the name for the ARN",
@@ -75,7 +74,7 @@ var motoIsWrong = map[string]string{
 	"transaction/nonsense":                       "moto fails at a condition that it can't parse",
 }
 
-// clients are the SDK's own, all talking to one endpoint.
+// clients are SDK clients for one endpoint.
 type clients struct {
 	secrets    *secretsmanager.Client
 	parameters *ssm.Client
@@ -95,8 +94,7 @@ func clientsOf(cfg aws.Config) clients {
 	}
 }
 
-// wake calls each service once, one after the other: moto loads a service with its first call, and trips over several
-// first calls at once.
+// wake calls each service once, in turn: moto loads a service with its first call and fails on concurrent first calls.
 func (c clients) wake(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
@@ -180,7 +178,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// cut takes a field out at any depth and gives its values.
+// cut removes a field at any depth and returns its values.
 func cut(v any, field string) (values []any) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -199,7 +197,7 @@ func cut(v any, field string) (values []any) {
 	return values
 }
 
-// A journal is what a client saw, step by step, with ids and times made equal.
+// A journal records a client's results step by step, with ids and times normalised.
 type journal struct {
 	steps []step
 	ids   map[string]string
@@ -210,8 +208,7 @@ type step struct {
 	seen map[string]any
 }
 
-// see notes an answer or an error. Of an error it keeps the code and the type,
-// for nobody decides on AWS's wording.
+// see records a response or an error: only its code and type, since nothing depends on AWS's wording.
 func (j *journal) see(name string, out any, err error) {
 	j.steps = append(j.steps, step{name, j.normal(out, err)})
 }
@@ -245,7 +242,7 @@ var (
 	stampPattern  = regexp.MustCompile(`^1[0-9]{9}([0-9]{3})?([.][0-9]+)?$`)
 )
 
-// clean makes two services' values comparable and drops the empty ones.
+// clean normalises two services' values and drops empty ones.
 func (j *journal) clean(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -301,7 +298,7 @@ func (j *journal) clean(v any) any {
 	return v
 }
 
-// id is a known id by the name that the case gave it, any other is just an id.
+// id replaces a known id by its name in the case, and any other by a placeholder.
 func (j *journal) id(uuid string) string {
 	if name, ok := j.ids[uuid]; ok {
 		return name
@@ -309,7 +306,7 @@ func (j *journal) id(uuid string) string {
 	return "ID"
 }
 
-// know names an id, so that a journal tells which one it is.
+// know names an id, so that a journal identifies it.
 func (j *journal) know(id *string, name string) {
 	if j.ids == nil {
 		j.ids = make(map[string]string)
@@ -427,7 +424,7 @@ func secretStagesCase(ctx context.Context, j *journal, c clients) {
 			SecretId: id, VersionStage: aws.String(stage), MoveToVersionId: to, RemoveFromVersionId: from,
 		})
 		j.see(name, out, err)
-		// By name, for moto's answer without a stage is stale.
+		// By name, since moto's response without a stage is stale.
 		got, err := sm.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id, VersionStage: aws.String("AWSCURRENT")})
 		j.see("current after "+name, got, err)
 		described, err := sm.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: id})
@@ -746,8 +743,7 @@ func deadLettersCase(ctx context.Context, j *journal, c clients) {
 	j.see("receive dead", out, err)
 }
 
-// startMoto runs moto_server until the test ends and gives its address; it skips
-// the test where that can't be had.
+// startMoto runs moto_server until the test ends and returns its address; it skips the test if moto_server is missing.
 func startMoto(t *testing.T) (url string) {
 	t.Helper()
 	if os.Getenv("PROOF") == "" {

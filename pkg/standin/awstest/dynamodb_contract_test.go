@@ -16,7 +16,7 @@ import (
 	"wechat-draftbox/pkg/standin/awstest"
 )
 
-// A contractTable is there before the cases begin, each of which has its own.
+// A contractTable exists before the cases start; each case has its own.
 type contractTable struct{ name, hash, rng string }
 
 var contractTables = []contractTable{
@@ -61,7 +61,7 @@ func n(number string) ddbtypes.AttributeValue {
 // key is pk and sk.
 func key(pk, sk string) values { return values{"pk": s(pk), "sk": s(sk)} }
 
-// with adds to a key.
+// with adds attributes to a key.
 func with(item values, more values) values {
 	for name, value := range more {
 		item[name] = value
@@ -69,7 +69,7 @@ func with(item values, more values) values {
 	return item
 }
 
-// cancellation is what a client sees of a transaction that was cancelled.
+// cancellation is a cancelled transaction as a client sees it.
 func (j *journal) cancellation(name string, err error) {
 	var seen *ddbtypes.TransactionCanceledException
 	if errors.As(err, &seen) {
@@ -82,7 +82,7 @@ func (j *journal) cancellation(name string, err error) {
 	j.see(name, nil, err)
 }
 
-// refusedItem is what a client sees of an item whose condition failed.
+// refusedItem is the item of a failed condition as a client sees it.
 func (j *journal) refusedItem(name string, err error) {
 	var seen *ddbtypes.ConditionalCheckFailedException
 	if errors.As(err, &seen) {
@@ -147,7 +147,7 @@ func itemCase(ctx context.Context, j *journal, c clients) {
 	j.see("describe nowhere", nil, err)
 }
 
-// conditioned is an item to hold conditions against.
+// conditioned is an item to test conditions on.
 func conditioned() values {
 	return with(key("p", "s"), values{
 		"status": s("open"), "count": n("10"), "flag": &ddbtypes.AttributeValueMemberBOOL{Value: true},
@@ -156,8 +156,7 @@ func conditioned() values {
 	})
 }
 
-// contractConditions are about an item like conditioned, with the placeholders
-// of placeholdersIn.
+// contractConditions apply to an item like conditioned, with the placeholders of placeholdersIn.
 var contractConditions = []string{
 	"attribute_exists(pk)", "attribute_not_exists(pk)", "attribute_exists(nothing)", "attribute_not_exists(nothing)",
 	"attribute_exists(#m.k)", "attribute_not_exists(#m.z)", "#s = :open", "#s <> :open", "#s = :shut", "#s < :shut", "#s >= :shut",
@@ -172,8 +171,7 @@ var contractConditions = []string{
 
 var placeholderPattern = regexp.MustCompile(`[#:]\w+`)
 
-// placeholdersIn is the names and values that a condition mentions and that
-// there are; a request that has more is refused.
+// placeholdersIn returns the existing names and values that a condition uses; a request with unused ones is refused.
 func placeholdersIn(condition string) (names map[string]string, literals values) {
 	allNames := map[string]string{"#s": "status", "#c": "count", "#f": "flag", "#l": "list", "#m": "map"}
 	allLiterals := values{
@@ -391,7 +389,7 @@ func itemBatchCase(ctx context.Context, j *journal, c clients) {
 		out, err := c.tables.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: request})
 		if err == nil {
 			out.ConsumedCapacity = nil // moto gives it unasked
-			// Their order is not promised.
+			// The order is not guaranteed.
 			for _, items := range out.Responses {
 				slices.SortFunc(items, func(a, b values) int {
 					return strings.Compare(fmt.Sprint(j.normal(a, nil)), fmt.Sprint(j.normal(b, nil)))

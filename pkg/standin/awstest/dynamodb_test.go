@@ -99,8 +99,7 @@ func TestSetItemPanics(t *testing.T) {
 	}
 }
 
-// Many callers take a lease by one conditional update: one gets it, and the
-// others see who did.
+// Of many callers that try a lease by one conditional update, one gets it, and the others see the owner.
 func TestConditionalUpdateIsAtomic(t *testing.T) {
 	t.Parallel()
 	server, c := start(t)
@@ -131,7 +130,7 @@ func TestConditionalUpdateIsAtomic(t *testing.T) {
 	}
 }
 
-// Pages end at 1 MB, and a Scan comes in no order that could be relied on.
+// Pages end at 1 MB, and a Scan has no useful order.
 func TestPagesEndAtOneMegabyte(t *testing.T) {
 	t.Parallel()
 	server, c := start(t)
@@ -176,8 +175,7 @@ func TestPagesEndAtOneMegabyte(t *testing.T) {
 	}
 }
 
-// Every item comes once, whatever the page, also while others are written and
-// deleted.
+// Every item comes once, whatever the page size, also during concurrent writes and deletions.
 func TestScanInPages(t *testing.T) {
 	t.Parallel()
 	server, c := start(t)
@@ -247,8 +245,7 @@ func TestTransactionTokens(t *testing.T) {
 	}
 }
 
-// A transaction whose answer was lost is repeated by the SDK with its token,
-// and made once.
+// The SDK retries a transaction with a lost response under the same token, and it is made once.
 func TestLostTransactionIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	server := awstest.New()
@@ -313,7 +310,7 @@ func TestDynamoDBFaults(t *testing.T) {
 	}
 }
 
-// Another writer comes between a read and its conditional write.
+// Another writer writes between a read and its conditional write.
 func TestLostRaceInDynamoDB(t *testing.T) {
 	t.Parallel()
 	server, c := start(t)
@@ -400,7 +397,7 @@ func TestDynamoDBRecorded(t *testing.T) {
 	}
 }
 
-// Capacity goes by the size of items, by the partition and by the table.
+// Capacity depends on item sizes, per partition and per table.
 func TestDynamoDBThrottling(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 39_900) // with its key 39 KB: 39 units to write, 10 to read
@@ -451,7 +448,7 @@ func TestDynamoDBThrottling(t *testing.T) {
 			if accepted < least || accepted > most {
 				t.Errorf("%v calls accepted, want %v to %v", accepted, least, most)
 			}
-			// Another partition has its own share of the table's.
+			// Another partition has its own limit.
 			if err := write("other")(t.Context(), c); err != nil {
 				t.Error(err)
 			}
@@ -478,7 +475,7 @@ func TestTableIsThrottledAsAWhole(t *testing.T) {
 	}
 }
 
-// serve is one call without a client, for benchmarks.
+// serve makes a call without a client, for benchmarks.
 func serve(b *testing.B, server *awstest.Server, operation, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)

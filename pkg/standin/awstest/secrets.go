@@ -29,7 +29,7 @@ const (
 type SecretVersion struct {
 	ID      string
 	Value   string   // SecretString, or the bytes of SecretBinary
-	Stages  []string // in order; none: superseded twice, kept for a while
+	Stages  []string // in order; none: superseded twice, not yet purged
 	Created time.Time
 }
 

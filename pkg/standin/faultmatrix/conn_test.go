@@ -51,5 +51,5 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// NetConn lets the simulated WeChat reset the connection.
+// NetConn allows the simulated WeChat to reset the connection.
 func (c *conn) NetConn() net.Conn { return c.Conn }

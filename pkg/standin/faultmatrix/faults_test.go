@@ -13,8 +13,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// fault is something that goes wrong at WeChat or AWS for the whole of an invocation, and what the function has to make
-// of it.
+// fault is a failure of WeChat or AWS during a whole invocation, and its expected effect on the function.
 type fault struct {
 	name    string
 	service string // "wechat", "robots", or AWS's as in IAM actions; empty: nothing goes wrong
@@ -24,20 +23,20 @@ type fault struct {
 	slug    string // of the problem that a read ends in; empty: the function bears it
 	errcode int    // WeChat's
 	again   bool   // it may pass without anybody acting, so that a message is worth a repeat
-	lost    bool   // what WeChat did can't be told from the answer to a write
+	lost    bool   // the response to a write doesn't show what WeChat did
 	acted   bool   // WeChat did what it was asked for
 }
 
-// borne tells whether all has to end as if nothing were wrong.
+// borne reports whether the result must be as without the fault.
 func (f fault) borne() bool { return f.slug == "" }
 
-// refused are WeChat's error codes, with the problem that contract and code table make of each.
+// refused are WeChat's error codes, with the problem that contract and code table assign.
 func refused(slug string, again bool, code int, message ...string) fault {
 	name := "errcode " + itoa(code)
 	return fault{name: name, service: "wechat", slug: slug, errcode: code, again: again, cause: atWeChat(wechattest.Refuse(code, message...))}
 }
 
-// atWeChat lets all requests of a trigger's call meet a fault.
+// atWeChat applies a fault to all requests of a trigger's call.
 func atWeChat(f wechattest.Fault) func(*world, trigger) {
 	return func(w *world, tr trigger) {
 		f := f.Always()
@@ -48,7 +47,7 @@ func atWeChat(f wechattest.Fault) func(*world, trigger) {
 	}
 }
 
-// once lets only the first request meet it.
+// once applies it to the first request only.
 func once(f wechattest.Fault) func(*world, trigger) {
 	return func(w *world, tr trigger) {
 		f := f.Times(1)
@@ -59,37 +58,37 @@ func once(f wechattest.Fault) func(*world, trigger) {
 	}
 }
 
-// unusable is an answer from which nothing can be read.
+// unusable is a response that can't be parsed.
 func unusable(name string, f wechattest.Fault, acted bool) fault {
 	return fault{name: name, service: "wechat", slug: "bad-upstream-answer", again: true, lost: true, acted: acted, cause: atWeChat(f)}
 }
 
-// broken is a connection that ends without an answer.
+// broken is a connection that ends without a response.
 func broken(name string, f wechattest.Fault, acted bool) fault {
 	return fault{name: name, service: "wechat", slug: "wechat-unreachable", again: true, lost: true, acted: acted, cause: atWeChat(f)}
 }
 
-// silent is an answer that comes too late.
+// silent is a response after the time-out.
 func silent(name string, f wechattest.Fault, acted bool) fault {
 	return fault{name: name, service: "wechat", slug: "wechat-timeout", again: true, lost: true, acted: acted, cause: atWeChat(f)}
 }
 
-// odd is an answer that has to be read as it is meant.
+// odd is an unusual response that must be accepted.
 func odd(name string, change func([]byte) []byte) fault {
 	return fault{name: name, service: "wechat", acted: true, cause: atWeChat(wechattest.Rewrite(change))}
 }
 
-// replaced changes the beginning of an answer, which is a JSON object.
+// replaced changes the beginning of a response, which is a JSON object.
 func replaced(old, with string) func([]byte) []byte {
 	return func(body []byte) []byte { return bytes.Replace(body, []byte(old), []byte(with), 1) }
 }
 
 var numbers = regexp.MustCompile(`:(-?[0-9]+)`)
 
-// address is where the calls seem to come from.
+// address is the apparent source of the calls.
 const address = "198.51.100.154"
 
-// elsewhere is where a redirect leads: nobody may follow it, for the query holds a token.
+// elsewhere is a redirect's target, which must not be followed: the query holds a token.
 const elsewhere = "/elsewhere"
 
 const refusedConnection = "connection refused"
@@ -143,7 +142,7 @@ var faultsOfWeChat = []fault{
 	{name: "connections dead after a freeze", service: "wechat", acted: true, meddle: func(w *world) { w.toWeChat.forget() }},
 }
 
-// atRobot lets all messages to one of the two robots meet a fault.
+// atRobot applies a fault to all messages to one of the two robots.
 func atRobot(name string, f robottest.Fault, taken bool) fault {
 	return fault{name: name, service: "robots", slug: "unreachable", again: true, acted: taken,
 		cause: func(w *world, _ trigger) { w.chat.Fail(brokenRobot.Name, f.Sticky()) }}
@@ -158,7 +157,7 @@ var faultsOfRobots = []fault{
 	atRobot("dropped after it was done", robottest.DropAfter(), true),
 }
 
-// atAWS lets all calls of the fault's service meet it.
+// atAWS applies it to all calls of the fault's service.
 func atAWS(service string, f awstest.Fault) func(*world, trigger) {
 	return func(w *world, _ trigger) { w.aws.Fail(service+":*", f.Sticky()) }
 }
@@ -181,14 +180,14 @@ func faultsOf(service, throttling string) []fault {
 	return all
 }
 
-// missing and malformed are what the operator did wrong, not AWS.
+// missing and malformed are the operator's errors, not AWS's.
 const (
 	missing     = "missing"
 	malformed   = "malformed"
 	otherWriter = "another writer at the same time"
 )
 
-// raceForItems changes each item of an account just before the function's first write of it.
+// raceForItems changes each item of an account just before the function first writes it.
 func raceForItems(w *world, _ trigger) {
 	for _, appID := range []string{closed, open, notGranted, own} {
 		w.aws.Fail("dynamodb:UpdateItem",
@@ -197,7 +196,7 @@ func raceForItems(w *world, _ trigger) {
 	}
 }
 
-// touch sets an attribute of an item that is there.
+// touch sets an attribute of an existing item.
 func (w *world) touch(table, hashKey, rangeKey, attribute string, value any) {
 	if item, ok := w.aws.Item(table, hashKey, rangeKey); ok {
 		item[attribute] = value
@@ -214,7 +213,7 @@ var faultsOfAWS = slices.Concat(
 		{name: missing, service: "secretsmanager", slug: "misconfigured", cause: func(w *world, _ trigger) {
 			w.aws.Fail("secretsmanager:GetSecretValue", awstest.Refuse("ResourceNotFoundException", 400).Sticky())
 		}},
-		{name: malformed, service: "secretsmanager", slug: "misconfigured", cause: spoilSecrets},
+		{name: malformed, service: "secretsmanager", slug: "misconfigured", cause: truncateSecrets},
 		{name: "not to be decrypted", service: "secretsmanager", slug: "misconfigured", cause: atAWS("secretsmanager", awstest.Refuse("DecryptionFailure", 400))},
 	},
 	faultsOf("ssm", "ThrottlingException"),
@@ -248,8 +247,8 @@ var faultsOfAWS = slices.Concat(
 	},
 )
 
-// spoilSecrets cuts the end off every secret; [world.heal] puts it back.
-func spoilSecrets(w *world, _ trigger) {
+// truncateSecrets cuts the end off every secret; [world.heal] restores it.
+func truncateSecrets(w *world, _ trigger) {
 	w.spoilt = map[string]string{}
 	for _, name := range []string{"platform", "notify", "component-token", "accounts/" + closed, "accounts/" + open, "accounts/" + own} {
 		if text, _, there := w.aws.Secret(secrets + name); there {
@@ -276,8 +275,8 @@ func (w *world) heal(f fault) {
 	}
 }
 
-// endWaits ends what functions wait for after a fault, as the time would: the waits of tokens, and the five seconds for which
-// callback remembers that it could not read the platform's secret.
+// endWaits ends the waits after a fault as time would: those of tokens, and the five seconds for which callback caches
+// a failure to read the platform's secret.
 func (w *world) endWaits(tr trigger, f fault) {
 	for _, item := range w.aws.Items(stateTable) {
 		if item["pk"] == "wait" && item["wait_until"] != nil {
@@ -290,10 +289,10 @@ func (w *world) endWaits(tr trigger, f fault) {
 	}
 }
 
-// rememberedFor is how long callback remembers a failure to read the platform's secret.
+// rememberedFor is how long callback caches a failure to read the platform's secret.
 const rememberedFor = 5 * time.Second
 
-// waits reports whether a token, by the key of its wait, has to wait after a failed fetch.
+// waits reports whether a token, by the key of its wait, must wait after a failed fetch.
 func (w *world) waits(key string) bool {
 	item, found := w.aws.Item(stateTable, "wait", key)
 	return found && item["failures"] != json.Number("0")

@@ -14,10 +14,10 @@ import (
 
 var update = flag.Bool("update", false, "write the tables into docs/reliability.md")
 
-// unused stands in the table where a trigger makes no call that could meet the fault.
+// unused marks a trigger that makes no call to which the fault applies.
 const unused = "–"
 
-// end is what the rules say of a cell; ok is false where the trigger doesn't meet the fault.
+// end is the expected result of a cell; ok is false if the fault doesn't apply to the trigger.
 func end(tr trigger, f fault) (w want, ok bool) {
 	service := f.service
 	if service == "" {
@@ -79,12 +79,12 @@ func TestFaults(t *testing.T) {
 		len(allFaults())-1, bad, time.Since(began).Round(time.Second))
 }
 
-// name is a cell's, as go test -run takes it.
+// name is a cell's name for go test -run.
 func name(tr trigger, f fault) string {
 	return strings.ReplaceAll(fmt.Sprintf("%s %s/%s: %s", f.service, f.name, tr.function, tr.name), "/", "|")
 }
 
-// runCell lets a trigger meet a fault, and then meet it no more.
+// runCell runs a trigger with a fault, and again after it.
 func runCell(t *testing.T, tr trigger, f fault, w want) {
 	world := newWorld(t, tr)
 	if tr.before != nil {
@@ -133,8 +133,8 @@ func runCell(t *testing.T, tr trigger, f fault, w want) {
 	if more := world.wechat.OpenCalls() - sent; more > 0 && (a.Open || !tr.opens) || more > 1 {
 		t.Errorf("%d more calls opened a switch", more)
 	}
-	if tr.kept != nil {
-		if err := tr.kept(world, f); err != nil {
+	if tr.checkState != nil {
+		if err := tr.checkState(world, f); err != nil {
 			t.Errorf("lost: %v\n%s", err, world.said.String())
 		}
 	}
@@ -146,7 +146,7 @@ func runCell(t *testing.T, tr trigger, f fault, w want) {
 	}
 }
 
-// table is the matrix of one function in Markdown; mark may change the word of a cell.
+// table is a function's matrix in Markdown; mark may change a cell's word.
 func table(function string, mark func(trigger, fault, string) string) string {
 	var columns []trigger
 	for _, tr := range triggers {
@@ -183,7 +183,7 @@ var servicesByName = map[string]string{
 
 const page = "../../../docs/reliability.md"
 
-// TestThePageHoldsTheTables keeps docs/reliability.md as the rules are; -update writes it.
+// TestThePageHoldsTheTables checks the tables of docs/reliability.md; -update writes them.
 func TestThePageHoldsTheTables(t *testing.T) {
 	t.Parallel()
 	const begin, stop = "<!-- tables: go test ./pkg/standin/faultmatrix -run Page -update -->\n", "<!-- end of tables -->"

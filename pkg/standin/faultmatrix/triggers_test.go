@@ -11,27 +11,27 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// trigger is one way to start a function, in a scene, with the rules for what has to come of a fault.
+// trigger is one way to invoke a function, its setup, and the expected results of faults.
 type trigger struct {
 	function, name string
 	scene          func(w *world) // before the function starts
-	before         func(w *world) // before anything goes wrong
+	before         func(w *world) // before the fault
 	event          func(w *world) []byte
-	path           string                        // WeChat's call that meets the faults; empty: none is made
-	only           func(wechattest.Request) bool // the requests to path that meet them; nil: all
+	path           string                        // WeChat's call with the faults; empty: none is made
+	only           func(wechattest.Request) bool // the requests to path with the faults; nil: all
 	opens          bool                          // may open a switch
-	waits          string                        // makes no call before the wait with this key is over
+	waits          string                        // key of a wait before the next call
 	inTable        bool                          // the accounts' tokens are in DynamoDB
 
-	// ends are the rules, by service. One that isn't there isn't used.
+	// ends are the rules by service. The trigger doesn't use a missing service.
 	ends map[string]func(fault) want
-	// heals is what the same event ends in when the fault has passed.
+	// heals is the result of the same event after the fault.
 	heals func(f fault) want
-	// kept says what was lost, although it may not be.
-	kept func(w *world, f fault) error
+	// checkState returns an error if something was lost that must not be.
+	checkState func(w *world, f fault) error
 }
 
-// read is the rule for an HTTP route that reads.
+// read is the rule for a route that reads.
 func read(well want) func(fault) want {
 	return func(f fault) want {
 		if f.borne() {
@@ -41,11 +41,11 @@ func read(well want) func(fault) want {
 	}
 }
 
-// state is the rule for what needs the state table: without it, whatever the reason, it is unavailable.
+// state is the rule for users of the state table: any failure of it makes them unavailable.
 func state(well want) func(fault) want { return orElse(well, problem("aws-unavailable", 0)) }
 
-// readSwitch is read, of an interface that WeChat may take away: then the count of drafts, which is answered to accounts
-// that have a draft box, says that it is open.
+// readSwitch is read for an interface that WeChat may retire. Then the count of drafts, which only accounts with a
+// draft box get, shows that the switch is open.
 func readSwitch(well, retired want) func(fault) want {
 	return func(f fault) want {
 		if isRetired(f) {
@@ -59,7 +59,7 @@ func isRetired(f fault) bool { return isGone(f) || f.errcode == 48009 }
 
 func isGone(f fault) bool { return f.name == "HTTP status 404" }
 
-// withinQuota is the rule for the time after a fault: a day's quota that is used up keeps everybody from asking until it is over.
+// withinQuota is the rule after a fault: an exhausted daily quota blocks all calls until the day ends.
 func withinQuota(well, exceeded want) func(fault) want {
 	return func(f fault) want {
 		if f.errcode == 45009 {
@@ -69,8 +69,8 @@ func withinQuota(well, exceeded want) func(fault) want {
 	}
 }
 
-// write is the rule for the one call of an HTTP route that changes something: after a lost answer it looks what came of
-// it, and never sends it again.
+// write is the rule for the one mutating call of a route: after a lost response it checks the result, and never
+// resends.
 func write(well want) func(fault) want {
 	return func(f fault) want {
 		switch {
@@ -83,20 +83,20 @@ func write(well want) func(fault) want {
 	}
 }
 
-// whatever is the rule where a failure is logged and changes nothing.
+// whatever is the rule where a failure is only logged.
 func whatever(well want) func(fault) want { return func(fault) want { return well } }
 
-// orElse is the rule with two ends.
-func orElse(well, ill want) func(fault) want {
+// orElse is the rule with two results.
+func orElse(pass, fail want) func(fault) want {
 	return func(f fault) want {
 		if f.borne() {
-			return well
+			return pass
 		}
-		return ill
+		return fail
 	}
 }
 
-// message is the rule for a message of a queue.
+// message is the rule for a queued message.
 func message(f fault) want {
 	if f.again {
 		return again
@@ -104,8 +104,8 @@ func message(f fault) want {
 	return finished
 }
 
-// authorization is message, of a code: an operator may mend what is wrong while the message comes again, but an account
-// that refuses, and what WeChat says never to repeat, is the end.
+// authorization is message for a code. It is retried, since an operator may fix the cause, unless the account refuses
+// or WeChat says never to repeat.
 func authorization(f fault) want {
 	if f.borne() || isFinal(f) {
 		return finished
@@ -113,7 +113,7 @@ func authorization(f fault) want {
 	return again
 }
 
-// isFinal is what the table of WeChat's codes calls the account's own affair, or "never" to be repeated.
+// isFinal reports whether the table of WeChat's codes assigns the failure to the account or forbids repeats.
 func isFinal(f fault) bool {
 	return f.slug == "not-granted" || slices.Contains([]int{48009, 61014, 61023, 99999}, f.errcode)
 }
@@ -138,7 +138,7 @@ func request(method, path, body string) func(*world) []byte {
 	return func(*world) []byte { return gateway(method, path, body) }
 }
 
-// pushed is what API Gateway makes of a push.
+// pushed is API Gateway's event of a push.
 func pushed(w *world, kind string, more ...string) []byte {
 	p := w.wechat.Platform()
 	now := time.Now()
@@ -161,12 +161,12 @@ func (w *world) queue(variable string) string {
 	return url
 }
 
-// due makes a holder's token one that is to be renewed.
-func due(holder string) func(*world) { return func(w *world) { w.storeToken(holder, 10*time.Minute) } }
+// due makes an owner's token due for renewal.
+func due(owner string) func(*world) { return func(w *world) { w.storeToken(owner, 10*time.Minute) } }
 
 const uploads = "Draft Uploaded"
 
-// history is the answer with the drafts of the example.
+// history is the response with the example's drafts.
 var history = want{"200", func(r reply) error {
 	code, _, body := r.answer()
 	if drafts, _ := body["drafts"].([]any); code != 200 || len(drafts) != 2 {
@@ -199,9 +199,9 @@ var triggers = []trigger{
 		}, path: wechattest.PathDraftList,
 		scene: func(w *world) { w.env = append(w.env, "TOKEN_CACHE_TTL=0s") },
 		ends:  every(orElse(done("done", "uploaded", 1, "removed", 0), functionError), "wechat", "secretsmanager", "dynamodb", "events"),
-		// What was told before the crash may be told again, under the same id.
+		// An event published before the crash may be published again, under the same id.
 		heals: withinQuota(done("done", "drafts", 3), functionError),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			if f.errcode == 45009 {
 				return nil // tomorrow's watch publishes it
 			}
@@ -227,8 +227,8 @@ var triggers = []trigger{
 			}
 			return functionError
 		}, "dynamodb": orElse(finished, again)},
-		heals: as(finished),
-		kept:  noticed,
+		heals:      as(finished),
+		checkState: noticed,
 	},
 	{
 		function: "notify", name: "notify-test", event: task("notify-test"),
@@ -248,12 +248,12 @@ var triggers = []trigger{
 	{
 		function: "switch", name: "POST draft-switch, its check", event: request("POST", "/accounts/"+closed+"/draft-switch", `{"confirm": "`+closed+`"}`),
 		path: wechattest.PathSwitch, only: wechattest.Request.Checks, opens: true,
-		ends: openingChecked, heals: openedLater(openingChecked), kept: opened(openingChecked),
+		ends: openingChecked, heals: openedLater(openingChecked), checkState: opened(openingChecked),
 	},
 	{
 		function: "switch", name: "POST draft-switch, its opening", event: request("POST", "/accounts/"+closed+"/draft-switch", `{"confirm": "`+closed+`"}`),
 		path: wechattest.PathSwitch, only: wechattest.Request.Opens, opens: true,
-		ends: openingSent, heals: openedLater(openingSent), kept: opened(openingSent),
+		ends: openingSent, heals: openedLater(openingSent), checkState: opened(openingSent),
 	},
 	{
 		function: "switch", name: "GET /accounts", event: request("GET", "/accounts", ""), scene: func(w *world) { w.storeAccount(open, "closed") },
@@ -287,8 +287,8 @@ var triggers = []trigger{
 			"secretsmanager": surveyed, "dynamodb": surveyed,
 			"events": orElse(done("done", "accounts", 3, "checked", 3), done("one without state", "checked", 2)),
 		},
-		heals: as(done("done", "accounts", 3, "failed", 0)),
-		kept:  func(w *world, _ fault) error { return w.toldOnce("Draft Switch Changed", true) },
+		heals:      as(done("done", "accounts", 3, "failed", 0)),
+		checkState: func(w *world, _ fault) error { return w.publishedOnce("Draft Switch Changed", true) },
 	},
 	{
 		function: "switch", name: "check-switches, with a queue", event: task("check-switches"),
@@ -307,27 +307,27 @@ var triggers = []trigger{
 			return message(f)
 		}, "secretsmanager": message, "dynamodb": orElse(finished, again), "events": message},
 		heals: as(finished),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			if f.service == "wechat" && !f.again && !f.borne() || isGone(f) || f.slug == "misconfigured" && f.service != "dynamodb" {
 				return nil // the message is gone; the next survey asks again
 			}
-			return w.toldOnce("Draft Switch Changed", true)
+			return w.publishedOnce("Draft Switch Changed", true)
 		},
 	},
 	{
 		function: "templates", name: "POST /drafts/{draft_id}/template, its list", event: request("POST", "/drafts/4/template", ""), path: wechattest.PathDraftList,
 		ends:  rules{"wechat": read(status(201)), "secretsmanager": read(status(201)), "dynamodb": whatever(status(201))},
-		heals: promoted, kept: oneCopy,
+		heals: promoted, checkState: oneCopy,
 	},
 	{
 		function: "templates", name: "POST /drafts/{draft_id}/template, its addition", event: request("POST", "/drafts/4/template", ""), path: wechattest.PathAddToTemplate,
 		ends:  rules{"wechat": write(status(201))},
-		heals: promoted, kept: oneCopy,
+		heals: promoted, checkState: oneCopy,
 	},
 	{
 		function: "templates", name: "POST /drafts/latest/template", event: request("POST", "/drafts/latest/template?source_miniprogram_appid=wx6XXXXXXXXXXXXXXX", ""), path: wechattest.PathTemplateList,
 		ends:  rules{"wechat": read(status(201)), "secretsmanager": read(status(201)), "dynamodb": whatever(status(201))},
-		heals: promoted, kept: oneCopy,
+		heals: promoted, checkState: oneCopy,
 	},
 	{
 		function: "templates", name: "GET /templates", event: request("GET", "/templates", ""), path: wechattest.PathTemplateList,
@@ -339,7 +339,7 @@ var triggers = []trigger{
 		scene: func(w *world) { w.wechat.AddTemplate(wechattest.Template{}) },
 		ends:  rules{"wechat": write(status(204)), "secretsmanager": read(status(204))},
 		heals: func(f fault) want { return either(status(204), status(404)) },
-		kept: func(w *world, _ fault) error {
+		checkState: func(w *world, _ fault) error {
 			if n := len(w.wechat.Templates()); n != 0 {
 				return fmt.Errorf("%d templates are left", n)
 			}
@@ -354,12 +354,12 @@ var triggers = []trigger{
 			}
 			return refreshedFromStore(f)
 		}, "ssm": refreshed, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
-		heals: as(done("done", "failed", 0)), kept: tokensLive,
+		heals: as(done("done", "failed", 0)), checkState: tokensLive,
 	},
 	{
 		function: "tokens", name: "refresh-tokens, an authorizer's", event: task("refresh-tokens"), path: wechattest.PathAuthorizerToken, scene: due(closed), waits: closed,
 		ends:  rules{"wechat": refreshed, "secretsmanager": refreshedFromStore, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
-		heals: as(done("done", "failed", 0)), kept: tokensLive,
+		heals: as(done("done", "failed", 0)), checkState: tokensLive,
 	},
 	{
 		function: "tokens", name: "refresh-tokens, an own account's", event: task("refresh-tokens"), path: wechattest.PathStableToken, scene: due(own), waits: own,
@@ -369,20 +369,20 @@ var triggers = []trigger{
 			}
 			return refreshedFromStore(f)
 		}, "dynamodb": whatever(done("done", "refreshed", 1, "failed", 0))},
-		heals: as(done("done", "failed", 0)), kept: tokensLive,
+		heals: as(done("done", "failed", 0)), checkState: tokensLive,
 	},
 	{
 		function: "tokens", name: "refresh-tokens, an authorizer's in DynamoDB", event: task("refresh-tokens"),
 		inTable: true, scene: due(closed),
 		ends:  rules{"dynamodb": refreshedFromStore},
-		heals: as(done("done", "failed", 0)), kept: tokensLive,
+		heals: as(done("done", "failed", 0)), checkState: tokensLive,
 	},
 	{
 		function: "tokens", name: "import-accounts", event: task("import-accounts"), path: wechattest.PathAuthorizerList,
 		ends: rules{"wechat": orElse(done("done", "accounts", 3, "added", 1), functionError), "secretsmanager": orElse(done("done", "accounts", 3), notDone("added")),
 			"dynamodb": orElse(done("done", "accounts", 3, "failed", 0), done("failed", "updated", 0))},
 		heals: as(done("done", "accounts", 3, "failed", 0)),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			if _, refresh := w.storedToken(notGranted); refresh == "" {
 				return fmt.Errorf("an account was not imported")
 			}
@@ -398,7 +398,7 @@ var triggers = []trigger{
 			return notDone("moved")
 		}, "dynamodb": orElse(done("done", "moved", 3, "failed", 0), done("failed", "moved", 0, "failed", 3))},
 		heals: as(done("done", "failed", 0)),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			for _, id := range []string{closed, open, own} {
 				access, _ := w.storedToken(id)
 				if copied, _ := w.aws.Item(tokenTable, id, ""); copied["access_token"] != access {
@@ -429,9 +429,9 @@ var triggers = []trigger{
 		event: func(w *world) []byte {
 			return batchOf("", fmt.Sprintf(`{"task": "authorize", "appid": %q, "authorization_code": %q, "create_time": %d}`, notGranted, w.code, time.Now().Unix()-5))
 		},
-		ends:  every(authorization, "wechat", "secretsmanager", "dynamodb", "events"),
-		heals: as(finished),
-		kept:  authorized,
+		ends:       every(authorization, "wechat", "secretsmanager", "dynamodb", "events"),
+		heals:      as(finished),
+		checkState: authorized,
 	},
 	{
 		function: "tokens", name: "an authorization of the queue, tokens in DynamoDB",
@@ -439,9 +439,9 @@ var triggers = []trigger{
 		event: func(w *world) []byte {
 			return batchOf("", fmt.Sprintf(`{"task": "authorize", "appid": %q, "authorization_code": %q, "create_time": %d}`, notGranted, w.code, time.Now().Unix()-5))
 		},
-		ends:  rules{"dynamodb": authorization},
-		heals: as(finished),
-		kept:  authorized,
+		ends:       rules{"dynamodb": authorization},
+		heals:      as(finished),
+		checkState: authorized,
 	},
 	{
 		function: "tokens", name: "the event Token Rejected", path: wechattest.PathComponentToken, waits: "component",
@@ -457,7 +457,7 @@ var triggers = []trigger{
 			return either(functionError, done("done"))
 		}},
 		heals: as(done("done")),
-		kept: func(w *world, f fault) error {
+		checkState: func(w *world, f fault) error {
 			if !f.borne() && f.service == "wechat" && len(w.events("Token Refresh Failed")) == 0 {
 				return fmt.Errorf("nobody is told that the refresh failed")
 			}
@@ -477,7 +477,7 @@ var triggers = []trigger{
 			return state(success)(f)
 		}},
 		heals: as(success),
-		kept: func(w *world, _ fault) error {
+		checkState: func(w *world, _ fault) error {
 			if text, _, _ := w.aws.Parameter(parameters + "component-verify-ticket"); !strings.Contains(text, w.ticket) {
 				return fmt.Errorf("the ticket is lost")
 			}
@@ -493,7 +493,7 @@ var triggers = []trigger{
 		ends: rules{"secretsmanager": read(success), "dynamodb": whatever(success), "events": orElse(success, problem("aws-unavailable", 0)),
 			"sqs": orElse(success, problem("aws-unavailable", 0))},
 		heals: as(success),
-		kept: func(w *world, _ fault) error {
+		checkState: func(w *world, _ fault) error {
 			for _, m := range w.aws.Messages(w.toAWS.url + "/123456789012/AUTHORIZATION_QUEUE_URL") {
 				if strings.Contains(m.Body, w.code) {
 					return nil
@@ -514,15 +514,15 @@ var triggers = []trigger{
 			}
 			return problem("aws-unavailable", 0)
 		}, "secretsmanager": read(success), "dynamodb": state(success), "events": orElse(success, problem("aws-unavailable", 0))},
-		heals: as(success),
-		kept:  authorized,
+		heals:      as(success),
+		checkState: authorized,
 	},
 	{
 		function: "callback", name: "a push of another kind",
-		event: func(w *world) []byte { return pushed(w, "notify_third_fastregisterbetaapp", "appid", closed) },
-		ends:  rules{"secretsmanager": read(success), "events": orElse(success, problem("aws-unavailable", 0))},
-		heals: as(success),
-		kept:  func(w *world, _ fault) error { return w.toldOnce("Push Received", true) },
+		event:      func(w *world) []byte { return pushed(w, "notify_third_fastregisterbetaapp", "appid", closed) },
+		ends:       rules{"secretsmanager": read(success), "events": orElse(success, problem("aws-unavailable", 0))},
+		heals:      as(success),
+		checkState: func(w *world, _ fault) error { return w.publishedOnce("Push Received", true) },
 	},
 	{
 		function: "callback", name: "the end of an authorization",
@@ -530,24 +530,24 @@ var triggers = []trigger{
 		ends: rules{"secretsmanager": read(success), "dynamodb": state(success),
 			"events": orElse(success, problem("aws-unavailable", 0))},
 		heals: as(success),
-		kept: func(w *world, _ fault) error {
+		checkState: func(w *world, _ fault) error {
 			if account, _ := w.aws.Item(stateTable, "account", closed); account["status"] != "unauthorized" {
 				return fmt.Errorf("it is not recorded")
 			}
-			return w.toldOnce("Account Unauthorized", true)
+			return w.publishedOnce("Account Unauthorized", true)
 		},
 	},
 }
 
-// notice is an event as the rule puts it into the queue.
+// notice is an event as the rule enqueues it.
 const notice = `{"version": "0", "id": "envelope", "detail-type": "Draft Uploaded", "source": "wechat.draftbox", "account": "123456789012",
 	"time": "2026-01-02T03:04:05Z", "region": "us-east-1", "resources": ["wechat/draftbox"],
 	"detail": {"id": "event", "draft": {"draft_id": 4, "user_version": "11", "developer": "X"}}}`
 
-// noticed: each robot took the event, and one that is well took it once, unless it could not be noted that it did.
+// noticed: each robot accepted the event, and a working one only once, unless that could not be recorded.
 func noticed(w *world, f fault) error {
 	if f.service == "secretsmanager" && f.name == missing {
-		return nil // nobody asked to be told
+		return nil // no robot is configured
 	}
 	for _, r := range []robottest.Robot{brokenRobot, wellRobot} {
 		n := len(w.chat.Messages(r.Name))
@@ -558,7 +558,7 @@ func noticed(w *world, f fault) error {
 	return nil
 }
 
-// robotsTested is the result of the test of both robots.
+// robotsTested is the result of testing both robots.
 func robotsTested(broken, well bool) want {
 	word := "both robots"
 	if !broken {
@@ -580,7 +580,7 @@ func robotsTested(broken, well bool) want {
 
 type rules = map[string]func(fault) want
 
-// every is one rule for several services.
+// every applies one rule to several services.
 func every(rule func(fault) want, services ...string) rules {
 	all := rules{}
 	for _, s := range services {
@@ -591,7 +591,7 @@ func every(rule func(fault) want, services ...string) rules {
 
 func as(w want) func(fault) want { return func(fault) want { return w } }
 
-// warm is an event that makes the function's connections and changes nothing.
+// warm is an event that opens the function's connections and changes nothing.
 func (tr trigger) warm(w *world) []byte {
 	switch tr.function {
 	case "drafts":
@@ -608,12 +608,12 @@ func (tr trigger) warm(w *world) []byte {
 	return pushed(w, "nothing_that_is_known")
 }
 
-// of are the requests with a token of the account.
+// of selects requests with a token of the account.
 func of(appID string) func(wechattest.Request) bool {
 	return func(r wechattest.Request) bool { return r.AppID == appID }
 }
 
-// accountSecret is the rule of a read with an account's token: where that is missing, the account is not known.
+// accountSecret is the rule of a read with an account's token: without it, the account is unknown.
 func accountSecret(rule func(fault) want) func(fault) want {
 	return func(f fault) want {
 		if f.name == missing {
@@ -635,7 +635,7 @@ func surveyedInto(count string) func(fault) want {
 	}
 }
 
-// refreshed is the rule of a run in which one token is due: what failed is told, and everything else is as it was.
+// refreshed is the rule of a run with one due token: the failure is reported, and nothing else changes.
 func refreshed(f fault) want {
 	if f.borne() {
 		return done("done", "refreshed", 1, "failed", 0)
@@ -670,7 +670,7 @@ func oneCopy(w *world, _ fault) error {
 	return nil
 }
 
-// What an opening ends in, by the call that meets the fault.
+// The results of an opening, by the call with the fault.
 var (
 	openingChecked = rules{"wechat": readSwitch(status(200, "changed", true), status(200, "changed", false)), "secretsmanager": accountSecret(read(status(200, "changed", true))),
 		"dynamodb": state(status(200, "changed", true)), "events": whatever(status(200, "changed", true))}
@@ -682,8 +682,8 @@ var (
 	}}
 )
 
-// isClaimed tells whether the claim of an opening stays until it ends by itself: after a 504, when WeChat may still act,
-// and where the function doesn't know that it has one.
+// isClaimed reports whether the claim of an opening remains until it expires: after a 504, when WeChat may still act,
+// and when the function doesn't know that it has one.
 func isClaimed(ends rules, f fault) bool {
 	return f.service != "" && ends[f.service](f).word == problem("wechat-timeout", 0).word || f.service == "dynamodb" && f.acted
 }
@@ -706,19 +706,19 @@ func opened(ends rules) func(*world, fault) error {
 	}
 }
 
-// toldOnce: an event may come twice, under one id.
-func (w *world) toldOnce(kind string, told bool) error {
+// publishedOnce: an event may come twice, with the same id.
+func (w *world) publishedOnce(kind string, wanted bool) error {
 	ids := map[any]bool{}
 	for _, detail := range w.events(kind) {
 		ids[detail["id"]] = true
 	}
-	if told && len(ids) != 1 || len(ids) > 1 {
+	if wanted && len(ids) != 1 || len(ids) > 1 {
 		return fmt.Errorf("%s: %d ids", kind, len(ids))
 	}
 	return nil
 }
 
-// tokensLive: each stored token is the newest that WeChat gave out, and a refresh token still works.
+// tokensLive: each stored token is the newest that WeChat issued, and a refresh token still works.
 func tokensLive(w *world, _ fault) error {
 	for _, owner := range []string{"", closed, open, own} {
 		access, refresh := w.storedToken(owner)
@@ -733,7 +733,8 @@ func tokensLive(w *world, _ fault) error {
 	return nil
 }
 
-// authorized: the account's tokens are stored and that is told, unless WeChat refused for good, which is told too.
+// authorized: the account's tokens are stored and an event says so, unless WeChat refused for good, which is published
+// too.
 func authorized(w *world, f fault) error {
 	if isFinal(f) && len(w.events("Token Refresh Failed")) == 0 {
 		return fmt.Errorf("nobody is told that the authorization failed")
@@ -742,5 +743,5 @@ func authorized(w *world, f fault) error {
 	if live := w.wechat.LiveToken(notGranted); live == "" || access != live {
 		return fmt.Errorf("the account's token is not stored")
 	}
-	return w.toldOnce("Account Authorized", true)
+	return w.publishedOnce("Account Authorized", true)
 }

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// want is what an invocation has to end in: in a word for the table, and as a check.
+// want is an expected result: a word for the table, and a check.
 type want struct {
 	word  string
 	check func(reply) error
@@ -14,7 +14,7 @@ type want struct {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// status is an answer with an HTTP status, and with these fields in its body.
+// status is a response with an HTTP status and these body fields.
 func status(code int, fields ...any) want {
 	return want{itoa(code), func(r reply) error {
 		got, _, body := r.answer()
@@ -25,14 +25,14 @@ func status(code int, fields ...any) want {
 	}}
 }
 
-// statuses are those of the contract's table of problems.
+// statuses are the contract's statuses of problems.
 var statuses = map[string]int{
 	"not-granted": 403, "unknown-account": 404, "opening-under-way": 409, "library-full": 409, "interface-retired": 410, "quota-exceeded": 429,
 	"misconfigured": 500, "token-rejected": 502, "egress-ip-not-whitelisted": 502, "wechat-unreachable": 502,
 	"bad-upstream-answer": 502, "wechat-busy": 503, "aws-unavailable": 503, "wechat-timeout": 504,
 }
 
-// problem is an answer that says what went wrong, and what WeChat said.
+// problem is a problem response with this slug and WeChat's errcode.
 func problem(slug string, errcode int) want {
 	code := statuses[slug]
 	return want{itoa(code) + " " + slug, func(r reply) error {
@@ -55,7 +55,7 @@ func problem(slug string, errcode int) want {
 	}}
 }
 
-// success is what WeChat wants to hear.
+// success is the response that WeChat expects.
 var success = want{"200", func(r reply) error {
 	if got, _, _ := r.answer(); got != 200 || !bytes.Contains(r.payload, []byte(`"body":"success"`)) {
 		return fmt.Errorf("status %d", got)
@@ -63,7 +63,7 @@ var success = want{"200", func(r reply) error {
 	return nil
 }}
 
-// functionError is what Lambda takes for a failed invocation, so that it counts as one and is repeated.
+// functionError is an error of the function, so that Lambda counts and retries it.
 var functionError = want{"error", func(r reply) error {
 	if !r.failed {
 		return fmt.Errorf("a result: %s", r.payload)
@@ -81,7 +81,7 @@ func done(word string, fields ...any) want {
 	}}
 }
 
-// notDone is a run that got to nothing and doesn't say otherwise: a function error, or a result in which a count is 0.
+// notDone is a run that did nothing and doesn't claim otherwise: a function error, or a result with a count of 0.
 func notDone(count string) want {
 	return want{"not done", func(r reply) error {
 		if r.failed {
@@ -91,7 +91,7 @@ func notDone(count string) want {
 	}}
 }
 
-// again is a batch of one message that comes again; finished is one that doesn't.
+// again is a batch whose one message is retried; finished is one whose message is not.
 var (
 	again    = batch("comes again", 1)
 	finished = batch("done", 0)
@@ -106,7 +106,7 @@ func batch(word string, failures int) want {
 	}}
 }
 
-// either is one of two ends, where the time that is left decides.
+// either accepts one of two results, where the remaining time decides.
 func either(a, b want) want {
 	return want{a.word + " or " + b.word, func(r reply) error {
 		err := a.check(r)
@@ -117,7 +117,7 @@ func either(a, b want) want {
 	}}
 }
 
-// holds compares some fields, given as names and values.
+// holds compares fields, given as names and values.
 func holds(all map[string]any, fields []any) error {
 	for i := 0; i+1 < len(fields); i += 2 {
 		if name := fields[i].(string); fmt.Sprint(all[name]) != fmt.Sprint(fields[i+1]) {

@@ -1,11 +1,11 @@
-// Package faultmatrix drives the built functions as a whole: each of their triggers against every fault of WeChat, chat robots and AWS
-// that there is a stand-in for, with a deadline as Lambda sets it.
+// Package faultmatrix tests the built functions as a whole: each trigger against every fault of WeChat, chat robots
+// and AWS that the stand-ins can inject, with a deadline as in Lambda.
 //
-// What has to come of a fault is not recorded but follows from a few rules, see faults and triggers. The tables in
-// docs/reliability.md are made of the same rules.
+// The expected results are not recorded but follow from a few rules, see faults and triggers. The tables in
+// docs/reliability.md come from the same rules.
 //
-// As it comes, the test runs a part of the cells, in which every trigger and every fault has its turn. PROOF=all runs
-// all of them, and PROOF_RACE=1 with functions that the race detector watches.
+// By default the test runs a subset of the cells that covers every trigger and every fault. PROOF=all runs all of
+// them, and PROOF_RACE=1 runs functions built with the race detector.
 package faultmatrix
 
 import (
@@ -37,11 +37,11 @@ import (
 )
 
 const (
-	// deadline is what Lambda allows an invocation here. A write wants to have five seconds left, after a read that lost a
-	// third of the time to a dead connection.
+	// deadline is the time of an invocation. A write needs five seconds, after a read that lost a third of the time to
+	// a dead connection.
 	deadline = 10 * time.Second
-	// atOnce is how many cells run at once: those that hang wait for their deadline and nothing else. A process that the
-	// race detector watches wants more of the machine.
+	// atOnce is how many cells run in parallel: cells that hang only wait for their deadline. The race detector needs
+	// more of the machine.
 	atOnce, atOnceRacing = "32", "8"
 
 	closed     = wechattest.ExampleClosed
@@ -57,7 +57,7 @@ const (
 
 var functions = []string{"callback", "drafts", "notify", "switch", "templates", "tokens"}
 
-// The robots of the chat: one meets the faults, the other one has to be told all the same.
+// The chat's robots: one has the faults, the other must be notified all the same.
 var (
 	brokenRobot = robottest.Robot{Name: "broken", Kind: robot.Feishu, Key: "hook-of-the-broken-robot", Secret: "secret-of-the-broken-robot"}
 	wellRobot   = robottest.Robot{Name: "well", Kind: robot.WeCom, Key: "key-of-the-well-robot"}
@@ -97,7 +97,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// world is one function with what surrounds it: a simulated WeChat and a stand-in for AWS, and what it printed.
+// world is one function with its surroundings, a simulated WeChat and a stand-in for AWS, and its output.
 type world struct {
 	t            *testing.T
 	wechat       *wechattest.Server
@@ -154,7 +154,7 @@ func newWorld(t *testing.T, tr trigger) *world {
 	return w
 }
 
-// storeRobots stores the robots, which are reached at base.
+// storeRobots stores the robots, with addresses at base.
 func (w *world) storeRobots(base string) {
 	var robots []map[string]any
 	for _, r := range []robottest.Robot{brokenRobot, wellRobot} {
@@ -164,7 +164,7 @@ func (w *world) storeRobots(base string) {
 	w.aws.SetSecret(secrets+"notify", string(text))
 }
 
-// storeToken has WeChat issue a token and stores it as one that lives for life.
+// storeToken has WeChat issue a token and stores it with the given lifetime.
 func (w *world) storeToken(owner string, life time.Duration) {
 	ends := time.Now().Add(life).UTC().Format(time.RFC3339)
 	if owner == "" {
@@ -183,7 +183,7 @@ func (w *world) storeToken(owner string, life time.Duration) {
 	w.aws.SetSecret(secrets+"accounts/"+owner, string(text))
 }
 
-// storedToken is a token with what renews it, as it is stored.
+// storedToken returns the stored token and refresh token.
 func (w *world) storedToken(owner string) (access, refresh string) {
 	record := make(map[string]any)
 	switch {
@@ -205,14 +205,14 @@ func (w *world) storeTicket(ticket string, at time.Time) {
 	w.aws.SetSecureParameter(parameters+"component-verify-ticket", fmt.Sprintf(`{"ticket": %q, "create_time": %d}`, ticket, at.Unix()))
 }
 
-// storeAccount writes what is known of an account.
+// storeAccount stores an account's item.
 func (w *world) storeAccount(appID, draftSwitch string) {
 	w.aws.SetItem(stateTable, map[string]any{
 		"pk": "account", "sk": appID, "appid": appID, "kind": "official-account", "status": "authorized", "draft_switch": draftSwitch,
 	})
 }
 
-// object is a JSON object of keys and texts; empty texts are left out.
+// object is a JSON object of keys and strings, without empty ones.
 func object(pairs ...string) string {
 	text, _ := json.Marshal(fields(pairs...)) // strings always are JSON
 	return string(text)
@@ -228,14 +228,14 @@ func fields(pairs ...string) map[string]any {
 	return all
 }
 
-// reply is what an invocation ended in.
+// reply is the result of an invocation.
 type reply struct {
 	failed  bool // a function error
 	payload []byte
 	took    time.Duration
 }
 
-// answer is the payload as the answer to an HTTP request.
+// answer is the payload as an HTTP response.
 func (r reply) answer() (status int, header http.Header, body map[string]any) {
 	var a struct {
 		StatusCode int
@@ -257,7 +257,7 @@ func (r reply) result() (fields map[string]any) {
 	return fields
 }
 
-// invoke fails the test where the function didn't answer in time.
+// invoke fails the test if the function didn't respond in time.
 func (w *world) invoke(event []byte) reply {
 	w.t.Helper()
 	result, err := w.instance.Invoke(context.Background(), event)
@@ -268,7 +268,7 @@ func (w *world) invoke(event []byte) reply {
 	return reply{result.Error, result.Payload, result.Duration}
 }
 
-// freeze stops the process as Lambda does between two invocations, lets meanwhile happen, and goes on.
+// freeze stops the process as Lambda does between two invocations, calls meanwhile, and resumes it.
 func (w *world) freeze(meanwhile func()) {
 	pid := w.instance.PID()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -281,8 +281,7 @@ func (w *world) freeze(meanwhile func()) {
 	}
 }
 
-// leaks looks for secrets where none may be: in answers, output, events and the state table. With -v it shows the
-// first two.
+// leaks looks for secrets in responses, output, events and the state table. With -v it prints the first two.
 func (w *world) leaks() (found []string) {
 	if testing.Verbose() {
 		fmt.Fprintln(w.t.Output(), w.said.String()+strings.Join(w.answers, "\n"))
@@ -305,7 +304,7 @@ func (w *world) leaks() (found []string) {
 	return found
 }
 
-// events are the details of the events of a kind.
+// events returns the details of the events of a kind.
 func (w *world) events(kind string) (details []map[string]any) {
 	for _, e := range w.aws.Events() {
 		if e.DetailType == kind {
@@ -317,7 +316,7 @@ func (w *world) events(kind string) (details []map[string]any) {
 	return details
 }
 
-// output takes what a process prints.
+// output collects what a process prints.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -335,7 +334,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// upstream is a server whose connections a test can meddle with.
+// upstream is a server with connections that a test can break.
 type upstream struct {
 	t       *testing.T
 	url     string
@@ -355,14 +354,14 @@ func listen(t *testing.T, handler http.Handler) *upstream {
 	return u
 }
 
-// reserve gives an address that stays free for this test, which another one would be given while the server is down.
+// reserve returns an address that no other test can get while the server is down.
 func reserve(t *testing.T) string {
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Close(socket) })
-	// A socket that is bound and doesn't listen keeps its port from everybody but those who ask for it by its number.
+	// A socket that is bound but not listening reserves its port: only those who ask for the port by number get it.
 	if err := errors.Join(
 		syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1),
 		syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}),
@@ -376,7 +375,7 @@ func reserve(t *testing.T) string {
 	return fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
 }
 
-// up serves, at the same address as before.
+// up starts serving at the same address as before.
 func (u *upstream) up() {
 	l, err := net.Listen("tcp", u.address)
 	if err != nil {
@@ -386,7 +385,7 @@ func (u *upstream) up() {
 	go u.server.Serve(listener{l, u})
 }
 
-// down refuses connections, and ends those there are.
+// down refuses connections, and closes existing ones.
 func (u *upstream) down() { u.server.Close() }
 
 func (u *upstream) each(do func(*conn)) {
@@ -398,9 +397,9 @@ func (u *upstream) each(do func(*conn)) {
 	}
 }
 
-// hangUp closes the connections there are, as a server does with idle ones.
+// hangUp closes existing connections, as a server does with idle ones.
 func (u *upstream) hangUp() { u.each(func(c *conn) { c.Close() }) }
 
-// forget keeps the connections there are, but hears nothing of what comes on them, as a network does that dropped its
-// own record of them.
+// forget keeps existing connections open but ignores what arrives on them, like a network that dropped its connection
+// state.
 func (u *upstream) forget() { u.each(func(c *conn) { c.forgotten.Store(true) }) }

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// callsFile names a file that tells what each function asks of AWS. The check of the functions' roles sets it.
+// callsFile is a variable that names a file for each function's AWS calls. The check of the functions' roles sets it.
 const callsFile = "WECHAT_DRAFTBOX_CALLS"
 
-// worldCalls is a line of that file: the calls of one test's world.
+// worldCalls is a line of that file: the calls in one test's world.
 type worldCalls struct {
 	Function string            `json:"function"` // the folder of the test
 	Env      map[string]string `json:"env"`
@@ -18,7 +18,7 @@ type worldCalls struct {
 	Calls    [][2]string       `json:"calls"` // operation and resource, each pair once
 }
 
-// recordCalls appends what was asked of AWS in this world to the file, if there is to be one.
+// recordCalls appends this world's AWS calls to the file, if it is set.
 func (w *World) recordCalls() {
 	name := os.Getenv(callsFile)
 	if name == "" {
@@ -51,7 +51,7 @@ func (w *World) recordCalls() {
 	}
 }
 
-// invoked notes the task of an event.
+// invoked records the task of an event.
 func (w *World) invoked(event json.RawMessage) {
 	var named struct {
 		Task string `json:"task"`

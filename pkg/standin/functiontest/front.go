@@ -11,7 +11,8 @@ import (
 	"wechat-draftbox/pkg/standin/gateway"
 )
 
-// A Front is what stands before a function. The zero value is an HTTP API of API Gateway with the stage $default.
+// A Front is what invokes a function with HTTP requests. The zero value is an HTTP API of API Gateway with the stage
+// $default.
 type Front struct {
 	BasePath string // of an own domain, "/box"
 	Stage    string // empty: $default
@@ -19,7 +20,7 @@ type Front struct {
 	Slash    bool   // the caller put a slash at the path's end
 }
 
-// Fronts are those that the functions have to serve behind, by name.
+// Fronts returns the fronts that the functions must support, by name.
 func Fronts() map[string]Front {
 	return map[string]Front{
 		"HTTP API":                              {},
@@ -32,16 +33,16 @@ func Fronts() map[string]Front {
 	}
 }
 
-// Behind is the same function behind a front.
+// Behind returns the function behind a front.
 func (f *Function) Behind(front Front) *Function {
 	behind := *f
 	behind.front = front
 	return &behind
 }
 
-// HTTP sends a request, such as "GET", "/drafts?limit=1", as the event that the function's front makes of it. header are
-// pairs. The route is that of the OpenAPI document; a request that it has no route for comes as by a catch-all route. The
-// answer has to be one that the document promises.
+// HTTP sends a request, such as "GET", "/drafts?limit=1", as the event that the function's front makes of it. header
+// holds pairs. The route is that of the OpenAPI document, or else a catch-all route. The response must conform to the
+// document.
 func (f *Function) HTTP(ctx context.Context, method, target, body string, header ...string) Response {
 	f.t.Helper()
 	routes, err := apitest.Routes()
@@ -83,7 +84,7 @@ func (f *Function) HTTP(ctx context.Context, method, target, body string, header
 	return Response{reply.StatusCode, reply.Headers, reply.Body}
 }
 
-// request is what a front is asked.
+// request is a request to a front.
 type request struct {
 	method, path, query, body string
 	headers                   map[string]string
@@ -94,7 +95,7 @@ type request struct {
 
 const callerARN = "arn:aws:iam::123456789012:user/ci"
 
-// seenPath is the path as the front tells it.
+// seenPath is the path in the front's event.
 func (front Front) seenPath(path, stage string) string {
 	if front.Slash {
 		path += "/"

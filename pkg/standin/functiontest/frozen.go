@@ -5,12 +5,11 @@ import (
 	"unsafe"
 )
 
-// Frozen is a reading of the clocks as it is after Lambda has frozen the instance for d, in whole seconds: the wall
-// clock went on and the monotonic one, whose reading t has to hold, did not. Code that compares such times without
-// taking care believes that no time passed.
+// Frozen is a clock reading after Lambda has frozen the instance for d, in whole seconds: the wall clock advanced, the
+// monotonic clock, whose reading t must have, did not. Code that naively compares such times sees no time pass.
 func Frozen(t time.Time, d time.Duration) time.Time {
 	thawed := t
-	// The type time.Time says how it is made: bits 30 to 62 of its first word are seconds on the wall clock.
+	// See the layout of time.Time: bits 30 to 62 of its first word are seconds on the wall clock.
 	*(*uint64)(unsafe.Pointer(&thawed)) += uint64(d/time.Second) << 30
 	if thawed.Sub(t) != 0 || thawed.Round(0).Sub(t.Round(0)) != d {
 		panic("functiontest: t holds no monotonic reading, or time.Time is made differently by now")

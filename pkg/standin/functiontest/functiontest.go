@@ -1,8 +1,8 @@
-// Package functiontest runs a function in a test: its own wiring, with the real SDK clients and the real HTTP client,
-// against a simulated WeChat and a stand-in for AWS.
+// Package functiontest runs a function in a test: its own wiring, with the real SDK clients and HTTP client, against a
+// simulated WeChat and a stand-in for AWS.
 //
-// Every test that uses it is a scan for leaks too: at its end, no answer, error, log line or event may hold a secret
-// that the simulated WeChat knows of. With -v, a test shows all of them.
+// Each test also scans for leaks: at its end, no response, error, log line or event may contain a secret of the
+// simulated WeChat. With -v, a test prints them all.
 package functiontest
 
 import (
@@ -29,14 +29,14 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// World is what surrounds a function: WeChat, AWS, the environment, the clock.
+// World is a function's surroundings: WeChat, AWS, environment, clock.
 type World struct {
 	WeChat *wechattest.Server
 	AWS    *awstest.Server
 	Env    map[string]string // to be changed before [World.Start]
 	Clock  *Clock
 	Log    *Log
-	// Secrets are those of the test beside WeChat's: nothing that is seen may hold them.
+	// Secrets are the test's own, in addition to WeChat's; no output may contain them.
 	Secrets []string
 
 	t      *testing.T
@@ -46,20 +46,20 @@ type World struct {
 	tasks  []string // of events
 }
 
-// The tables of a world, by their default names.
+// The tables, by their default names.
 const (
 	StateTable = "wechat-draftbox-state"
 	TokenTable = "wechat-draftbox-tokens"
 )
 
-// SetAccount stores an account's item: status, draft_switch and whatever else attributes hold.
+// SetAccount stores an account's item with these attributes, such as status and draft_switch.
 func (w *World) SetAccount(appID string, attributes map[string]any) {
 	item := map[string]any{"pk": "account", "sk": appID, "appid": appID}
 	maps.Copy(item, attributes)
 	w.AWS.SetItem(StateTable, item)
 }
 
-// Account is an account's item, without its keys; nil where there is none.
+// Account returns an account's item without its keys, or nil.
 func (w *World) Account(appID string) map[string]any {
 	item, _ := w.AWS.Item(StateTable, "account", appID)
 	delete(item, "pk")
@@ -73,7 +73,7 @@ type Clock struct {
 	ahead time.Duration
 }
 
-// Now is the real time and how far the clock was moved.
+// Now is the real time plus how far the clock was moved.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +87,7 @@ func (c *Clock) Forward(d time.Duration) {
 	c.ahead += d
 }
 
-// Log is all that functions logged.
+// Log is everything that functions logged.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -100,7 +100,7 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// Lines are the lines that hold the text.
+// Lines returns the lines that contain the text.
 func (l *Log) Lines(text string) (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,7 +112,7 @@ func (l *Log) Lines(text string) (lines []string) {
 	return lines
 }
 
-// New makes a world with the simulated WeChat's example platform. Both stand-ins go by the world's clock.
+// New makes a world with the simulated WeChat's example platform. Both stand-ins use the world's clock.
 func New(t *testing.T, options ...wechattest.Option) *World {
 	t.Helper()
 	clock := &Clock{}
@@ -137,8 +137,8 @@ func New(t *testing.T, options ...wechattest.Option) *World {
 	return w
 }
 
-// StoreComponentToken has WeChat issue a component token and stores it as the operator's token server would. It
-// returns the token.
+// StoreComponentToken has WeChat issue a component token, stores it as the operator's token server would, and returns
+// it.
 func (w *World) StoreComponentToken() string {
 	token := w.WeChat.IssueComponentToken()
 	w.store("wechat/draftbox/component-token", token)
@@ -165,7 +165,7 @@ func (w *World) saw(text string) {
 	w.seen = append(w.seen, text)
 }
 
-// scan looks for secrets in all that was seen.
+// scan looks for secrets in all output.
 func (w *World) scan() {
 	for _, event := range w.AWS.Events() {
 		w.saw(string(event.Detail))
@@ -206,7 +206,7 @@ func (w *World) Start(wire func(bootstrap.Deps) trigger.Router) *Function {
 	return &Function{t: w.t, world: w, handler: deps.Handler(wire(deps))}
 }
 
-// Invoke hands an event, JSON or what encodes to it, to the function, and returns its result as JSON.
+// Invoke invokes the function with an event, JSON or a value to encode, and returns its result as JSON.
 func (f *Function) Invoke(ctx context.Context, event any) (json.RawMessage, error) {
 	raw, ok := event.(json.RawMessage)
 	if !ok {
@@ -232,7 +232,7 @@ type Response struct {
 	Body   string
 }
 
-// Decode reads the body into v.
+// Decode decodes the body into v.
 func (r Response) Decode(t *testing.T, v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(r.Body), v); err != nil {
@@ -240,7 +240,7 @@ func (r Response) Decode(t *testing.T, v any) {
 	}
 }
 
-// Problem reads the body of a problem and returns its slug and the body.
+// Problem decodes the body of a problem and returns its slug and the body.
 func (r Response) Problem(t *testing.T) (slug string, body map[string]any) {
 	t.Helper()
 	if got := r.Header["Content-Type"]; got != "application/problem+json" {

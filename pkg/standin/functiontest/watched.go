@@ -15,12 +15,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// series is a metric with the names of its dimensions, as CloudWatch tells one from another.
+// series is a metric with the names of its dimensions, which identify it in CloudWatch.
 type series struct{ Namespace, Metric, Dimensions string }
 
-// WantWatched compares the metrics that the function of the test's folder wrote into this world's log with those that
-// the alarms and the dashboard of template.yaml read of it. CloudWatch takes a slip in either for a metric without
-// data and says nothing.
+// WantWatched compares the metrics in this world's log with those that the alarms and the dashboard of template.yaml
+// read of the function in the test's folder. CloudWatch treats a typo in either as a metric without data.
 func (w *World) WantWatched() {
 	w.t.Helper()
 	folder, err := os.Getwd() // go test runs a test in its folder
@@ -33,7 +32,7 @@ func (w *World) WantWatched() {
 	}
 }
 
-// emitted are the series in the log, as CloudWatch reads them there.
+// emitted returns the series in the log, as CloudWatch extracts them.
 func (w *World) emitted() map[series]bool {
 	w.t.Helper()
 	found := make(map[series]bool)
@@ -70,8 +69,8 @@ func (w *World) emitted() map[series]bool {
 	return found
 }
 
-// watchedIn are the series that a template's alarms and dashboards read, other than AWS's own, by the folder of the
-// function that they name.
+// watchedIn returns the series that a template's alarms and dashboards read, except AWS's own, by the function's
+// folder.
 func watchedIn(t *testing.T, file string) map[string]map[series]bool {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -115,7 +114,7 @@ func watchedIn(t *testing.T, file string) map[string]map[series]bool {
 	return watched
 }
 
-// noteAlarm notes the metrics of an alarm, which names one itself or several in expressions.
+// noteAlarm collects the metrics of an alarm, which names one itself or several in expressions.
 func noteAlarm(id string, properties any, note func(where, function string, s series)) {
 	switch p := properties.(type) {
 	case []any:
@@ -147,7 +146,7 @@ func noteAlarm(id string, properties any, note func(where, function string, s se
 
 func isAWS(namespace string) bool { return strings.HasPrefix(namespace, "AWS/") }
 
-// search is CloudWatch's expression for all series of a metric, of the functions named.
+// search is CloudWatch's expression for all series of a metric of the named functions.
 var search = regexp.MustCompile(`^SEARCH\('\{([^,]+),([A-Za-z,]+)\} MetricName="(\w+)" FunctionName=\(([^)]+)\)', '\w+', \d+\)$`)
 
 func noteDashboard(t *testing.T, id, body string, note func(where, function string, s series)) {
@@ -197,7 +196,7 @@ func noteDashboard(t *testing.T, id, body string, note func(where, function stri
 	}
 }
 
-// written is a widget's metric written out: "." repeats an element of the one before it, "..." all that it lacks.
+// written expands a widget's metric: "." repeats an element of the one before it, "..." all missing ones.
 func written(row, before []string) []string {
 	if len(row) > 0 && row[0] == "..." {
 		row = append(slices.Clone(before[:max(0, len(before)-len(row)+1)]), row[1:]...)
@@ -212,7 +211,7 @@ func written(row, before []string) []string {
 
 var variable = regexp.MustCompile(`\$\{(\w+)(\.\w+)?\}`)
 
-// plain is a node's value, with the names in place of what only CloudFormation knows, and as if every condition held.
+// plain is a node's value, with names in place of what only CloudFormation knows, as if every condition were true.
 func plain(n *yaml.Node) any {
 	switch {
 	case n.Kind == yaml.AliasNode:

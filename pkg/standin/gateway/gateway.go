@@ -1,5 +1,5 @@
-// Package gateway does what an HTTP API of API Gateway does: it makes each request an event of payload format 2.0, hands it
-// to the function of its route and makes the answer HTTP again. See
+// Package gateway is an HTTP API of API Gateway: it turns each request into an event of payload format 2.0, invokes
+// the route's function and turns the result into an HTTP response. See
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html.
 package gateway
 
@@ -48,8 +48,7 @@ func NewRoute(function, method, path string) Route {
 // Key is the route's key, "GET /drafts/{draft_id}".
 func (r Route) Key() string { return r.Method + " " + r.Path }
 
-// match says whether the route serves a path, given as its escaped segments, and with which parameters. Each of them is
-// decoded once.
+// match reports whether the route serves a path, given as escaped segments, and returns its parameters, decoded once.
 func (r Route) match(method string, given []string) (parameters map[string]string, ok bool) {
 	if r.Method != method && r.Method != "ANY" {
 		return nil, false
@@ -73,7 +72,7 @@ func (r Route) match(method string, given []string) (parameters map[string]strin
 	return parameters, len(given) == len(r.segments)
 }
 
-// unescape decodes a part of a path. What net/http took for a path can be decoded.
+// unescape decodes a part of a path. net/http has rejected invalid escapes.
 func unescape(segment string) string {
 	decoded, err := url.PathUnescape(segment)
 	if err != nil {
@@ -89,8 +88,8 @@ func parameter(segment string) (name string, ok bool) {
 	return "", false
 }
 
-// byPrecedence orders routes as API Gateway tries them: a written segment
-// before a parameter, a parameter before a greedy one, a method before ANY.
+// byPrecedence orders routes as API Gateway tries them: a literal segment before a parameter, a parameter before a
+// greedy one, a method before ANY.
 func byPrecedence(a, b Route) int {
 	if c := slices.CompareFunc(a.segments, b.segments, func(a, b string) int { return cmp.Compare(vagueness(a), vagueness(b)) }); c != 0 {
 		return c // also by length, as else the order would have circles
@@ -115,15 +114,15 @@ func vagueness(segment string) int {
 	return 1
 }
 
-// Invoke hands an event to a function and returns what it answered; a function that failed is an error.
+// Invoke invokes a function with an event and returns its result; a failed function is an error.
 type Invoke func(ctx context.Context, function string, event []byte) ([]byte, error)
 
 // A Gateway is a [http.Handler].
 type Gateway struct {
-	// BasePath is the path of an own domain's API mapping, such as "/box". The functions see it in the path, but in
-	// neither route key nor parameters.
+	// BasePath is the path of a custom domain's API mapping, such as "/box". Functions see it in the path, but not in
+	// the route key or parameters.
 	BasePath string
-	// Caller is who calls the routes that have an authorizer. No signature is checked.
+	// Caller is the caller on routes with an authorizer. Signatures are not checked.
 	Caller Caller
 
 	routes []Route
@@ -132,7 +131,7 @@ type Gateway struct {
 	newID  func() string // of a request
 }
 
-// A Caller is a principal of IAM.
+// A Caller is an IAM principal.
 type Caller struct{ AccountID, AccessKey, UserARN, UserID string }
 
 // New makes a gateway.
@@ -149,7 +148,7 @@ func New(routes []Route, invoke Invoke) *Gateway {
 	}
 }
 
-// ServeHTTP implements [http.Handler]. A slash at the end of a path is a segment, as an HTTP API takes it.
+// ServeHTTP implements [http.Handler]. As in an HTTP API, a trailing slash is a segment.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := g.newID()
 	w.Header().Set("Apigw-Requestid", id)
@@ -162,7 +161,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.serve(w, r, matched{route, parameters, id})
 }
 
-// Find is the route for a method and an escaped path, with its parameters.
+// Find returns the route for a method and an escaped path, with its parameters.
 func Find(routes []Route, method, path string) (route Route, parameters map[string]string, found bool) {
 	return find(slices.SortedFunc(slices.Values(routes), byPrecedence), method, path)
 }
@@ -177,7 +176,7 @@ func find(routes []Route, method, path string) (Route, map[string]string, bool) 
 	return Route{}, nil, false
 }
 
-// matched is what is known of a request before its body is read.
+// matched is a request before its body is read.
 type matched struct {
 	route      Route
 	parameters map[string]string
@@ -256,7 +255,7 @@ type authorizer struct {
 	} `json:"iam"`
 }
 
-// authorizer tells a function of the caller.
+// authorizer is the caller as a function sees it.
 func (c Caller) authorizer() *authorizer {
 	a := new(authorizer)
 	a.IAM.AccessKey = c.AccessKey
@@ -326,8 +325,8 @@ func cookies(h http.Header) []string {
 	return all
 }
 
-// headers are the request's in lower case, one of several values joined by
-// commas, and those that API Gateway adds.
+// headers returns the request's headers in lower case, several values joined by commas, and those that API Gateway
+// adds.
 func headers(r *http.Request, sourceIP string, now time.Time) map[string]string {
 	all := map[string]string{"host": r.Host}
 	for name, values := range r.Header {
@@ -351,7 +350,7 @@ func headers(r *http.Request, sourceIP string, now time.Time) map[string]string 
 	return all
 }
 
-// query holds the decoded parameters, one of several values joined by commas.
+// query returns the decoded parameters, several values joined by commas.
 func query(raw string) map[string]string {
 	parsed, _ := url.ParseQuery(raw)
 	all := make(map[string]string, len(parsed))
@@ -361,8 +360,8 @@ func query(raw string) map[string]string {
 	return all
 }
 
-// readsAsText says whether a body stands in the event as it is. A form, which is what curl -d sends, does not, nor what
-// comes without a Content-Type.
+// readsAsText reports whether the event holds the body as it is. Forms, which curl -d sends, and bodies without a
+// Content-Type are encoded in base64.
 func readsAsText(contentType string, body []byte) bool {
 	if !utf8.Valid(body) {
 		return false
@@ -378,8 +377,7 @@ func readsAsText(contentType string, body []byte) bool {
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json")
 }
 
-// answer makes a function's answer HTTP. What is no answer in format 2.0 is the
-// body of a 200, if it is JSON at all.
+// answer writes a function's result as HTTP. JSON that is not in format 2.0 becomes the body of a 200.
 func answer(w http.ResponseWriter, payload []byte) bool {
 	var shape struct {
 		StatusCode *int `json:"statusCode"`
@@ -421,7 +419,7 @@ func answer(w http.ResponseWriter, payload []byte) bool {
 	return true
 }
 
-// say answers in API Gateway's own words.
+// say responds with a message of API Gateway.
 func say(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// Each request of testdata becomes the event beside it. The one named
-// documented is the sample of API Gateway's own page.
+// Each request in testdata becomes the event next to it. The one named documented is the sample in API Gateway's
+// documentation.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	routes := []Route{
@@ -210,7 +210,7 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("cut short") }
 
-// The order in which routes are given decides nothing, whatever other routes there are.
+// The order of the given routes doesn't matter, whatever other routes there are.
 func TestRoutesInAnyOrder(t *testing.T) {
 	t.Parallel()
 	var routes []Route

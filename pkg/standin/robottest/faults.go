@@ -9,20 +9,20 @@ import (
 	"wechat-draftbox/pkg/robot"
 )
 
-// A Fault is something that goes wrong with one message.
+// A Fault is an injected failure of one message.
 type Fault struct {
 	before func(http.ResponseWriter, *http.Request) bool // in place of taking the message; false: it is taken
 	after  func(http.ResponseWriter, *http.Request) bool // in place of the answer
 	sticky bool
 }
 
-// Sticky is the fault again and again, until [Server.Heal].
+// Sticky repeats the fault until [Server.Heal].
 func (f Fault) Sticky() Fault {
 	f.sticky = true
 	return f
 }
 
-// Answer refuses with any answer.
+// Answer refuses with any response.
 func Answer(status int, body string, header ...string) Fault {
 	return Fault{before: func(w http.ResponseWriter, _ *http.Request) bool {
 		for i := 0; i+1 < len(header); i += 2 {
@@ -34,13 +34,13 @@ func Answer(status int, body string, header ...string) Fault {
 	}}
 }
 
-// Refuse answers as WeCom, DingTalk and Feishu refuse a message, with HTTP 200.
+// Refuse responds as WeCom, DingTalk and Feishu refuse a message, with HTTP 200.
 func Refuse(code int, message string) Fault {
 	field, text := strconv.Itoa(code), strconv.Quote(message)
 	return Answer(http.StatusOK, `{"errcode":`+field+`,"errmsg":`+text+`,"code":`+field+`,"msg":`+text+`}`)
 }
 
-// TooMany answers as a robot of the kind above its rate limit.
+// TooMany responds as a robot of the kind above its rate limit.
 func TooMany(kind robot.Kind) Fault {
 	switch kind {
 	case robot.WeCom:
@@ -53,12 +53,12 @@ func TooMany(kind robot.Kind) Fault {
 	return Answer(http.StatusTooManyRequests, "rate_limited", "Retry-After", "30")
 }
 
-// HTML answers with a page, as a proxy or a portal does.
+// HTML responds with a page, as a proxy or a portal does.
 func HTML() Fault {
 	return Answer(http.StatusOK, "<html><body>Welcome</body></html>", "Content-Type", "text/html")
 }
 
-// Hang never answers; it ends when the client gives up.
+// Hang never responds; it ends when the client gives up.
 func Hang() Fault {
 	return Fault{before: func(_ http.ResponseWriter, r *http.Request) bool {
 		<-r.Context().Done()
@@ -66,34 +66,35 @@ func Hang() Fault {
 	}}
 }
 
-// Drop closes the connection and takes nothing.
+// Drop closes the connection without accepting the message.
 func Drop() Fault { return Fault{before: drop} }
 
-// DropAfter takes the message and closes the connection in place of an answer.
+// DropAfter accepts the message and closes the connection without a response.
 func DropAfter() Fault { return Fault{after: drop} }
 
 func drop(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
 
-// After takes the message, calls f, and closes the connection in place of an answer: for what dies just then.
+// After accepts the message, calls f, and closes the connection without a response, to simulate a crash at that
+// moment.
 func After(f func()) Fault {
 	return Fault{after: func(w http.ResponseWriter, r *http.Request) bool { f(); return drop(w, r) }}
 }
 
-// Fail lets the next messages to the robot of that name meet these faults, one each and in this order.
+// Fail injects faults into the next messages to the named robot, one each and in this order.
 func (s *Server) Fail(name string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults[name] = append(s.faults[name], faults...)
 }
 
-// Heal takes back the faults of a robot.
+// Heal removes a robot's faults.
 func (s *Server) Heal(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.faults, name)
 }
 
-// next takes the fault that a message meets, and counts the request.
+// next removes and returns the fault for a message, and counts the request.
 func (s *Server) next(name string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +109,7 @@ func (s *Server) next(name string) Fault {
 	return fault
 }
 
-// limit is how many messages a kind takes in a time.
+// limit is a kind's rate limit.
 type limit struct {
 	messages int
 	in       time.Duration
@@ -125,7 +126,7 @@ func limitOf(kind robot.Kind) limit {
 	}[kind]
 }
 
-// tooMany counts a message. It needs the lock.
+// tooMany counts a message. The caller holds the lock.
 func (s *Server) tooMany(to Robot) verdict {
 	if !s.limited {
 		return verdict{}

@@ -1,5 +1,5 @@
-// Package robottest is a stand-in for the chat robots of WeCom, DingTalk, Feishu and Slack: a handler that speaks as they
-// do, checks signatures and sizes, goes wrong when it is told to, and keeps what it was sent.
+// Package robottest is a stand-in for the chat robots of WeCom, DingTalk, Feishu and Slack: a handler that responds as
+// they do, checks signatures and sizes, injects faults, and records what it was sent.
 package robottest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"wechat-draftbox/pkg/robot"
 )
 
-// Robot is a robot that somebody made in a group chat.
+// Robot is a robot in a group chat.
 type Robot struct {
 	Name    string // of the chat
 	Kind    robot.Kind
@@ -25,7 +25,7 @@ type Robot struct {
 	Keyword string // not empty: it refuses messages without it
 }
 
-// Message is one that a robot took.
+// Message is a message that a robot accepted.
 type Message struct {
 	Robot string
 	Kind  robot.Kind
@@ -34,7 +34,7 @@ type Message struct {
 	Text  string // in the markup of the kind
 }
 
-// Server is a [http.Handler]. It is safe for concurrent use.
+// Server is an [http.Handler]. It is safe for concurrent use.
 type Server struct {
 	now       func() time.Time
 	limited   bool
@@ -58,7 +58,7 @@ func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = n
 // WithRateLimits refuses messages above the kinds' limits.
 func WithRateLimits() Option { return func(s *Server) { s.limited = true } }
 
-// WithObserver has f called with each message that a robot takes.
+// WithObserver calls f with each accepted message.
 func WithObserver(f func(Message)) Option { return func(s *Server) { s.onMessage = f } }
 
 // New makes a server with these robots.
@@ -74,7 +74,7 @@ func New(robots []Robot, options ...Option) *Server {
 	return s
 }
 
-// URL is the address of a robot on a server that is reached at base, as in "http://127.0.0.1:4000".
+// URL is the robot's address on a server at base, such as "http://127.0.0.1:4000".
 func (r Robot) URL(base string) string {
 	switch r.Kind {
 	case robot.WeCom:
@@ -87,7 +87,7 @@ func (r Robot) URL(base string) string {
 	return base + "/services/" + url.PathEscape(r.Key)
 }
 
-// Messages are those that the robot of that name took, "" for all robots', from old to new.
+// Messages returns the messages that the named robot accepted, or all robots for "", oldest first.
 func (s *Server) Messages(name string) (messages []Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,14 +99,14 @@ func (s *Server) Messages(name string) (messages []Message) {
 	return messages
 }
 
-// Requests is how often the robot of that name was called, whatever came of it.
+// Requests returns how often the named robot was called, whatever the result.
 func (s *Server) Requests(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests[name]
 }
 
-// maxBody is more than any robot takes.
+// maxBody is more than any robot accepts.
 const maxBody = 1 << 20
 
 // ServeHTTP implements [http.Handler].
@@ -134,7 +134,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, to.Kind, verdict{})
 }
 
-// find tells which robot a request is for, and of which kind its address is.
+// find returns the robot of a request, and the kind of its address.
 func (s *Server) find(r *http.Request) (to Robot, kind robot.Kind, found bool) {
 	key := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
 	switch {
@@ -155,7 +155,7 @@ func (s *Server) find(r *http.Request) (to Robot, kind robot.Kind, found bool) {
 	return Robot{}, kind, false
 }
 
-// verdict is what a robot makes of a message; the zero value: it takes it.
+// verdict is a robot's reason to refuse a message; the zero value accepts it.
 type verdict struct {
 	status  int // of Slack, which answers the message as text
 	code    int
@@ -173,7 +173,7 @@ func unknownRobot(kind robot.Kind) verdict {
 	}[kind]
 }
 
-// answer answers as the kind does: with HTTP 200 whatever came of it, but for Slack.
+// answer responds as the kind does: with HTTP 200 in any case, except for Slack.
 func (s *Server) answer(w http.ResponseWriter, kind robot.Kind, v verdict) {
 	var body any
 	switch kind {
@@ -202,7 +202,7 @@ func orOK(message, ok string) string {
 	return message
 }
 
-// sent is any kind's body.
+// sent is the body of any kind.
 type sent struct {
 	MsgType  string `json:"msgtype"` // WeCom, DingTalk
 	Markdown struct{ Content, Title, Text string }
@@ -213,7 +213,7 @@ type sent struct {
 	Timestamp, Sign string // Feishu
 }
 
-// take checks a message and keeps it.
+// take checks and records a message.
 func (s *Server) take(to Robot, r *http.Request, raw []byte) verdict {
 	var body sent
 	if json.Unmarshal(raw, &body) != nil || r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
@@ -262,7 +262,7 @@ func malformed(kind robot.Kind, why string) verdict {
 	}[kind]
 }
 
-// check looks at what a message is, and who sends it.
+// check checks a message's content and signature.
 func (s *Server) check(to Robot, r *http.Request, m Message, body sent) verdict {
 	isMarkdown := to.Kind == robot.WeCom || to.Kind == robot.DingTalk
 	switch {

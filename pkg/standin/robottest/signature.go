@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// maxSkew is how far the time of a signature may be from now.
+// maxSkew is the maximum distance between a signature's time and now.
 const maxSkew = time.Hour
 
 func (s *Server) signedForDingTalk(to Robot, query url.Values) bool {

@@ -1,9 +1,7 @@
-// Package runtimeapi runs a built Lambda binary the way Lambda does: it starts
-// the process, serves it the Runtime API over HTTP, hands it events and takes
-// its answers, kills it when its time is up and starts it again after a crash.
+// Package runtimeapi runs a built Lambda binary the way Lambda does: it starts the process, serves it the Runtime API
+// over HTTP, delivers events, collects responses, kills it on a time-out and restarts it after a crash.
 //
-// The API is the one of
-// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+// The API is described at https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 package runtimeapi
 
 import (
@@ -16,50 +14,44 @@ import (
 	"time"
 )
 
-// ErrClosed is the error of an invocation on a closed instance.
+// ErrClosed is the error of an invocation of a closed instance.
 var ErrClosed = errors.New("the instance is closed")
 
-// DefaultTimeout is how long an invocation may take where [Function.Timeout]
-// is zero: Lambda's own default.
+// DefaultTimeout applies if [Function.Timeout] is zero. It is Lambda's default.
 const DefaultTimeout = 3 * time.Second
 
-// Function says what to run and how.
+// Function is what to run and how.
 type Function struct {
-	// Name is the name the process sees, also at the end of its ARN.
+	// Name is the function's name, also at the end of its ARN.
 	Name string
 	// Binary is the path of the executable.
 	Binary string
-	// Env holds NAME=value pairs. Nothing else is inherited, but for the few
-	// variables that Lambda itself sets.
+	// Env holds NAME=value pairs. The process inherits nothing else except the variables that Lambda sets.
 	Env []string
-	// Timeout is what one invocation may take; zero is [DefaultTimeout].
+	// Timeout limits one invocation; zero is [DefaultTimeout].
 	Timeout time.Duration
-	// Concurrency is how many invocations share the process; zero is one.
-	// Further ones wait for their turn.
+	// Concurrency is how many invocations share the process; zero is one. Further invocations wait.
 	Concurrency int
-	// Stdout and Stderr take what the process prints; nil drops it. They are
-	// written to from two goroutines, unless they are the same writer.
+	// Stdout and Stderr receive the process's output; nil discards it. Two goroutines write to them, unless they are
+	// the same writer.
 	Stdout, Stderr io.Writer
 }
 
-// Result is the answer of one invocation.
+// Result is the result of one invocation.
 type Result struct {
 	RequestID string
-	// Payload is the handler's answer, or with Error an object with errorType
-	// and errorMessage.
+	// Payload is the handler's result or, with Error, an object with errorType and errorMessage.
 	Payload []byte
-	// Error says that the handler failed. Its process is well, unless it
-	// panicked.
+	// Error says that the handler failed. Its process continues unless it panicked.
 	Error bool
 	// Cold says that the process was started for this invocation.
 	Cold bool
-	// Duration is the time from the call of Invoke to the last byte of the
-	// answer; of a cold one, from right before the process was started.
+	// Duration is the time from the call of Invoke to the last byte of the response; for a cold start, from just before
+	// the process was started.
 	Duration time.Duration
 }
 
-// Instance is one execution environment of a function. Its methods may be
-// called from several goroutines.
+// Instance is one execution environment of a function. It is safe for concurrent use.
 type Instance struct {
 	function Function
 
@@ -68,8 +60,8 @@ type Instance struct {
 	closed  bool
 }
 
-// Start checks that f can be run and makes an instance of it. As in Lambda, the
-// process starts with the first invocation. The instance closes when ctx ends.
+// Start checks that f can be run and makes an instance. As in Lambda, the process starts with the first invocation.
+// The instance closes when ctx ends.
 func Start(ctx context.Context, f Function) (*Instance, error) {
 	binary, err := exec.LookPath(f.Binary)
 	if err != nil {
@@ -84,11 +76,10 @@ func Start(ctx context.Context, f Function) (*Instance, error) {
 	return i, nil
 }
 
-// Invoke hands the event to the process, started first where none runs, and
-// waits for its answer. A handler's error is a [Result] with Error set. A
-// process that exits before it answers is an [*ExitError], one that was killed
-// because its time was up a [*TimeoutError]; in both cases the process is gone
-// when Invoke returns. When ctx ends, Invoke returns and the invocation runs on.
+// Invoke sends the event to the process, which it starts if necessary, and waits for the result. A handler's error is
+// a [Result] with Error set. A process that exits before it responds is an [*ExitError], one killed on a time-out a
+// [*TimeoutError]; in both cases the process is gone when Invoke returns. When ctx ends, Invoke returns and the
+// invocation continues.
 func (i *Instance) Invoke(ctx context.Context, event []byte) (Result, error) {
 	began := time.Now()
 	for {
@@ -128,7 +119,7 @@ func (i *Instance) Invoke(ctx context.Context, event []byte) (Result, error) {
 	}
 }
 
-// running returns the process, and whether it was started just now.
+// running returns the process, and whether it was just started.
 func (i *Instance) running() (p *process, cold bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -145,7 +136,7 @@ func (i *Instance) running() (p *process, cold bool, err error) {
 	return i.process, true, nil
 }
 
-// PID is the process's id, 0 where none runs.
+// PID is the process's id, or 0 if none is running.
 func (i *Instance) PID() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -155,8 +146,7 @@ func (i *Instance) PID() int {
 	return i.process.cmd.Process.Pid
 }
 
-// Kill ends the process at once, as a crash would, and returns when it is gone.
-// The next invocation starts another.
+// Kill kills the process, as in a crash, and waits until it is gone. The next invocation starts a new one.
 func (i *Instance) Kill() {
 	i.mu.Lock()
 	p := i.process
@@ -167,8 +157,7 @@ func (i *Instance) Kill() {
 	}
 }
 
-// Close ends the process and returns when it is gone. Invocations in flight
-// fail with [ErrClosed].
+// Close ends the process and waits until it is gone. Invocations in flight fail with [ErrClosed].
 func (i *Instance) Close() error {
 	i.mu.Lock()
 	i.closed = true

@@ -51,7 +51,7 @@ type said struct {
 	Text      string `json:"text"`
 }
 
-// start makes an instance of the probe that is closed with the test.
+// start makes an instance of the probe that closes with the test.
 func start(t *testing.T, change func(*runtimeapi.Function)) *runtimeapi.Instance {
 	t.Helper()
 	f := runtimeapi.Function{Name: "probe", Binary: probe, Timeout: 20 * time.Second}
@@ -66,7 +66,7 @@ func start(t *testing.T, change func(*runtimeapi.Function)) *runtimeapi.Instance
 	return i
 }
 
-// invoke wants an answer and returns it.
+// invoke requires a result and returns it.
 func invoke(t *testing.T, i *runtimeapi.Instance, event string) (runtimeapi.Result, said) {
 	t.Helper()
 	result, err := i.Invoke(t.Context(), []byte(event))
@@ -80,7 +80,7 @@ func invoke(t *testing.T, i *runtimeapi.Instance, event string) (runtimeapi.Resu
 	return result, s
 }
 
-// A watcher is a process's stdout that tells when an invocation sleeps.
+// A watcher is a process's stdout that signals when an invocation sleeps.
 type watcher chan struct{}
 
 func (w watcher) Write(b []byte) (int, error) {

@@ -15,15 +15,13 @@ import (
 	"time"
 )
 
-// initTimeout is how long Lambda waits for a new process to ask for its first
-// event.
+// initTimeout is how long a new process has to ask for its first event.
 const initTimeout = 10 * time.Second
 
-// errNotTaken answers an invocation that met a process on its way out: another
-// process can take it.
+// errNotTaken is for an invocation that reached a stopping process: another process can handle it.
 var errNotTaken = errors.New("not taken")
 
-// ExitError says that the process exited before it answered.
+// ExitError says that the process exited before it responded.
 type ExitError struct {
 	Name   string // of the function
 	Status string // "exit status 1", "signal: killed"
@@ -37,7 +35,7 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("%s exited: %s: %s", e.Name, e.Status, e.Detail)
 }
 
-// TimeoutError says that the process was killed because its time was up.
+// TimeoutError says that the process was killed on a time-out.
 type TimeoutError struct {
 	After time.Duration
 }
@@ -47,7 +45,7 @@ func (e *TimeoutError) Error() string {
 	return fmt.Sprintf("Task timed out after %.2f seconds", e.After.Seconds())
 }
 
-// invocation is one event on its way through a process.
+// invocation is an event in a process.
 type invocation struct {
 	id       string
 	event    []byte
@@ -73,15 +71,15 @@ func newInvocation(event []byte) *invocation {
 	}
 }
 
-// process is one run of the binary, with a Runtime API of its own: a connection
-// that outlives its process can't take an event meant for the next one.
+// process is one run of the binary, with its own Runtime API, so that a connection that outlives its process can't
+// receive an event for the next one.
 type process struct {
 	function Function
 	cmd      *exec.Cmd
 	server   *http.Server
 	started  time.Time
 	queue    chan *invocation
-	gone     chan struct{} // closed when the process has exited and all are told
+	gone     chan struct{} // closed once the process has exited and its invocations have failed
 	stderr   *lastLine
 
 	mu       sync.Mutex
@@ -146,7 +144,7 @@ func startProcess(f Function) (*process, error) {
 	return p, nil
 }
 
-// wait reaps the process and tells everybody who waits for it.
+// wait reaps the process and wakes everything that waits for it.
 func (p *process) wait() {
 	err := p.cmd.Wait()
 	p.server.Close()
@@ -168,8 +166,7 @@ func (p *process) wait() {
 	close(p.gone)
 }
 
-// stop kills the process; reason, where there is one, is the error of the
-// invocations it leaves unanswered.
+// stop kills the process. reason, if not nil, is the error of its pending invocations.
 func (p *process) stop(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -195,7 +192,7 @@ func (p *process) initialised() bool {
 	return p.ready
 }
 
-// exitError says how the process ended, once it has.
+// exitError describes the exit, after wait.
 func (p *process) exitError() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -205,9 +202,8 @@ func (p *process) exitError() error {
 	return &ExitError{Name: p.function.Name, Status: p.status, Detail: p.stderr.String()}
 }
 
-// take starts the invocation's deadline, and says no when the process is on its
-// way out. An invocation that passes its deadline takes the process with it, and
-// with that whatever else is in flight there.
+// take starts the invocation's deadline; ok is false if the process is stopping. A missed deadline kills the process
+// with everything in flight.
 func (p *process) take(inv *invocation) (deadline time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -221,8 +217,7 @@ func (p *process) take(inv *invocation) (deadline time.Time, ok bool) {
 	return time.Now().Add(p.function.Timeout), true
 }
 
-// finish gives an invocation its answer, and says no when none of that id is in
-// flight.
+// finish completes an invocation and reports whether it was in flight.
 func (p *process) finish(id string, a answer) bool {
 	p.mu.Lock()
 	inv, ok := p.inFlight[id]
@@ -235,8 +230,8 @@ func (p *process) finish(id string, a answer) bool {
 	return ok
 }
 
-// lastLine passes on what it is given and remembers the last line that says
-// something: of a panic the first, not the last frame of its stack.
+// lastLine forwards output and remembers the last line that matters: of a panic the first, not the last frame of its
+// stack.
 type lastLine struct {
 	next io.Writer
 
@@ -246,7 +241,7 @@ type lastLine struct {
 	crash   bool
 }
 
-// maxLine is how much of a line is remembered, in bytes.
+// maxLine is how many bytes of a line are remembered.
 const maxLine = 1 << 10
 
 func (l *lastLine) Write(b []byte) (int, error) {

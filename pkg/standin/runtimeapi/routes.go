@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// maxPayload is the largest answer that Lambda takes, in bytes.
+// maxPayload is Lambda's limit for a response, in bytes.
 const maxPayload = 6<<20 + 100
 
 // routes are the four calls of the Runtime API.
@@ -76,8 +76,8 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, failed boo
 	}
 }
 
-// serveInitError takes a runtime's word that it could not start. The process
-// exits by itself then; its exit is reported with what it said here.
+// serveInitError records a runtime's error at start. The process then exits by itself, and its exit is reported with
+// this error.
 func (p *process) serveInitError(w http.ResponseWriter, r *http.Request) {
 	var said struct {
 		Type    string `json:"errorType"`

@@ -9,10 +9,10 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// sick is what isn't well: nothing, where the bundle works as if there had been no outage.
-func (w *world) sick() []string {
-	var sick []string
-	note := func(format string, args ...any) { sick = append(sick, fmt.Sprintf(format, args...)) }
+// problems lists what is wrong; it is empty if the bundle works as if there had been no outage.
+func (w *world) problems() []string {
+	var problems []string
+	note := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	for _, owner := range slices.Concat([]string{"", wechattest.ExampleOwn}, w.authorizers()) {
 		if !w.isLive(owner) {
 			note("the token stored for %q is not accepted", owner)
@@ -50,10 +50,10 @@ func (w *world) sick() []string {
 	for _, m := range w.aws.Messages(w.queues[0].url) {
 		note("an authorization waits, received %d times, until %v", m.Received, m.Visible.UTC().Format(time.TimeOnly))
 	}
-	return sick
+	return problems
 }
 
-// isLive reports whether WeChat still accepts the token that is stored, which hasn't ended either.
+// isLive reports whether the stored token is unexpired and accepted by WeChat.
 func (w *world) isLive(owner string) bool {
 	name := "component-token"
 	if owner != "" {
@@ -69,7 +69,7 @@ func (w *world) isLive(owner string) bool {
 	return issued && !superseded && time.Now().Before(record.ExpiresAt)
 }
 
-// count is how often an event of an account was published, a repeat of it not counted.
+// count returns how many distinct events of an account were published.
 func (w *world) count(kind, appID string) int {
 	ids := make(map[any]bool)
 	for _, detail := range w.events(kind) {
@@ -80,7 +80,7 @@ func (w *world) count(kind, appID string) int {
 	return len(ids)
 }
 
-// unpublished is how many uploads were not published that a watch should have seen.
+// unpublished counts the uploads that a watch should have published by now.
 func (w *world) unpublished() (n int) {
 	published := make(map[float64]bool)
 	for _, detail := range w.events("Draft Uploaded") {

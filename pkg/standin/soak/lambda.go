@@ -15,12 +15,13 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// timeouts are the functions', as in template.yaml.
+// timeouts of the functions, as in template.yaml.
 var timeouts = map[string]time.Duration{
 	"callback": 10 * time.Second, "drafts": time.Minute, "switch": 15 * time.Minute, "templates": 30 * time.Second, "tokens": 5 * time.Minute,
 }
 
-// function runs as in Lambda: an instance works on one event at a time, and there are as many as there are events.
+// function runs as in Lambda: an instance handles one event at a time, and there are as many instances as concurrent
+// events.
 type function struct {
 	name  string
 	start func() lambda.Handler
@@ -39,7 +40,7 @@ func (w *world) function(name string, wire Wire) *function {
 	}}
 }
 
-// instance is an idle instance, or a new one.
+// instance returns an idle instance, or a new one.
 func (f *function) instance() lambda.Handler {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,7 +52,7 @@ func (f *function) instance() lambda.Handler {
 	return f.start()
 }
 
-// invoke has a function work on an event, JSON or what encodes to it.
+// invoke invokes a function with an event: JSON, or a value to encode.
 func (w *world) invoke(name string, event any) (json.RawMessage, error) {
 	raw, ok := event.(json.RawMessage)
 	if !ok {

@@ -17,7 +17,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// load starts what goes on all the time: schedules, requests, tickets, uploads, and the queues' messages.
+// load starts the continuous work: schedules, requests, tickets, uploads, and queue messages.
 func (w *world) load() {
 	w.task("drafts", "watch-drafts") // the first publishes nothing
 	w.every(5*time.Minute, func(int) { w.task("drafts", "watch-drafts") })
@@ -32,7 +32,7 @@ func (w *world) load() {
 	}
 }
 
-// every does something at once and then each interval, until the soak ends, and doesn't wait for it.
+// every starts do at once and after each interval until the soak ends, without waiting for it.
 func (w *world) every(interval time.Duration, do func(n int)) {
 	w.running.Go(func() {
 		ticker := time.NewTicker(interval)
@@ -48,13 +48,13 @@ func (w *world) every(interval time.Duration, do func(n int)) {
 	})
 }
 
-// stop ends the load and waits for what is under way.
+// stop ends the load and waits for running work.
 func (w *world) stop() {
 	close(w.ends)
 	w.running.Wait()
 }
 
-// task runs a scheduled task. An error in an outage is no fault, and the next run is the repeat.
+// task runs a scheduled task. Errors during an outage are expected; the next run is the retry.
 func (w *world) task(function, name string) {
 	w.invoke(function, map[string]string{"task": name})
 }
@@ -78,7 +78,7 @@ func (w *world) refresh() {
 	}
 }
 
-// request is one client's, or several at a time.
+// request sends one client's request, or several at a time.
 func (w *world) request(n int) {
 	account := w.accounts[n%len(w.accounts)]
 	for _, r := range []struct{ function, path, query string }{
@@ -99,10 +99,10 @@ func (w *world) upload(n int) {
 	w.uploads[id] = time.Now()
 }
 
-// supersede is somebody else fetching an account's token, so that requests meet a refusal five minutes later. It ends with
-// the outage. At the beginning the stored tokens are so young that nobody would fetch them anew.
+// supersede fetches an account's token as another system would, so that requests are refused five minutes later. It
+// stops with the outage. At the start the stored tokens are too young for that.
 func (w *world) supersede(n int) {
-	if n > 0 && time.Now().Before(w.mended) {
+	if n > 0 && time.Now().Before(w.outageEnd) {
 		w.wechat.KickToken(w.accounts[n%len(w.accounts)])
 	}
 }
@@ -111,7 +111,7 @@ func (w *world) ticket() {
 	w.push("component_verify_ticket", "ComponentVerifyTicket", w.wechat.NewTicket())
 }
 
-// push sends a push as WeChat does, and wants it taken at once.
+// push sends a push as WeChat does and requires that it is accepted at once.
 func (w *world) push(kind string, more ...string) {
 	p, now := w.wechat.Platform(), time.Now()
 	query, body := wechattest.EncryptPush(p, wechattest.InfoXML(p.AppID, kind, now, more...), strconv.FormatInt(now.Unix(), 10), "nonce", []byte("0123456789abcdef"))
@@ -120,9 +120,9 @@ func (w *world) push(kind string, more ...string) {
 	}
 }
 
-// breaks has accounts authorise the platform while WeChat is broken.
-func (w *world) breaks() {
-	for n, at := range []time.Duration{time.Minute, 15 * time.Minute, broken - time.Minute} {
+// authorizeInOutage has accounts authorise the platform during the outage.
+func (w *world) authorizeInOutage() {
+	for n, at := range []time.Duration{time.Minute, 15 * time.Minute, outageLength - time.Minute} {
 		appID := fmt.Sprintf("wx%016d", 3001+n)
 		w.authorized = append(w.authorized, appID)
 		w.running.Go(func() {
@@ -134,7 +134,7 @@ func (w *world) breaks() {
 	}
 }
 
-// deliver is the rule on the bus: rejected tokens go to tokens, which Lambda tries once more where it fails.
+// deliver is the rule on the bus: it sends rejected tokens to tokens, which Lambda retries once.
 func (w *world) deliver(e awstest.Event) {
 	if e.DetailType != "Token Rejected" {
 		return
@@ -150,7 +150,7 @@ func (w *world) deliver(e awstest.Event) {
 	})
 }
 
-// poll hands what is visible in a queue to its function, as Lambda's event source does.
+// poll is the queue's event source: it invokes the function with visible messages.
 func (w *world) poll(q queue) {
 	visible := func(m awstest.Message) bool { return !m.Visible.After(time.Now()) }
 	if !slices.ContainsFunc(w.aws.Messages(q.url), visible) {

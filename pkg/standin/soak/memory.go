@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// memory is a server whose connections are in memory: waiting for them is waiting inside the bubble.
+// memory is a server with in-memory connections, on which synctest can detect blocking.
 type memory struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
 }
 
-// serve serves at an address that only the returned listener's dial leads to.
+// serve serves on a listener that is reached only through its dial.
 func serve(t *testing.T, handler http.Handler) *memory {
 	m := &memory{conns: make(chan net.Conn), done: make(chan struct{})}
 	server := &http.Server{Handler: handler}
@@ -26,7 +26,7 @@ func serve(t *testing.T, handler http.Handler) *memory {
 	return m
 }
 
-// dial connects, whatever the address.
+// dial connects to the server, whatever the address.
 func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
@@ -57,8 +57,8 @@ func (m *memory) Close() error {
 // Addr implements [net.Listener].
 func (m *memory) Addr() net.Addr { return &net.TCPAddr{} }
 
-// sdkClient is the SDK's HTTP client. It sends a request's body in one piece, since the SDK closes the body once the answer
-// is there, and net/http breaks the connection off where it wasn't read to its end by then.
+// sdkClient is the SDK's HTTP client. It sends a body from memory: the SDK closes the body after the response, and
+// net/http drops the connection if it hasn't read the body to its end by then.
 type sdkClient struct{ *http.Client }
 
 // Do implements [aws.HTTPClient].

@@ -1,8 +1,8 @@
-// Package soak runs the functions together under load while the simulated WeChat breaks and is mended, and checks that
-// everything is well again without a hand and that WeChat's token calls stayed few.
+// Package soak runs the functions together under load during an outage of the simulated WeChat, and checks that
+// everything recovers without intervention and that WeChat's token calls stayed few.
 //
-// All of it happens in one process and in a bubble of [testing/synctest]: connections are in memory and every clock is
-// the bubble's, so that two and a half hours take seconds and a time-out costs nothing.
+// It all runs in one process and in a [testing/synctest] bubble: connections are in memory and every clock is the
+// bubble's, so that two and a half hours take seconds and a time-out costs nothing.
 package soak
 
 import (
@@ -18,16 +18,16 @@ import (
 	"wechat-draftbox/pkg/trigger"
 )
 
-// Wire wires a function, as its main does.
+// Wire wires a function as its main does.
 type Wire func(bootstrap.Deps) trigger.Router
 
-// outage is a way in which WeChat breaks, in all its calls.
+// outage is a failure of all of WeChat's calls.
 type outage struct {
 	name  string
 	fault wechattest.Fault
-	tries int // of one fetch: only what a repeat may mend is tried again
-	// overlap is how many fetches of the component's token meet: the schedule's, the queue's and a rejection's don't wait
-	// for the lease of another one where that takes half a minute.
+	tries int // of one fetch; only retryable failures are retried
+	// overlap is the number of concurrent fetches of the component's token: the schedule, the queue and a rejection
+	// don't wait for another's lease when a fetch takes half a minute.
 	overlap int
 }
 
@@ -41,15 +41,15 @@ var outages = [...]outage{
 
 const (
 	calm = 30 * time.Minute
-	// broken is shorter than the hour that an authorization code lives: one whose code ends before WeChat is mended can't
-	// be saved by anybody.
-	broken = 45 * time.Minute
-	// recovery is the longest wait of a failed fetch, nine minutes, and the schedule's ten, and a minute.
+	// outageLength is shorter than the hour for which an authorization code is valid: a code that expires during the
+	// outage is lost for good.
+	outageLength = 45 * time.Minute
+	// recovery is the longest wait after a failed fetch, nine minutes, plus the schedule's ten, plus one.
 	recovery = 20 * time.Minute
 	after    = time.Hour
 )
 
-// Run soaks the functions, which are named as their folders are, in each outage.
+// Run soaks the functions, keyed by folder name, in each outage.
 func Run(t *testing.T, functions map[string]Wire) {
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
@@ -59,42 +59,42 @@ func Run(t *testing.T, functions map[string]Wire) {
 	}
 }
 
-// beijing is where the days of WeChat's quotas end.
+// beijing is the time zone of WeChat's daily quotas.
 var beijing = time.FixedZone("Beijing", 8*60*60)
 
 func soak(t *testing.T, o outage, functions map[string]Wire) {
-	// The outage ends at midnight in Beijing, as a used up quota does.
+	// The outage ends at midnight in Beijing, as an exhausted quota does.
 	now := time.Now().In(beijing)
 	midnight := time.Date(now.Year(), now.Month(), now.Day()+1, 0, 0, 0, 0, beijing)
-	time.Sleep(time.Until(midnight) - calm - broken)
+	time.Sleep(time.Until(midnight) - calm - outageLength)
 	w := newWorld(t, functions, midnight)
 	w.load()
 
 	time.Sleep(calm)
-	if sick := w.sick(); len(sick) > 0 {
-		t.Fatalf("before anything breaks:\n%s", strings.Join(sick, "\n"))
+	if problems := w.problems(); len(problems) > 0 {
+		t.Fatalf("before anything breaks:\n%s", strings.Join(problems, "\n"))
 	}
 	before := w.tokenCalls()
 	w.wechat.Fail("", o.fault.Always())
-	w.breaks()
+	w.authorizeInOutage()
 	time.Sleep(time.Until(midnight))
 	w.wechat.Heal("")
 
-	sick := w.sick()
-	if len(sick) == 0 {
+	problems := w.problems()
+	if len(problems) == 0 {
 		t.Error("nothing was ill during the outage, so that it proves nothing")
 	}
-	for len(sick) > 0 && time.Since(midnight) < recovery {
+	for len(problems) > 0 && time.Since(midnight) < recovery {
 		time.Sleep(time.Minute)
-		sick = w.sick()
+		problems = w.problems()
 	}
 	well := time.Since(midnight)
-	if len(sick) > 0 {
-		t.Errorf("%v after WeChat recovered:\n%s", well, strings.Join(sick, "\n"))
+	if len(problems) > 0 {
+		t.Errorf("%v after WeChat recovered:\n%s", well, strings.Join(problems, "\n"))
 	}
 	time.Sleep(after - well)
-	if sick := w.sick(); len(sick) > 0 {
-		t.Errorf("an hour after WeChat recovered:\n%s", strings.Join(sick, "\n"))
+	if problems := w.problems(); len(problems) > 0 {
+		t.Errorf("an hour after WeChat recovered:\n%s", strings.Join(problems, "\n"))
 	}
 	calls := w.tokenCalls()
 	for path := range calls {
@@ -105,14 +105,15 @@ func soak(t *testing.T, o outage, functions map[string]Wire) {
 }
 
 const (
-	// fetches bounds the fetches of one token, from the fault's begin until an hour after its end: the waits of 1, 2, 5 and
-	// then 9 minutes leave room for 8 in the outage, and the hour after it wants one.
+	// fetches is the limit for one token, from the start of the outage until an hour after its end: waits of 1, 2, 5
+	// and then 9 minutes allow 8 during the outage, and the hour after it needs one.
 	fetches = 8 + 1
-	// exchanges bounds those of one authorization: after 30 seconds, 1, 2 and 4 minutes, then every 5, and the one that works.
-	exchanges = 5 + int(broken/(5*time.Minute)) + 1
+	// exchanges is the limit for one authorization: after 30 seconds, 1, 2 and 4 minutes, then every 5, and the one
+	// that succeeds.
+	exchanges = 5 + int(outageLength/(5*time.Minute)) + 1
 )
 
-// limits are how often each of the token calls may be made.
+// limits are the maximum numbers of the token calls.
 func (w *world) limits(o outage) map[string]int {
 	return map[string]int{
 		wechattest.PathComponentToken:  o.overlap * fetches * o.tries,
@@ -122,7 +123,7 @@ func (w *world) limits(o outage) map[string]int {
 	}
 }
 
-// report prints what the outage cost, and fails where that was too much.
+// report prints the calls of the outage, and fails if there were too many.
 func (w *world) report(o outage, calls map[string]int, well time.Duration) {
 	var said []string
 	limits := w.limits(o)
@@ -134,7 +135,7 @@ func (w *world) report(o outage, calls map[string]int, well time.Duration) {
 		}
 	}
 	fmt.Printf("soak: %s for %v: well %v after its end; %d invocations, %d Token Rejected, %d Token Refresh Failed, %d checks in dead letters; %s\n",
-		o.name, broken, well, w.invocations.Load(), len(w.events("Token Rejected")), len(w.events("Token Refresh Failed")),
+		o.name, outageLength, well, w.invocations.Load(), len(w.events("Token Rejected")), len(w.events("Token Refresh Failed")),
 		len(w.aws.Messages(w.letters[1])), strings.Join(said, ", "))
 }
 

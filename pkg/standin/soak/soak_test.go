@@ -12,11 +12,11 @@ import (
 	"text/template"
 )
 
-// functions are those that WeChat's outages concern.
+// functions are those that depend on WeChat.
 var functions = []string{"callback", "drafts", "switch", "templates", "tokens"}
 
-// TestSoak runs the functions' own code in one process. Go imports no program, so they are built as packages, by an
-// overlay in which only the package's name and main differ.
+// TestSoak runs the functions' own code in one process. Go can't import main packages, so an overlay changes their
+// package name and main.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -35,7 +35,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// overlay writes the overlay into a folder, and returns its path.
+// overlay writes the overlay to a folder and returns its path.
 func overlay(t *testing.T, folder string) string {
 	t.Helper()
 	replace := make(map[string]string) // by the path that the compiler sees
@@ -73,7 +73,7 @@ func overlay(t *testing.T, folder string) string {
 	return path
 }
 
-// asPackage is a file of a program as one of a package that exports the wiring.
+// asPackage turns a program's file into one of a package that exports the wiring.
 func asPackage(t *testing.T, file, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)

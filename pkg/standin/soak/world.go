@@ -25,7 +25,7 @@ const (
 	accounts   = 8 // that were there before the outage
 )
 
-// world is the functions with a simulated WeChat, a stand-in for AWS, and the load.
+// world holds the functions, a simulated WeChat, a stand-in for AWS, and the load.
 type world struct {
 	t         *testing.T
 	wechat    *wechattest.Server
@@ -41,7 +41,7 @@ type world struct {
 	queues     []queue
 	letters    []string // the queues of dead letters, one each
 
-	mended      time.Time // when the outage ends
+	outageEnd   time.Time // when the outage ends
 	ends        chan struct{}
 	running     sync.WaitGroup
 	invocations atomic.Int64
@@ -50,14 +50,14 @@ type world struct {
 	failed      map[string]int // tokens that the last refresh-tokens could not renew
 }
 
-// queue is one with the function that works it off.
+// queue is a queue and the function that consumes it.
 type queue struct{ url, function string }
 
-// newWorld makes a platform whose tokens are all stored, and due one after the other.
-func newWorld(t *testing.T, wires map[string]Wire, mended time.Time) *world {
+// newWorld makes a platform whose tokens are all stored and fall due one after the other.
+func newWorld(t *testing.T, wires map[string]Wire, outageEnd time.Time) *world {
 	w := &world{
 		t: t, wechat: wechattest.New(wechattest.WithExample(), wechattest.WithRotatingRefreshTokens()), aws: awstest.New(),
-		functions: make(map[string]*function), uploads: make(map[int64]time.Time), mended: mended, ends: make(chan struct{}),
+		functions: make(map[string]*function), uploads: make(map[int64]time.Time), outageEnd: outageEnd, ends: make(chan struct{}),
 	}
 	w.toWeChat = serve(t, w.wechat)
 	w.cfg = w.aws.Config("http://aws.example")
@@ -92,7 +92,7 @@ func (w *world) getenv(name string) string {
 	}[name]
 }
 
-// makeQueues makes the queues as the template does, with what contract and template give them.
+// makeQueues creates the queues with the settings of contract and template.
 func (w *world) makeQueues() {
 	w.letters = []string{w.aws.CreateQueue("authorizations-dead"), w.aws.CreateQueue("switches-dead")}
 	w.queues = []queue{
@@ -101,14 +101,14 @@ func (w *world) makeQueues() {
 	}
 }
 
-// storeTokens stores tokens that end one after the other: some before the outage, the platform's and others in it, others
-// later.
+// storeTokens stores tokens with staggered expiry: some expire before the outage, the platform's and others during it,
+// the rest later.
 func (w *world) storeTokens() {
 	p := w.wechat.Platform()
 	w.store("platform", map[string]string{"component_appid": p.AppID, "component_appsecret": p.AppSecret,
 		"message_token": p.MessageToken, "encoding_aes_key": p.EncodingAESKey})
-	w.storeToken("", calm+broken/2)
-	w.storeToken(wechattest.ExampleOwn, calm+broken/2)
+	w.storeToken("", calm+outageLength/2)
+	w.storeToken(wechattest.ExampleOwn, calm+outageLength/2)
 	for n := range accounts {
 		appID := fmt.Sprintf("wx%016d", 1001+n)
 		w.wechat.AddAccount(wechattest.Account{AppID: appID, Name: fmt.Sprintf("Account %d", n), Authorized: true, Granted: true,
@@ -118,7 +118,7 @@ func (w *world) storeTokens() {
 	}
 }
 
-// storeToken has WeChat issue a token and stores it as one that lives for life.
+// storeToken has WeChat issue a token and stores it with the given lifetime.
 func (w *world) storeToken(owner string, life time.Duration) {
 	record := map[string]string{"access_token": w.wechat.KickToken(owner), "expires_at": time.Now().Add(life).UTC().Format(time.RFC3339)}
 	if owner == "" {
@@ -142,7 +142,7 @@ func (w *world) store(name string, record map[string]string) {
 
 func (w *world) sqs() *sqs.Client { return sqs.NewFromConfig(w.cfg) }
 
-// events are the details of the events of a kind.
+// events returns the details of the events of a kind.
 func (w *world) events(kind string) (details []map[string]any) {
 	for _, e := range w.aws.Events() {
 		if e.DetailType == kind {
@@ -154,7 +154,7 @@ func (w *world) events(kind string) (details []map[string]any) {
 	return details
 }
 
-// lines are the functions' log.
+// lines is the functions' log.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer

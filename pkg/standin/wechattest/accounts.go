@@ -12,7 +12,7 @@ type Account struct {
 	Name         string
 	Secret       string // app secret of an own account
 	RefreshToken string // an authorizer's; empty: nobody has exchanged its authorization code yet, so WeChat's list has none
-	Authorized   bool   // the authorisation stands
+	Authorized   bool   // the authorisation is in force
 	Granted      bool   // permission set 11 is part of it, which the switch needs
 	MiniProgram  bool   // has no draft box switch
 	Open         bool   // the draft box switch is open

@@ -15,7 +15,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// meet opens a switch and returns what the client sees, and whether the switch is open then.
+// meet opens a switch and returns the client's result, and whether the switch is open afterwards.
 func (w *wechat) meet(ctx context.Context, faults ...wechattest.Fault) (resp *http.Response, body []byte, opened bool, err error) {
 	w.t.Helper()
 	w.AddAccount(wechattest.Account{AppID: wechattest.ExampleClosed, Authorized: true, Granted: true})

@@ -23,7 +23,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// The first two vectors stand on WeChat's message push page and in its WXBizMsgCrypt sample.
+// The first two vectors are from WeChat's message push page and its WXBizMsgCrypt sample.
 var vectors = []struct {
 	name                               string
 	platform                           wechattest.Platform
@@ -112,14 +112,14 @@ func sign(parts ...string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// info is what may be inside a push.
+// info is a push's plaintext.
 type info struct {
 	AppId, InfoType, ComponentVerifyTicket                                        string
 	CreateTime                                                                    int64
 	AuthorizerAppid, AuthorizationCode, AuthorizationCodeExpiredTime, PreAuthCode string
 }
 
-// receive starts a receiver that checks each push as the platform has to, and answers what answer says.
+// receive starts a receiver that verifies each push as a platform must, and responds with answer's result.
 func receive(t *testing.T, p wechattest.Platform, answer http.HandlerFunc) (callbackURL string, pushes chan info) {
 	t.Helper()
 	pushes = make(chan info, 100)

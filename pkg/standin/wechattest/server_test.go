@@ -18,7 +18,7 @@ import (
 	"wechat-draftbox/pkg/standin/wechattest"
 )
 
-// clock is a clock that a test moves by hand.
+// clock is moved by a test.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -74,7 +74,7 @@ func (w *wechat) do(method, path string, query url.Values, body string) (int, st
 	return resp.StatusCode, string(b)
 }
 
-// call sends a request whose answer is JSON. A body that is no string is sent as JSON.
+// call sends a request and decodes its JSON response. A body that is not a string is sent as JSON.
 func (w *wechat) call(method, path, token string, body any, more ...string) object {
 	w.t.Helper()
 	query := url.Values{}
@@ -110,7 +110,7 @@ func (w *wechat) post(path, token string, body any, more ...string) object {
 	return w.call(http.MethodPost, path, token, body, more...)
 }
 
-// errcode is that of an answer; 0 where it has none.
+// errcode is a response's errcode, or 0.
 func errcode(answer object) int {
 	n, _ := answer["errcode"].(float64)
 	return int(n)
@@ -305,7 +305,7 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// TestConcurrency is for the race detector, and checks that nothing is lost.
+// TestConcurrency is for the race detector, and checks that no update is lost.
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	w := start(t, wechattest.WithExample(), wechattest.WithTemplateLimit(1000))

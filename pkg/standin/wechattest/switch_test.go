@@ -49,7 +49,7 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
-// TestWhatOpens holds every way to get checkonly wrong against the server.
+// TestWhatOpens tries every wrong form of checkonly.
 func TestWhatOpens(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

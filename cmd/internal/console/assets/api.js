@@ -1,6 +1,6 @@
 // A page to try the API: a form for each operation of the OpenAPI document, sent to this server.
 
-// base is what stands before every path: the page may be served below a path that nobody can guess.
+// base is the prefix of every path: the page may be served below a secret path.
 const base = location.pathname.replace(/\/_local\/api$/, '');
 const document31 = await (await fetch(`${base}/_local/openapi.json`)).json();
 

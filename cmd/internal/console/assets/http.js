@@ -2,7 +2,7 @@
 
 import { $, chip, h, speaks, t } from './dom.js';
 
-// base is what stands before every path: the page may be served below a path that nobody can guess.
+// base is the prefix of every path: the page may be served below a secret path.
 export const base = location.pathname.replace(/\/[^/]*$/, '');
 
 // send asks the server of this page, and reads the answer. Other sites' pages can't send the first header.
