@@ -39,7 +39,7 @@ func (r *Renewer) renewOwn(ctx context.Context, previous token.Record, rejected 
 	})
 }
 
-// ErrNoRefreshToken: neither the store nor WeChat's list has a valid refresh token for the account.
+// ErrNoRefreshToken says that neither the store nor WeChat's list has a valid refresh token for the account.
 var ErrNoRefreshToken = errors.New("the account has no refresh token that works, and WeChat's list of authorizers has no other")
 
 // NoRefreshTokenError is [ErrNoRefreshToken] with WeChat's refusal of the stored refresh token, if there was one.

@@ -38,7 +38,7 @@ func (a Authorization) HasCode(now time.Time) bool {
 	return !a.Code.IsZero() && now.Round(0).Before(a.CodeEnds())
 }
 
-// ErrOtherAccount: WeChat returned another account's tokens for the code.
+// ErrOtherAccount says that WeChat returned another account's tokens for the code.
 var ErrOtherAccount = errors.New("the authorization code is another account's")
 
 // Exchange exchanges an authorization code for the account's tokens, stores them, records that the account is

@@ -12,7 +12,7 @@ import (
 	"wechat-draftbox/pkg/wechat"
 )
 
-// ErrTicket: there is no ticket that WeChat accepts, and WeChat was asked to push one.
+// ErrTicket says that there is no ticket that WeChat accepts, and WeChat was asked to push one.
 var ErrTicket = errors.New("no ticket that WeChat accepts; asked it to push tickets")
 
 // RenewComponent fetches a component token and stores it in place of previous.

@@ -41,7 +41,7 @@ const (
 	reauthorize = math.MinInt32 + 1
 )
 
-// WaitingError: the token's last fetch failed, and the wait before the next one isn't over.
+// WaitingError says that the token's last fetch failed, and the wait before the next one isn't over.
 type WaitingError struct{ Wait state.Wait }
 
 func (e *WaitingError) Error() string {
