@@ -97,7 +97,7 @@ func (w *world) makeQueues() {
 	w.letters = []string{w.aws.CreateQueue("authorizations-dead"), w.aws.CreateQueue("switches-dead")}
 	w.queues = []queue{
 		{w.aws.CreateQueue("authorizations", awstest.VisibilityTimeout(5*time.Minute), awstest.DeadLetters(w.letters[0], 100)), "tokens"},
-		{w.aws.CreateQueue("switches", awstest.VisibilityTimeout(90*time.Minute), awstest.DeadLetters(w.letters[1], 50)), "switch"},
+		{w.aws.CreateQueue("switches", awstest.VisibilityTimeout(90*time.Minute), awstest.DeadLetters(w.letters[1], 15)), "switch"},
 	}
 }
 
